@@ -1,0 +1,149 @@
+"""Visible asserts: each check prints one line a reader can read, and raises with the numbers when it fails."""
+
+import json
+import math
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+Number = float | int | np.ndarray | torch.Tensor
+
+
+def check_close(
+    claim: str, actual: Number, expected: Number, *, atol: float = 0.0, rtol: float = 0.0
+) -> None:
+    """Check that ``actual`` equals ``expected`` up to a tolerance, entry by entry.
+
+    Formula: ``|actual − expected| ≤ atol + rtol · |expected|``. Both may be numbers or arrays of one shape (a number
+    is compared with every entry). Prints ``✓``, the claim and both numbers (for arrays the largest difference).
+
+    Raises:
+        AssertionError: the two differ by more, or one of them is not finite; the message holds both.
+        ValueError: the shapes differ.
+    """
+    a, b = _array(actual), _array(expected)
+    if a.shape != b.shape and a.ndim and b.ndim:
+        raise ValueError(f"{claim}: shapes {a.shape} and {b.shape} differ; compare arrays of one shape.")
+    difference = np.abs(a - b)
+    tolerance = atol + rtol * np.abs(b)
+    worst = float(np.max(difference)) if difference.size else math.nan
+    if difference.ndim:
+        numbers = f"largest difference {worst:.1e} over {difference.size:,} numbers"
+    else:
+        numbers = f"{_show(a)} = {_show(b)}, difference {worst:.1e}"
+    _report(
+        claim, bool(difference.size) and bool(np.all(difference <= tolerance)), numbers, _limit(atol, rtol)
+    )
+
+
+def check_at_most(claim: str, value: Number, bound: Number, *, slack: float = 0.0) -> None:
+    """Check that ``value ≤ bound + slack`` in every entry (slack is for rounding); print the tightest pair.
+
+    Raises:
+        AssertionError: an entry is larger, or not a number.
+    """
+    values, bounds = np.broadcast_arrays(_array(value), _array(bound))
+    margin = bounds - values
+    tightest = np.unravel_index(np.argmin(margin), margin.shape)
+    numbers = f"{_show(values[tightest])} ≤ {_show(bounds[tightest])}"
+    _report(claim, bool(np.all(margin >= -slack)), numbers, f"{slack:.0e}" if slack else None)
+
+
+def check_at_least(claim: str, value: Number, bound: Number, *, slack: float = 0.0) -> None:
+    """Check that ``value ≥ bound − slack`` in every entry; print the tightest pair.
+
+    Raises:
+        AssertionError: an entry is smaller, or not a number.
+    """
+    values, bounds = np.broadcast_arrays(_array(value), _array(bound))
+    margin = values - bounds
+    tightest = np.unravel_index(np.argmin(margin), margin.shape)
+    numbers = f"{_show(values[tightest])} ≥ {_show(bounds[tightest])}"
+    _report(claim, bool(np.all(margin >= -slack)), numbers, f"{slack:.0e}" if slack else None)
+
+
+def check_true(claim: str, condition: bool | np.bool_ | torch.Tensor) -> None:
+    """Check a plain statement, for what has no number.
+
+    Raises:
+        AssertionError: the condition is false.
+    """
+    _report(claim, bool(condition), None, None)
+
+
+def check_answer(exercise: str, value: Any) -> None:  # noqa: ANN401 (an answer may be anything)
+    """Say whether ``value`` answers the exercise, with a hint aimed at the likely misconception.
+
+    Args:
+        exercise: the exercise's number, ``"2.3"`` is chapter 2's third.
+        value: a number, an array, or for a multiple choice its letter; ``...`` counts as not answered yet.
+
+    Raises:
+        KeyError: there is no such exercise.
+    """
+    entry = _answers(exercise.split(".")[0]).get(exercise)
+    if entry is None:
+        raise KeyError(f"There is no exercise {exercise!r}; the number stands in the exercise's title.")
+    if value is ...:
+        print(f"· exercise {exercise}: not answered yet. Put your answer in place of the three dots.")
+    elif _matches(value, entry["answer"], entry.get("atol", 0.0)):
+        print(f"✓ exercise {exercise}: right.")
+    else:
+        known = (
+            m
+            for m in entry["misconceptions"]
+            if _matches(value, m["answer"], m.get("atol", entry.get("atol", 0.0)))
+        )
+        hint = next(known, {"hint": entry["hint"]})["hint"]
+        print(f"✗ exercise {exercise}: not yet. {hint}")
+
+
+@cache
+def _answers(chapter: str) -> dict[str, Any]:
+    """The answers of one chapter, from ``answers/chapter_XX.json``."""
+    file = resources.files("aevb_utils") / "answers" / f"chapter_{chapter.zfill(2)}.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def _matches(value: Any, answer: Any, atol: float) -> bool:  # noqa: ANN401
+    """Whether a reader's value is the answer: text by its letters, numbers within ``atol``."""
+    if isinstance(answer, str):
+        return isinstance(value, str) and value.strip().lower() == answer.lower()
+    try:
+        given = _array(value)
+    except (TypeError, ValueError):
+        return False
+    wanted = np.asarray(answer, dtype=float)
+    return given.shape == wanted.shape and bool(np.all(np.abs(given - wanted) <= atol))
+
+
+def _array(value: Number) -> npt.NDArray[np.float64]:
+    """The value as a float64 array."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().numpy()
+    return np.asarray(value, dtype=np.float64)
+
+
+def _show(value: float | np.ndarray) -> str:
+    """A number as a reader wants it: six significant digits, no noise."""
+    return f"{float(value):.6g}".replace("-", "−")
+
+
+def _limit(atol: float, rtol: float) -> str | None:
+    """The tolerance in words."""
+    parts = [f"{atol:.0e}"] if atol else []
+    parts += [f"{rtol:.0e} relative"] if rtol else []
+    return " + ".join(parts) or None
+
+
+def _report(claim: str, holds: bool, numbers: str | None, limit: str | None) -> None:
+    """Print the line of a check that holds; raise it for one that fails."""
+    detail = f": {numbers}" if numbers else ""
+    detail += f" (tolerance {limit})" if limit else ""
+    if not holds:
+        raise AssertionError(f"✗ {claim}{detail}")
+    print(f"✓ {claim}{detail}")
