@@ -13,9 +13,7 @@ import torch
 Number = float | int | np.ndarray | torch.Tensor
 
 
-def check_close(
-    claim: str, actual: Number, expected: Number, *, atol: float = 0.0, rtol: float = 0.0
-) -> None:
+def check_close(claim: str, actual: Number, expected: Number, *, atol: float = 0.0, rtol: float = 0.0) -> None:
     """Check that ``actual`` equals ``expected`` up to a tolerance, entry by entry.
 
     Formula: ``|actual − expected| ≤ atol + rtol · |expected|``. Both may be numbers or arrays of one shape (a number
@@ -35,9 +33,7 @@ def check_close(
         numbers = f"largest difference {worst:.1e} over {difference.size:,} numbers"
     else:
         numbers = f"{_show(a)} = {_show(b)}, difference {worst:.1e}"
-    _report(
-        claim, bool(difference.size) and bool(np.all(difference <= tolerance)), numbers, _limit(atol, rtol)
-    )
+    _report(claim, bool(difference.size) and bool(np.all(difference <= tolerance)), numbers, _limit(atol, rtol))
 
 
 def check_at_most(claim: str, value: Number, bound: Number, *, slack: float = 0.0) -> None:
@@ -94,9 +90,7 @@ def check_answer(exercise: str, value: Any) -> None:  # noqa: ANN401 (an answer 
         print(f"✓ exercise {exercise}: right.")
     else:
         known = (
-            m
-            for m in entry["misconceptions"]
-            if _matches(value, m["answer"], m.get("atol", entry.get("atol", 0.0)))
+            m for m in entry["misconceptions"] if _matches(value, m["answer"], m.get("atol", entry.get("atol", 0.0)))
         )
         hint = next(known, {"hint": entry["hint"]})["hint"]
         print(f"✗ exercise {exercise}: not yet. {hint}")

@@ -58,9 +58,7 @@ STYLE: dict[str, object] = {
 def use_style() -> None:
     """Set the book's style for every figure that follows; in a notebook, also draw figures as SVG."""
     plt.rcParams.update(STYLE)
-    logging.getLogger("matplotlib.font_manager").setLevel(
-        logging.ERROR
-    )  # a missing font is not the reader's concern
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # a missing font is not the reader's concern
     if get_ipython() is not None:
         set_matplotlib_formats("svg", metadata={"Date": None, "Creator": None})
 
@@ -98,9 +96,7 @@ def covariance_ellipse(
     angle = float(np.degrees(np.arctan2(axes[1, 1], axes[0, 1])))
     for i, radius in enumerate(sorted(radii)):
         width, height = 2 * radius * np.sqrt(scales[::-1])
-        ellipse = Ellipse(
-            mean.tolist(), width, height, angle=angle, fill=False, edgecolor=color, linewidth=1.8
-        )
+        ellipse = Ellipse(mean.tolist(), width, height, angle=angle, fill=False, edgecolor=color, linewidth=1.8)
         ellipse.set(alpha=1.0 / (1 + 0.6 * i), label=label if i == 0 else None)
         ax.add_patch(ellipse)
 

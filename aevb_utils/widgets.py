@@ -1,0 +1,178 @@
+"""Figures a reader can move: a viewer that needs no kernel, and its live twin for a running notebook.
+
+The viewer is plain HTML with pre-rendered frames: one image, one or two native sliders, a Play button. It works the
+same on the website, in JupyterLab and on Colab, offline, by mouse and by keyboard; without JavaScript its first frame
+still shows.
+"""
+
+import base64
+import hashlib
+import html
+import io
+import itertools
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+from IPython.display import display
+from matplotlib.figure import Figure
+
+MAX_FRAMES = 64
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """Pre-rendered frames and the sliders that choose among them; a notebook shows it by itself.
+
+    Made by :func:`viewer`. ``frames`` are in row-major order of the sliders' values.
+    """
+
+    frames: tuple[str, ...]  # SVG documents
+    alts: tuple[str, ...]  # what each frame shows, in words
+    sliders: tuple[tuple[str, tuple[str, ...]], ...]  # name and the label of each position
+    caption: str
+
+    def __repr__(self) -> str:
+        return f"<Viewer: {len(self.frames)} frames>"
+
+    def _repr_html_(self) -> str:
+        data = {
+            "frames": self.frames,
+            "alts": self.alts,
+            "labels": [labels for _, labels in self.sliders],
+        }
+        key = hashlib.sha256(json.dumps(data).encode()).hexdigest()[:12]
+        first = base64.b64encode(self.frames[0].encode()).decode()
+        controls = "".join(
+            f'<label>{html.escape(name)} <input type="range" min="0" max="{len(labels) - 1}" step="1" value="0" '
+            f'aria-valuetext="{html.escape(labels[0])}"> <span class="aevb-value">{html.escape(labels[0])}</span></label>'
+            for name, labels in self.sliders
+        )
+        json_text = json.dumps(data, ensure_ascii=False).replace("</", "<\\/")
+        return (
+            f'<figure class="aevb-viewer" data-viewer="{key}" style="margin: 1em 0">'
+            f'<img src="data:image/svg+xml;base64,{first}" alt="{html.escape(self.alts[0])}" '
+            f'style="max-width: 100%; height: auto">'
+            f'<div class="aevb-controls" hidden><button type="button">▶ Play</button>{controls}</div>'
+            f"<figcaption>{html.escape(self.caption)}</figcaption>"
+            f'<script type="application/json">{json_text}</script></figure>'
+            f"<script>{_SCRIPT.replace('KEY', key)}</script>"
+        )
+
+
+def viewer(
+    draw: Callable[..., Figure],
+    values: dict[str, Sequence[Any]],
+    *,
+    alt: Callable[..., str],
+    caption: str,
+    label: Callable[[Any], str] = str,
+) -> Viewer:
+    """Render ``draw`` at every combination of ``values`` and return a viewer that needs no kernel.
+
+    Args:
+        draw: takes the sliders' values by name, returns a figure (which is closed after rendering).
+        values: one or two sliders: name and the values it steps through; at most 64 combinations.
+        alt: what the frame shows, in words, from the same values: the image's alternative text.
+        caption: one or two sentences below the figure.
+        label: how a value is written beside its slider.
+
+    Raises:
+        ValueError: no slider or more than two, an empty slider, or more than 64 frames.
+    """
+    count = 1
+    for positions in values.values():
+        count *= len(positions)
+    if not 1 <= len(values) <= 2 or not 1 <= count <= MAX_FRAMES:
+        raise ValueError(
+            f"A viewer has one or two sliders and 1 to {MAX_FRAMES} frames, not {len(values)} sliders and {count} "
+            "frames: pass fewer values."
+        )
+    settings = [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
+    return Viewer(
+        frames=tuple(_svg(draw(**setting)) for setting in settings),
+        alts=tuple(alt(**setting) for setting in settings),
+        sliders=tuple((name, tuple(label(v) for v in positions)) for name, positions in values.items()),
+        caption=caption,
+    )
+
+
+def live(draw: Callable[..., Figure], **sliders: tuple[float, float, float, float]) -> None:
+    """Show ``draw`` with sliders that call it anew in the running kernel.
+
+    For cells tagged ``live``: their output is not stored, so the website never shows a dead widget.
+
+    Args:
+        draw: takes the sliders' values by name, returns a figure.
+        sliders: for each name its smallest value, largest value, step and start.
+    """
+    import ipywidgets  # only a running notebook needs it
+
+    def show(**setting: float) -> None:
+        figure = draw(**setting)
+        display(figure)
+        plt.close(figure)
+
+    controls = {
+        name: ipywidgets.FloatSlider(
+            min=low, max=high, step=step, value=start, description=name, continuous_update=False
+        )
+        for name, (low, high, step, start) in sliders.items()
+    }
+    box = ipywidgets.VBox(list(controls.values()))
+    display(box, ipywidgets.interactive_output(show, controls))
+
+
+def _svg(figure: Figure) -> str:
+    """The figure as an SVG document with real text (small), without a date; closes the figure."""
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    plt.close(figure)
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+# One viewer's behavior. The viewer is found by its key, so that the script also works where it runs after the page has
+# loaded; arrow keys are kept from JupyterLab, which would take them as commands.
+_SCRIPT = """
+document.querySelectorAll('[data-viewer="KEY"]:not([data-ready])').forEach((figure) => {
+  figure.dataset.ready = 'true';
+  const {frames, alts, labels} = JSON.parse(figure.querySelector('script[type="application/json"]').textContent);
+  const image = figure.querySelector('img');
+  const button = figure.querySelector('button');
+  const sliders = [...figure.querySelectorAll('input')];
+  const urls = frames.map((f) => 'data:image/svg+xml;charset=utf-8,' + encodeURIComponent(f));
+  const show = () => {
+    let index = 0;
+    sliders.forEach((slider, k) => {
+      index = index * labels[k].length + Number(slider.value);
+      slider.setAttribute('aria-valuetext', labels[k][slider.value]);
+      slider.nextElementSibling.textContent = labels[k][slider.value];
+    });
+    image.src = urls[index];
+    image.alt = alts[index];
+  };
+  let timer = null;
+  const stop = () => { clearInterval(timer); timer = null; button.textContent = '▶ Play'; };
+  const step = () => {
+    const slider = sliders[sliders.length - 1];
+    if (Number(slider.value) >= Number(slider.max)) { stop(); return; }
+    slider.value = Number(slider.value) + 1;
+    show();
+  };
+  button.addEventListener('click', () => {
+    if (timer !== null) { stop(); return; }
+    const slider = sliders[sliders.length - 1];
+    if (Number(slider.value) >= Number(slider.max)) { slider.value = 0; show(); }
+    button.textContent = '⏸ Pause';
+    timer = setInterval(step, 700);
+  });
+  sliders.forEach((slider) => slider.addEventListener('input', () => { if (timer !== null) stop(); show(); }));
+  figure.addEventListener('keydown', (event) => event.stopPropagation());
+  figure.querySelector('.aevb-controls').hidden = false;
+});
+"""
