@@ -48,10 +48,11 @@ class Viewer:
         first = base64.b64encode(self.frames[0].encode()).decode()
         controls = "".join(
             f'<label>{html.escape(name)} <input type="range" min="0" max="{len(labels) - 1}" step="1" value="0" '
-            f'aria-valuetext="{html.escape(labels[0])}"> <span class="aevb-value">{html.escape(labels[0])}</span></label>'
+            f'aria-valuetext="{html.escape(labels[0])}"> '
+            f'<span class="aevb-value">{html.escape(labels[0])}</span></label>'
             for name, labels in self.sliders
         )
-        json_text = json.dumps(data, ensure_ascii=False).replace("</", "<\\/")
+        json_text = json.dumps(data, ensure_ascii=False).replace("</", "<\\/").replace("<!--", "<\\u0021--")
         return (
             f'<figure class="aevb-viewer" data-viewer="{key}" style="margin: 1em 0">'
             f'<img src="data:image/svg+xml;base64,{first}" alt="{html.escape(self.alts[0])}" '

@@ -1,1 +1,1 @@
-"""The book's models. Each module here is exported from its chapter by ``make export``: edit the chapter, not the module."""
+"""The book's models, exported from their chapters by ``make export``: edit the chapter, not the module."""
