@@ -75,7 +75,7 @@ def ladder(lit: int | None = None) -> Figure:
     _check(lit)
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(STYLE)
+        mpl.rcParams.update({**STYLE, "figure.constrained_layout.use": False})
         height = 8.0 + (len(RUNGS) + 3) * (ROW + GAP) + BRIDGE + CARD + 8.0
         fig = Figure(figsize=(WIDTH / 96, height / 96), facecolor=PAPER)
         ax = fig.add_axes((0.0, 0.0, 1.0, 1.0))
