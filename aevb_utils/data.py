@@ -1,0 +1,379 @@
+"""The book's data sets as tensors: simulated, shipped with scikit-learn, or downloaded once and verified.
+
+A real file is looked for in the folder that ``AEVB_DATA_DIR`` names, then in the cache (``AEVB_CACHE_DIR``, or
+the user's own cache folder), then on the web. Wherever it is found, its content must have the SHA-256 given here.
+"""
+
+import csv
+import gzip
+import hashlib
+import math
+import os
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pooch
+import requests
+import torch
+from sklearn.datasets import load_digits, load_iris
+from sklearn.model_selection import train_test_split
+from torch import Tensor
+
+from aevb_utils.budget import budget
+
+__all__ = ["DataError", "Dataset", "digits", "iris", "old_faithful", "simulated_mixture"]
+
+
+class DataError(RuntimeError):
+    """A data file is wrong or cannot be had; the message is one sentence that says what to do."""
+
+
+class DataUnavailableError(DataError):
+    """A data file cannot be had at all: no mirror gave it, or the cache cannot hold it."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """One data set: what the numbers are, what they mean and where they came from.
+
+    Attributes:
+        name: What to call it in a figure or a table.
+        train: Data to fit, shape (N, D), float64.
+        test: Data held out, shape (N_test, D), float64, or None where the book holds nothing out.
+        train_labels: Class of each row of ``train``, shape (N,), int64, or None.
+        test_labels: Class of each row of ``test``, shape (N_test,), int64, or None.
+        feature_names: Name of each of the D columns, with its unit.
+        label_names: Name of each class: label c is called ``label_names[c]``.
+        values: What one number means, and its unit.
+        source: Where the numbers came from, in one sentence.
+        fallback: True where other data stand in for the real ones: in the fast run by design, in the full run
+            because the real ones could not be had. Figures known for the real data do not hold then.
+    """
+
+    name: str
+    train: Tensor
+    test: Tensor | None = None
+    train_labels: Tensor | None = None
+    test_labels: Tensor | None = None
+    feature_names: tuple[str, ...] = ()
+    label_names: tuple[str, ...] = ()
+    values: str = ""
+    source: str = ""
+    fallback: bool = False
+
+    def __repr__(self) -> str:
+        test = "no test part" if self.test is None else f"test {tuple(self.test.shape)}"
+        return f"Dataset({self.name!r}, train {tuple(self.train.shape)}, {test}: {self.values})"
+
+
+# ---- Simulated ----
+
+MIXTURE_WEIGHTS = (0.5, 0.3, 0.2)
+MIXTURE_MEANS = ((0.0, 0.0), (3.0, 1.5), (0.5, 3.5))
+MIXTURE_COVARIANCES = (((1.0, 0.6), (0.6, 0.8)), ((0.7, -0.4), (-0.4, 0.9)), ((0.5, 0.0), (0.0, 0.3)))
+
+
+def simulated_mixture(
+    n: int = 600,
+    *,
+    weights: Sequence[float] | Tensor = MIXTURE_WEIGHTS,
+    means: Sequence[Sequence[float]] | Tensor = MIXTURE_MEANS,
+    covariances: Sequence[Sequence[Sequence[float]]] | Tensor = MIXTURE_COVARIANCES,
+    seed: int = 0,
+) -> Dataset:
+    r"""Draw n points from a Gaussian mixture, :math:`p(x) = \sum_c \pi_c\, \mathcal{N}(x; \mu_c, \Sigma_c)`.
+
+    The default is a mixture of three overlapping components in the plane.
+
+    Args:
+        n: Number of points N.
+        weights: Mixture weights, shape (C,), positive, summing to one.
+        means: Component means, shape (C, D).
+        covariances: Component covariances, shape (C, D, D), symmetric and positive definite.
+        seed: Seed of the draw's own generator: torch's global one is neither read nor moved.
+
+    Returns:
+        A data set whose labels are the components the points were drawn from.
+
+    Raises:
+        ValueError: If n is not positive or the parameters do not describe a mixture.
+    """
+    if n < 1:
+        raise ValueError(f"n must be at least 1 point, but it is {n}.")
+    pi, mu, Sigma = (torch.as_tensor(value, dtype=torch.float64) for value in (weights, means, covariances))
+    if pi.ndim != 1 or mu.ndim != 2 or len(mu) != len(pi) or Sigma.shape != (*mu.shape, mu.shape[1]):
+        raise ValueError(
+            "weights, means and covariances must have the shapes (C,), (C, D) and (C, D, D), "
+            f"but they have {tuple(pi.shape)}, {tuple(mu.shape)} and {tuple(Sigma.shape)}."
+        )
+    if not (pi.min() > 0 and math.isclose(pi.sum().item(), 1.0, abs_tol=1e-6)):
+        raise ValueError(f"weights must be positive and sum to one, but they are {pi.tolist()}.")
+    factors, failures = torch.linalg.cholesky_ex(Sigma)  # (C, D, D)
+    if failures.any() or not torch.allclose(Sigma, Sigma.mT):
+        raise ValueError("Every covariance must be symmetric and positive definite, but at least one is not.")
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.multinomial(pi, n, replacement=True, generator=generator)  # (N,)
+    x = torch.randn(n, mu.shape[1], dtype=torch.float64, generator=generator)  # (N, D)
+    for c in range(len(pi)):
+        x[labels == c] = mu[c] + x[labels == c] @ factors[c].T
+    return Dataset(
+        name="Simulated mixture",
+        train=x,
+        train_labels=labels,
+        feature_names=tuple(f"x{d}" for d in range(1, mu.shape[1] + 1)),
+        label_names=tuple(f"component {c}" for c in range(1, len(pi) + 1)),
+        values="a coordinate, without unit",
+        source=f"Drawn from a Gaussian mixture of {len(pi)} components with seed {seed}.",
+    )
+
+
+# ---- Shipped with scikit-learn ----
+
+
+def iris() -> Dataset:
+    """Fisher's iris flowers: 150 rows of 4 lengths in cm, 50 of each of 3 species (Fisher, 1936).
+
+    Returns:
+        All 150 rows as the train part, with the species as labels.
+    """
+    bunch = load_iris()
+    return Dataset(
+        name="Iris",
+        train=torch.as_tensor(bunch.data, dtype=torch.float64),
+        train_labels=torch.as_tensor(bunch.target, dtype=torch.int64),
+        feature_names=tuple(bunch.feature_names),
+        label_names=tuple(str(name) for name in bunch.target_names),
+        values="a length in cm",
+        source="Fisher's iris data (1936), as scikit-learn ships them.",
+    )
+
+
+def digits() -> Dataset:
+    """Handwritten digits of 8 × 8 pixels, 1,437 to fit and 360 held out (Alpaydin and Kaynak, 1998).
+
+    A pixel counts the inked cells in one 4 × 4 block of a 32 × 32 bitmap: a whole number from 0 to 16. A row of the
+    data holds the 64 pixels of one image, row by row: ``x.reshape(-1, 8, 8)`` gives the images.
+
+    Returns:
+        Train and test parts with the digit as label; the split is fixed and keeps the shares of the classes.
+    """
+    bunch = load_digits()
+    parts = train_test_split(bunch.data, bunch.target, test_size=360, stratify=bunch.target, random_state=0)
+    return Dataset(
+        name="Digits 8×8",
+        train=torch.as_tensor(parts[0], dtype=torch.float64),
+        test=torch.as_tensor(parts[1], dtype=torch.float64),
+        train_labels=torch.as_tensor(parts[2], dtype=torch.int64),
+        test_labels=torch.as_tensor(parts[3], dtype=torch.int64),
+        feature_names=tuple(bunch.feature_names),
+        label_names=tuple(str(digit) for digit in range(10)),
+        values="inked cells in a 4×4 block, a count from 0 to 16",
+        source="Test part of the UCI data set of handwritten digits (1998), as scikit-learn ships it.",
+    )
+
+
+# ---- Old Faithful ----
+
+_GEYSER_ROWS = 272
+_GEYSER_KINDS = ("short", "long")
+
+
+def old_faithful() -> Dataset:
+    """Old Faithful's eruptions: duration (min) and waiting time to the next one (min), 272 rows in the file's order.
+
+    The fast run gets a stand-in: as many rows, drawn with a fixed seed from the mixture of two Gaussians fitted to
+    the real ones. A full run that cannot have the real file prints one line that says so and gets the stand-in too.
+
+    Returns:
+        All 272 rows as the train part, labelled short (0) or long (1) eruption (Azzalini and Bowman, 1990).
+
+    Raises:
+        DataError: If ``AEVB_DATA_DIR`` is not a folder, or its geyser.csv is not the published file; with
+            ``AEVB_REAL_DATA=1`` also if the file cannot be had.
+    """
+    fallback = budget(full=False, fast=True)
+    if not fallback:
+        try:
+            x, labels = _parse_geyser(_fetch(_GEYSER))
+        except DataUnavailableError as error:
+            _report_fallback(error, instead=f"{_GEYSER_ROWS} rows simulated from a mixture fitted to the real data")
+            fallback = True
+    if fallback:
+        x, labels = _simulate_geyser()
+    simulated = "Simulated with a fixed seed from the mixture of two Gaussians fitted to the 272 real eruptions."
+    real = "Eruptions of Old Faithful, Yellowstone (Azzalini and Bowman, 1990), from seaborn-data's geyser.csv."
+    return Dataset(
+        name="Old Faithful (simulated)" if fallback else "Old Faithful",
+        train=x,
+        train_labels=labels,
+        feature_names=("duration (min)", "waiting (min)"),
+        label_names=_GEYSER_KINDS,
+        values="a time in minutes",
+        source=simulated if fallback else real,
+        fallback=fallback,
+    )
+
+
+def _simulate_geyser() -> tuple[Tensor, Tensor | None]:
+    # The maximum-likelihood mixture of two Gaussians for the 272 real rows, total log-likelihood -1130.264, as
+    # scikit-learn's GaussianMixture(2, tol=1e-12, reg_covar=0, n_init=10) finds it.
+    drawn = simulated_mixture(
+        _GEYSER_ROWS,
+        weights=(0.35587, 0.64413),
+        means=((2.0364, 54.4785), (4.2897, 79.9681)),
+        covariances=(((0.06917, 0.43517), (0.43517, 33.69728)), ((0.16997, 0.94061), (0.94061, 36.04621))),
+        seed=0,
+    )
+    return drawn.train, drawn.train_labels
+
+
+def _parse_geyser(content: bytes) -> tuple[Tensor, Tensor | None]:
+    """Read geyser.csv: times of shape (N, 2) in minutes, and labels of shape (N,), in the file's order."""
+    try:
+        rows = list(csv.reader(content.decode("utf-8").splitlines()))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError("geyser.csv should be comma-separated text, but is not; get a fresh copy of it.") from error
+    if rows[:1] != [["duration", "waiting", "kind"]]:
+        first = ",".join(rows[0])[:60] if rows else ""
+        raise DataError(
+            f"geyser.csv should begin with 'duration,waiting,kind', but begins with {first!r}; get a fresh copy."
+        )
+    times, labels = [], []
+    for line, row in enumerate(rows[1:], start=2):
+        try:
+            duration, waiting, kind = row
+            times.append((float(duration), float(waiting)))
+            labels.append(_GEYSER_KINDS.index(kind))
+            if not all(0 < time < math.inf for time in times[-1]):  # NaN fails this too
+                raise ValueError("not a length of time")
+        except ValueError as error:
+            raise DataError(
+                f"Line {line} of geyser.csv should hold two positive numbers and 'short' or 'long', "
+                f"but holds {','.join(row)[:60]!r}; get a fresh copy of the file."
+            ) from error
+    if len(times) != _GEYSER_ROWS:
+        raise DataError(f"geyser.csv should have {_GEYSER_ROWS} rows, but has {len(times)}; get a fresh copy of it.")
+    return torch.tensor(times, dtype=torch.float64), torch.tensor(labels, dtype=torch.int64)
+
+
+# ---- Getting a file ----
+
+_TIMEOUT = 20.0
+"""Seconds to wait for a mirror to answer, or to go on sending."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A published file: its path below ``AEVB_DATA_DIR``, its mirrors, and the SHA-256 of its content.
+
+    A gzip file's content is what decompression leaves: it is the same at every mirror, the compressed bytes are not.
+    """
+
+    path: str
+    urls: tuple[str, ...]
+    sha256: str
+
+
+_GEYSER = RemoteFile(
+    path="geyser.csv",
+    urls=(
+        "https://raw.githubusercontent.com/mwaskom/seaborn-data/71e2436a092d714350de0fc409ca8a8714e7e78f/geyser.csv",
+    ),
+    sha256="ce8f6bd15967c9a3dee345aaf268f6b92623abb1e1d313e04d79b720aa6b8bd6",
+)
+
+
+def _fetch(file: RemoteFile) -> bytes:
+    """Return a file's verified content: from ``AEVB_DATA_DIR``, else from the cache, else from its mirrors in turn."""
+    content = _from_data_dir(file)
+    return _from_cache(file) if content is None else content
+
+
+def _from_data_dir(file: RemoteFile) -> bytes | None:
+    """Return the content of the user's own copy, None where there is none; a wrong copy is never replaced."""
+    if not (data_dir := os.environ.get("AEVB_DATA_DIR")):
+        return None
+    folder = Path(data_dir).expanduser()
+    if not folder.is_dir():
+        raise DataError(f"AEVB_DATA_DIR should name a folder, but {folder} is none; correct it or unset it.")
+    path = folder / file.path
+    cure = f"replace it with a fresh copy from {file.urls[0]}, or remove it to have it downloaded."
+    try:
+        content = _decompressed(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DataError(f"{path} should be a file that can be read, but is not ({error.strerror}); {cure}") from error
+    except ValueError as error:
+        raise DataError(f"{path} should be a whole gzip file, but it is truncated or damaged; {cure}") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != file.sha256:
+        wanted = f"should have content with the SHA-256 {file.sha256[:12]}…"
+        raise DataError(f"{path} {wanted}, but its {len(content):,} bytes have {digest[:12]}…; {cure}")
+    return content
+
+
+def _from_cache(file: RemoteFile) -> bytes:
+    """Return the cached content, downloading it where there is none or it is damaged.
+
+    pooch downloads to a temporary file, verifies that and only then renames it, so that no half-written file gets the
+    name; it verifies a cached file on each use. The cache holds decompressed content: pooch can hash that.
+    """
+    cache = Path(os.environ.get("AEVB_CACHE_DIR") or pooch.os_cache("aevb")).expanduser()
+    target = cache / file.path.removesuffix(".gz")
+    pooch.get_logger().setLevel("WARNING")  # its notes name paths, which do not belong in a notebook's outputs
+    failures = []
+    for url in file.urls:
+        try:
+            found = pooch.retrieve(url, file.sha256, target.name, target.parent, downloader=_download)
+            return Path(found).read_bytes()
+        except (requests.RequestException, ValueError) as error:
+            failures.append(f"{urlsplit(url).netloc} {_what_happened(error)}")
+        except OSError as error:  # pooch raises a PermissionError of its own, without strerror
+            raise DataUnavailableError(
+                f"{file.path} cannot be kept in the cache folder {cache} ({error.strerror or 'Permission denied'}); "
+                "set AEVB_CACHE_DIR to a folder that can be written."
+            ) from error
+    damaged = f"the cached {target} is damaged, " if target.exists() else ""
+    raise DataUnavailableError(
+        f"{file.path} could not be downloaded ({damaged}{', '.join(failures)}); connect to the internet and run "
+        "again, or put the file in a folder and set AEVB_DATA_DIR to that folder."
+    )
+
+
+def _download(url: str, output_file: str, _: object) -> None:
+    """Download to memory with a time limit, then write the decompressed content: a downloader for pooch."""
+    buffer = BytesIO()
+    # Without streaming, requests closes the connection also where the download fails.
+    pooch.HTTPDownloader(timeout=_TIMEOUT, stream=False)(url, buffer, None)
+    Path(output_file).write_bytes(_decompressed(buffer.getvalue()))
+
+
+def _decompressed(raw: bytes) -> bytes:
+    if not raw.startswith(b"\x1f\x8b"):  # the first two bytes of every gzip file
+        return raw
+    try:
+        return gzip.decompress(raw)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError("truncated or damaged gzip file") from error
+
+
+def _what_happened(error: Exception) -> str:
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"answered with status {error.response.status_code}"
+    if isinstance(error, requests.Timeout):
+        return f"did not answer within {_TIMEOUT:g} s"
+    if isinstance(error, requests.RequestException):
+        return "could not be reached or broke off"
+    return "sent other content than was published"
+
+
+def _report_fallback(error: DataUnavailableError, *, instead: str) -> None:
+    """Print the one line that says what is used instead; with ``AEVB_REAL_DATA=1`` raise the error."""
+    if os.environ.get("AEVB_REAL_DATA", "") not in ("", "0"):
+        raise error
+    print(f"{error} This run goes on with {instead}.")
