@@ -1,0 +1,63 @@
+"""Repair what the theme leaves inaccessible, and give the site a front door.
+
+The repairs are plain substitutions in the finished pages; what they replace is gone afterwards, so that they can run
+again on pages that an incremental build kept.
+"""
+
+import re
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+REPAIRS = {
+    # The sidebar's title and search button belong to no landmark.
+    '<div id="pst-primary-sidebar" class=': '<div id="pst-primary-sidebar" role="navigation" aria-label="Book" class=',
+    # Roles that browsers no longer know or that their children contradict.
+    ' role="doc-biblioentry"': "",
+    '<div role="list" class="citation-list">': '<div class="citation-list">',
+    # The empty corner of a table with row names (pandas).
+    "<th></th>": "<td></td>",
+    # A name that hides the visible words "Show the solution".
+    '<summary aria-label="Toggle hidden content">': "<summary>",
+}
+
+# The tick at the start of a printed line, so that a check that holds can be seen at a glance.
+TICK = re.compile(r"^(<div class=\".*<pre><span></span>)?✓", re.MULTILINE)
+MARKED_TICK = r'\1<span class="aevb-check">✓</span>'
+
+FRONT_DOOR = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{title}</title>
+<link rel="icon" href="_static/favicon.svg">
+<meta http-equiv="refresh" content="0; url={target}">
+</head>
+<body><main><h1>{title}</h1><p><a href="{target}">Open the book</a></p></main></body>
+</html>
+"""
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the extension."""
+    app.connect("build-finished", _write_front_door, priority=400)  # before sphinx-external-toc writes a barer one
+    app.connect("build-finished", _repair_pages)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _write_front_door(app: Sphinx, error: Exception | None) -> None:
+    if error is None and app.builder.name == "html":
+        page = FRONT_DOOR.format(title=app.config.html_title, target=app.builder.get_target_uri(app.config.root_doc))
+        Path(app.outdir, "index.html").write_text(page, encoding="utf-8")
+
+
+def _repair_pages(app: Sphinx, error: Exception | None) -> None:
+    if error is not None or app.builder.format != "html":
+        return
+    for path in Path(app.outdir).rglob("*.html"):
+        text = repaired = path.read_text(encoding="utf-8")
+        for broken, whole in REPAIRS.items():
+            repaired = repaired.replace(broken, whole)
+        repaired = TICK.sub(MARKED_TICK, repaired)
+        if repaired != text:
+            path.write_text(repaired, encoding="utf-8")
