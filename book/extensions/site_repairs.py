@@ -15,11 +15,12 @@ REPAIRS = {
     # Roles that browsers no longer know or that their children contradict.
     ' role="doc-biblioentry"': "",
     '<div role="list" class="citation-list">': '<div class="citation-list">',
-    # The empty corner of a table with row names (pandas).
-    "<th></th>": "<td></td>",
     # A name that hides the visible words "Show the solution".
     '<summary aria-label="Toggle hidden content">': "<summary>",
 }
+
+# The empty corner of a table with row names is not a heading.
+EMPTY_HEADING = re.compile(r"<th(?P<attributes>[^>]*)>(?:<p></p>)?</th>")
 
 # The tick at the start of a printed line, so that a check that holds can be seen at a glance.
 TICK = re.compile(r"^(<div class=\".*<pre><span></span>)?✓", re.MULTILINE)
@@ -58,6 +59,7 @@ def _repair_pages(app: Sphinx, error: Exception | None) -> None:
         text = repaired = path.read_text(encoding="utf-8")
         for broken, whole in REPAIRS.items():
             repaired = repaired.replace(broken, whole)
+        repaired = EMPTY_HEADING.sub(r"<td\g<attributes>></td>", repaired)
         repaired = TICK.sub(MARKED_TICK, repaired)
         if repaired != text:
             path.write_text(repaired, encoding="utf-8")

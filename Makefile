@@ -1,0 +1,61 @@
+# Each target sets up what it needs. `make` alone lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+RUN := $(BIN)/python -m
+
+.DEFAULT_GOAL := help
+.PHONY: help setup book test execute results lab export student repository lint clean
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make .venv from requirements.txt
+
+$(READY): requirements.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or later, or name it: make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "The book needs Python 3.11 or later, and $(PYTHON) is older: name another one, as in make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) has no venv module: install it (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@touch $@
+
+book: $(READY) ## build the site from the notebooks' stored outputs
+	$(BIN)/jupyter-book build . -n -W --keep-going
+	@echo
+	@echo "The book is built. Open $(CURDIR)/_build/html/index.html in a browser."
+
+test: $(READY) ## run all tests
+	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 120 tests notebooks
+
+execute: $(READY) ## run the chapters in full and store their outputs (one: NOTEBOOK=notebooks/01_….ipynb)
+	AEVB_REAL_DATA=1 $(RUN) tools.execute $(NOTEBOOK)
+
+results: $(READY) ## run the scripts that are too long for a notebook
+	@set -e; found=no; for script in results/*.py; do \
+		if [ -e "$$script" ]; then found=yes; echo "$$script"; $(BIN)/python "$$script"; fi; \
+	done; if [ $$found = no ]; then echo "There are no scripts in results/: nothing to run."; fi
+
+lab: $(READY) ## open the notebooks in JupyterLab
+	$(RUN) jupyterlab --notebook-dir=notebooks
+
+export: $(READY) ## write aevb_utils/models from the chapters' cells
+	$(RUN) tools.export
+
+student: $(READY) ## write the notebooks without their solutions to _build/student
+	$(BIN)/jupyter nbconvert --to notebook --output-dir _build/student \
+		--TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_cell_tags=solution notebooks/*.ipynb
+
+repository: $(READY) ## write the repository's address everywhere: URL=https://github.com/owner/name [BRANCH=main]
+	@$(RUN) tools.repository "$(URL)" --branch "$(or $(BRANCH),main)"
+
+lint: $(READY) ## check the style of the code
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+
+clean: ## remove what builds and tests leave behind (.venv stays)
+	rm -rf _build .pytest_cache .ruff_cache .mypy_cache
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +

@@ -1,0 +1,240 @@
+"""The site in a real browser: every page in light, in dark, on a phone; search; the viewer by mouse and keyboard."""
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect, sync_playwright
+from site_build import page_names, serve
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+PHONE = {"width": 375, "height": 800}
+DESKTOP = {"width": 1280, "height": 900}
+AXE = {"resultTypes": ["violations"], "preload": False}  # preloading would ask for style sheets again, at wrong places
+WIDE = """[...document.querySelectorAll('main *')]
+    .filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
+    .slice(0, 5).map((e) => e.outerHTML.slice(0, 120))"""
+
+
+@dataclass
+class Visit:
+    """What one page did in the browser."""
+
+    page: str
+    requests: list[str] = field(default_factory=list)  # failed, or to another host
+    messages: list[str] = field(default_factory=list)  # console errors and warnings, uncaught exceptions
+    formulas: int = 0  # in the page
+    rendered: int = 0
+    malformed: list[str] = field(default_factory=list)
+    axe: dict[str, list[str]] = field(default_factory=dict)
+    overflow: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        message = "no Chromium: get one (on Debian: apt-get install chromium) to run the browser tests"
+        if os.environ.get("AEVB_REQUIRE_BROWSER") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    with serve(site) as url:
+        yield url
+
+
+@pytest.fixture
+def page(browser, address):
+    context = browser.new_context(viewport=DESKTOP, base_url=address)
+    yield context.new_page()
+    context.close()
+
+
+def look_at(page: Page, name: str, host: str) -> Visit:
+    """Open a page, look at it in light and dark and at the width of a phone."""
+    visit = Visit(name)
+
+    def note_request(request) -> None:
+        if urlsplit(request.url).scheme != "data" and urlsplit(request.url).netloc != host:
+            visit.requests.append(f"asks another host: {request.url}")
+
+    def note_message(message) -> None:
+        if message.type in ("error", "warning"):
+            visit.messages.append(message.text)
+
+    page.on("request", note_request)
+    page.on("requestfailed", lambda request: visit.requests.append(f"failed: {request.url}"))
+    page.on("response", lambda r: visit.requests.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
+    page.on("console", note_message)
+    page.on("pageerror", lambda error: visit.messages.append(str(error)))
+
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    page.goto(name, wait_until="networkidle")
+    visit.formulas = page.locator("span.math, div.math").count()
+    page.evaluate("window.MathJax?.startup?.promise")
+    visit.rendered = page.locator("mjx-container").count()
+    visit.malformed = page.locator("mjx-merror, [data-mml-node='merror']").all_inner_texts()
+    page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
+    page.evaluate("document.querySelectorAll('.toggle-hidden > .toggle-button').forEach((button) => button.click())")
+
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function("(scheme) => document.documentElement.dataset.theme === scheme", arg=scheme)
+        page.wait_for_timeout(150)  # the theme fades colors
+        violations = Axe().run(page, options=AXE).response["violations"]
+        visit.axe[scheme] = [f"{v['id']}: {node['html'][:160]}" for v in violations for node in v["nodes"]]
+
+    page.set_viewport_size(PHONE)
+    page.wait_for_timeout(100)
+    if page.evaluate("document.documentElement.scrollWidth") > PHONE["width"]:
+        visit.overflow = page.evaluate(WIDE) or ["something wider than the screen"]
+    return visit
+
+
+@pytest.fixture(scope="module")
+def visits(browser, address, site):
+    seen = []
+    for name in page_names(site):
+        if name == "index.html":
+            continue  # a redirection, tested by itself
+        context = browser.new_context(viewport=DESKTOP, base_url=address)
+        seen.append(look_at(context.new_page(), name, urlsplit(address).netloc))
+        context.close()
+    assert len(seen) > 3, f"too few pages: {seen}"
+    return seen
+
+
+def listed(findings: dict[str, list[str]]) -> str:
+    return "\n".join(f"{page}: {finding}" for page, found in findings.items() for finding in found)
+
+
+def test_no_request_fails_or_leaves_the_site(visits):
+    found = {visit.page: visit.requests for visit in visits if visit.requests}
+    assert not found, listed(found)
+
+
+def test_no_page_complains(visits):
+    found = {visit.page: visit.messages for visit in visits if visit.messages}
+    assert not found, listed(found)
+
+
+def test_math_is_rendered(visits):
+    assert any(visit.formulas for visit in visits), "no page has a formula"
+    found = {visit.page: visit.malformed for visit in visits if visit.malformed}
+    assert not found, listed(found)
+    found = {v.page: [f"{v.rendered} of {v.formulas} formulas"] for v in visits if v.rendered < v.formulas}
+    assert not found, listed(found)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(visits, scheme):
+    found = {visit.page: visit.axe[scheme] for visit in visits if visit.axe[scheme]}
+    assert not found, listed(found)
+
+
+def test_no_page_is_wider_than_a_phone(visits):
+    found = {visit.page: visit.overflow for visit in visits if visit.overflow}
+    assert not found, listed(found)
+
+
+def test_the_front_door_opens_the_book(page):
+    page.goto("index.html")
+    page.wait_for_url("**/book/index.html")
+    expect(page.locator("h1")).to_be_visible()
+
+
+def test_search_finds_a_chapter(page):
+    page.goto("book/index.html")
+    page.keyboard.press("Control+k")
+    page.locator("#pst-search-dialog input").fill("mixture")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html?q=mixture*")
+    expect(page.locator("#search-results a[href*='02_em_gaussian_mixture']").first).to_be_visible()
+
+
+@pytest.fixture
+def viewer(page, site):
+    """The first viewer of the first page that has one."""
+    names = [name for name in page_names(site) if 'class="aevb-viewer"' in (site / name).read_text(encoding="utf-8")]
+    assert names, "no page has a viewer"
+    page.goto(names[0])
+    figure = page.locator(".aevb-viewer").first
+    figure.scroll_into_view_if_needed()
+    return figure
+
+
+def test_the_viewer_moves_by_mouse(viewer):
+    slider, image = viewer.locator("input").last, viewer.locator("img")
+    alt, source = image.get_attribute("alt"), image.get_attribute("src")
+    box = slider.bounding_box()
+    slider.click(position={"x": 0.8 * box["width"], "y": box["height"] / 2})
+    expect(image).not_to_have_attribute("alt", alt)
+    expect(image).not_to_have_attribute("src", source)
+    assert int(slider.input_value()) > 0
+
+
+def test_the_viewer_moves_by_keyboard(viewer):
+    slider, image = viewer.locator("input").last, viewer.locator("img")
+    first = image.get_attribute("alt")
+    said = slider.get_attribute("aria-valuetext")
+    slider.focus()
+    slider.press("ArrowRight")
+    expect(slider).to_have_value("1")
+    expect(image).not_to_have_attribute("alt", first)
+    expect(slider).not_to_have_attribute("aria-valuetext", said)
+    slider.press("End")
+    expect(slider).to_have_value(slider.get_attribute("max"))
+    slider.press("Home")
+    expect(slider).to_have_value("0")
+    expect(image).to_have_attribute("alt", first)
+
+
+def test_the_viewer_plays_and_stops(viewer, page):
+    slider, button, image = viewer.locator("input").last, viewer.locator("button"), viewer.locator("img")
+    first = image.get_attribute("alt")
+    button.press("Enter")
+    expect(button).to_contain_text("Pause")
+    expect(slider).not_to_have_value("0")
+    expect(image).not_to_have_attribute("alt", first)
+    button.click()
+    expect(button).to_contain_text("Play")
+    stopped = slider.input_value()
+    page.wait_for_timeout(1000)
+    assert slider.input_value() == stopped
+
+
+def test_the_viewer_stops_at_the_last_frame(viewer):
+    slider, button = viewer.locator("input").last, viewer.locator("button")
+    slider.press("End")
+    slider.press("ArrowLeft")
+    button.click()
+    expect(slider).to_have_value(slider.get_attribute("max"))
+    expect(button).to_contain_text("Play")
+
+
+def test_the_viewer_shows_its_first_frame_without_javascript(browser, address, viewer, page):
+    context = browser.new_context(java_script_enabled=False)
+    plain = context.new_page()
+    plain.goto(page.url)
+    assert plain.locator(".aevb-viewer img").first.is_visible()
+    assert not plain.locator(".aevb-viewer button").first.is_visible()
+    context.close()

@@ -1,0 +1,141 @@
+"""Stamping the repository's address: everywhere or nowhere, again and anew."""
+
+import re
+
+import nbformat
+import pytest
+
+from tools.notebooks import SETUP_CELL, read
+from tools.repository import main, stamp
+
+URL = "https://github.com/someone/em-to-aevb"
+CONFIG = 'title: A book\n\nrepository:\n  url: ""\n  branch: main\n\nlaunch_buttons:\n  colab_url: x\n'
+README = "# A book\n\n<!-- badges:start -->\n<!-- badges:end -->\n\nText.\n"
+CITATION = 'cff-version: 1.2.0\ntitle: "A book"\n'
+
+
+@pytest.fixture
+def book(tmp_path):
+    (tmp_path / "_config.yml").write_text(CONFIG, encoding="utf-8")
+    (tmp_path / "README.md").write_text(README, encoding="utf-8")
+    (tmp_path / "CITATION.cff").write_text(CITATION, encoding="utf-8")
+    (tmp_path / "notebooks").mkdir()
+    for name in ("01_one.ipynb", "02_two.ipynb"):
+        cells = [
+            nbformat.v4.new_markdown_cell("# ½ a title", id="title"),
+            nbformat.v4.new_code_cell(SETUP_CELL, id="setup", metadata={"tags": ["setup"]}),
+            nbformat.v4.new_code_cell('REPOSITORY_LIKE = "kept"', id="code"),
+        ]
+        notebook = nbformat.v4.new_notebook(cells=cells)
+        (tmp_path / "notebooks" / name).write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+    return tmp_path
+
+
+def contents(book):
+    return {path: path.read_bytes() for path in sorted(book.rglob("*")) if path.is_file()}
+
+
+def test_the_address_is_written_everywhere(book):
+    changed = stamp(URL, branch="trunk", root=book)
+    assert {path.name for path in changed} == {
+        "_config.yml",
+        "README.md",
+        "CITATION.cff",
+        "01_one.ipynb",
+        "02_two.ipynb",
+    }
+    assert f'repository:\n  url: "{URL}"\n  branch: trunk\n' in (book / "_config.yml").read_text(encoding="utf-8")
+    assert f"repository-code: {URL}\n" in (book / "CITATION.cff").read_text(encoding="utf-8")
+    readme = (book / "README.md").read_text(encoding="utf-8")
+    assert "https://colab.research.google.com/github/someone/em-to-aevb/tree/trunk/notebooks" in readme
+    assert "https://mybinder.org/v2/gh/someone/em-to-aevb/trunk?urlpath=lab/tree/notebooks" in readme
+    assert readme.startswith("# A book\n")
+    assert readme.endswith("\n\nText.\n")
+    for name in ("01_one.ipynb", "02_two.ipynb"):
+        cells = read(book / "notebooks" / name).cells
+        assert f'\nREPOSITORY = "{URL}"  # ' in cells[1].source
+        assert cells[1].source.replace(URL, "") == SETUP_CELL
+        assert cells[2].source == 'REPOSITORY_LIKE = "kept"'
+
+
+def test_stamping_again_changes_nothing(book):
+    stamp(URL, root=book)
+    before = contents(book)
+    assert stamp(f"{URL}.git", root=book) == []
+    assert stamp(f"{URL}/", root=book) == []
+    assert contents(book) == before
+
+
+def test_another_address_replaces_the_first(book):
+    stamp(URL, branch="trunk", root=book)
+    stamp("https://github.com/other/place", root=book)
+    after = contents(book)
+    assert not [path.name for path, data in after.items() if b"em-to-aevb" in data or b"trunk" in data]
+    assert all(b"https://github.com/other/place" in data for data in after.values())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "github.com/owner/name",
+        "http://github.com/owner/name",
+        "https://gitlab.com/owner/name",
+        "https://github.com/owner",
+        "https://github.com/owner/name/tree/main",
+        "https://github.com/owner/na me",
+        'https://github.com/owner/name"',
+        "https://github.com/-owner/name",
+        "https://github.com/owner/..",
+    ],
+)
+def test_a_malformed_address_changes_nothing(book, url):
+    before = contents(book)
+    with pytest.raises(ValueError, match=re.escape("must look like https://github.com/owner/name")):
+        stamp(url, root=book)
+    assert contents(book) == before
+
+
+def test_a_malformed_branch_changes_nothing(book):
+    before = contents(book)
+    with pytest.raises(ValueError, match="A branch is named by"):
+        stamp(URL, branch="my branch", root=book)
+    assert contents(book) == before
+
+
+def break_readme(book):
+    (book / "README.md").write_text("# A book\n", encoding="utf-8")
+
+
+def break_config(book):
+    (book / "_config.yml").write_text("title: A book\n", encoding="utf-8")
+
+
+def break_notebook(book):
+    path = book / "notebooks" / "02_two.ipynb"
+    path.write_text(path.read_text(encoding="utf-8").replace("REPOSITORY = ", "ADDRESS = "), encoding="utf-8")
+
+
+def untag_notebook(book):
+    path = book / "notebooks" / "02_two.ipynb"
+    path.write_text(path.read_text(encoding="utf-8").replace('"setup"\n', '"other"\n'), encoding="utf-8")
+
+
+def remove_citation(book):
+    (book / "CITATION.cff").unlink()
+
+
+@pytest.mark.parametrize("damage", [break_readme, break_config, break_notebook, untag_notebook, remove_citation])
+def test_a_file_without_a_place_for_the_address_stops_it_all(book, damage):
+    damage(book)
+    before = contents(book)
+    with pytest.raises((ValueError, FileNotFoundError), match=r"one place|one cell|is missing"):
+        stamp(URL, root=book)
+    assert contents(book) == before
+
+
+def test_the_command_ends_in_one_sentence(capsys):
+    assert main(["https://example.org/x"]) == 1
+    shown = capsys.readouterr()
+    assert shown.err.startswith("Nothing was changed. The repository's address must look like")
+    assert shown.out == ""

@@ -1,0 +1,154 @@
+"""Write the repository's address wherever the book needs it: `python -m tools.repository https://github.com/owner/name`.
+
+The setting itself is ``repository`` in ``_config.yml``, which the site's Colab and Binder buttons come from. From there
+it goes into the badges of README.md, into CITATION.cff and into the setup cell of every notebook. Run it again with
+another address to move the book.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+
+from tools.notebooks import ROOT, read, tags
+
+ADDRESS = re.compile(
+    r"https://github\.com/(?P<owner>[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)/(?P<name>[\w.-]+?)(\.git)?/?", re.ASCII
+)
+BADGES = ("<!-- badges:start -->", "<!-- badges:end -->")
+"""README.md's badges stand between these two lines."""
+
+
+def stamp(url: str, *, branch: str = "main", root: Path = ROOT) -> list[Path]:
+    """Write the address into every file that names it; all of them or, when anything is wrong, none.
+
+    Args:
+        url: ``https://github.com/owner/name``; a final ``/`` or ``.git`` is dropped.
+        branch: the branch that is published.
+        root: the folder of the book.
+
+    Returns:
+        The files that changed; none when the address was there already.
+
+    Raises:
+        ValueError: the address or the branch is malformed, or a file has no place for the address.
+        FileNotFoundError: a file that holds the address is missing.
+    """
+    match = ADDRESS.fullmatch(url.strip())
+    if match is None or set(match["name"]) <= {"."}:
+        raise ValueError(
+            f"The repository's address must look like https://github.com/owner/name, and this is {url!r}: "
+            "run make repository URL=https://github.com/owner/name"
+        )
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", branch):
+        raise ValueError(f"A branch is named by letters, digits, '.', '_', '-' and '/', and this is {branch!r}.")
+    owner, name = match["owner"], match["name"]
+    url = f"https://github.com/{owner}/{name}"
+
+    texts: dict[Path, str] = {}
+    _plan(texts, root / "_config.yml", lambda text: _config(text, url, branch))
+    _plan(texts, root / "README.md", lambda text: _readme(text, owner, name, branch))
+    _plan(texts, root / "CITATION.cff", lambda text: _citation(text, url))
+    notebooks = sorted((root / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    if not notebooks:
+        raise FileNotFoundError(f"There are no chapters in {root / 'notebooks'}: run this in a copy of the book.")
+    for path in notebooks:
+        texts[path] = _notebook(path, url)
+
+    changed = [path for path, text in texts.items() if path.read_text(encoding="utf-8") != text]
+    for path in changed:
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text(texts[path], encoding="utf-8")
+    for path in changed:
+        path.with_name(path.name + ".partial").replace(path)
+    return changed
+
+
+def _plan(texts: dict[Path, str], path: Path, change: Callable[[str], str]) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: run this in a copy of the book.")
+    texts[path] = change(path.read_text(encoding="utf-8"))
+
+
+def _replace_once(pattern: str, replacement: str, text: str, where: str) -> str:
+    text, count = re.subn(pattern, lambda _: replacement, text, flags=re.MULTILINE | re.DOTALL)
+    if count != 1:
+        raise ValueError(f"{where} must have exactly one place for the address and has {count}: put it back first.")
+    return text
+
+
+def _config(text: str, url: str, branch: str) -> str:
+    block = f'repository:\n  url: "{url}"\n  branch: {branch}\n'
+    return _replace_once(r"^repository:\n  url: [^\n]*\n  branch: [^\n]*\n", block, text, "_config.yml")
+
+
+def _readme(text: str, owner: str, name: str, branch: str) -> str:
+    first, last = BADGES
+    badges = [
+        ("Read the book", "https://img.shields.io/badge/read-the_book-0072B2", f"https://{owner}.github.io/{name}/"),
+        (
+            "Tests",
+            f"https://github.com/{owner}/{name}/actions/workflows/test.yml/badge.svg?branch={branch}",
+            f"https://github.com/{owner}/{name}/actions/workflows/test.yml",
+        ),
+        (
+            "Open in Colab",
+            "https://colab.research.google.com/assets/colab-badge.svg",
+            f"https://colab.research.google.com/github/{owner}/{name}/tree/{branch}/notebooks",
+        ),
+        (
+            "Launch on Binder",
+            "https://mybinder.org/badge_logo.svg",
+            f"https://mybinder.org/v2/gh/{owner}/{name}/{branch}?urlpath=lab/tree/notebooks",
+        ),
+    ]
+    lines = "\n".join(f"[![{label}]({image})]({link})" for label, image, link in badges)
+    pattern = f"^{re.escape(first)}$.*?^{re.escape(last)}$"
+    return _replace_once(pattern, f"{first}\n{lines}\n{last}", text, f"README.md (between {first} and {last})")
+
+
+def _citation(text: str, url: str) -> str:
+    line = f"repository-code: {url}\n"
+    if not re.search(r"^repository-code:", text, flags=re.MULTILINE):
+        return text.rstrip("\n") + "\n" + line
+    return _replace_once(r"^repository-code:[^\n]*\n", line, text, "CITATION.cff")
+
+
+def _notebook(path: Path, url: str) -> str:
+    text = path.read_text(encoding="utf-8")
+    notebook = read(path)
+    cells = [cell for cell in notebook.cells if "setup" in tags(cell)]
+    if len(cells) != 1:
+        raise ValueError(
+            f"{path.name} must have exactly one cell tagged setup and has {len(cells)}: put it back first."
+        )
+    source = _replace_once(r'^REPOSITORY = "[^"\n]*"', f'REPOSITORY = "{url}"', cells[0].source, path.name)
+    if source == cells[0].source:
+        return text  # even if another editor laid the file out differently
+    cells[0].source = source
+    return nbformat.writes(notebook) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command: stamp the address, say what changed, return the exit status."""
+    parser = argparse.ArgumentParser(prog="tools.repository", description="Write the repository's address everywhere.")
+    parser.add_argument("url", help="https://github.com/owner/name")
+    parser.add_argument("--branch", default="main", help="the published branch (default: main)")
+    options = parser.parse_args(arguments)
+    try:
+        changed = stamp(options.url, branch=options.branch)
+    except (ValueError, FileNotFoundError) as error:
+        print(f"Nothing was changed. {error}", file=sys.stderr)
+        return 1
+    for path in changed:
+        print(f"stamped {path.relative_to(ROOT)}")
+    if not changed:
+        print("The address was there already: nothing changed.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
