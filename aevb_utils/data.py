@@ -36,7 +36,7 @@ class DataUnavailableError(DataError):
     """A data file cannot be had at all: no mirror gave it, or the cache cannot hold it."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """One data set: what the numbers are, what they mean and where they came from.
 
@@ -348,8 +348,7 @@ def _from_cache(file: RemoteFile) -> bytes:
 def _download(url: str, output_file: str, _: object) -> None:
     """Download to memory with a time limit, then write the decompressed content: a downloader for pooch."""
     buffer = BytesIO()
-    # Without streaming, requests closes the connection also where the download fails.
-    pooch.HTTPDownloader(timeout=_TIMEOUT, stream=False)(url, buffer, None)
+    pooch.HTTPDownloader(timeout=_TIMEOUT)(url, buffer, None)
     Path(output_file).write_bytes(_decompressed(buffer.getvalue()))
 
 

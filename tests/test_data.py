@@ -228,6 +228,7 @@ def test_a_data_set_says_in_one_line_what_it_is_and_cannot_be_changed() -> None:
     assert "test (360, 64)" in repr(data.digits())
     with pytest.raises(AttributeError):
         iris.name = "other"  # type: ignore[misc]
+    assert iris != data.iris()  # the same object or not: tensors have no single truth value
 
 
 # ---- Old Faithful ----
@@ -370,6 +371,13 @@ def test_data_dir_that_is_no_folder_is_an_error(monkeypatch: pytest.MonkeyPatch,
         assert str(tmp_path / name) in one_sentence(caught.value)
 
 
+def test_an_empty_data_dir_counts_as_none(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    monkeypatch.setenv("AEVB_DATA_DIR", "")
+    cache.mkdir()
+    (cache / "geyser.csv").write_bytes(CSV)
+    assert not data.old_faithful().fallback
+
+
 def test_a_folder_in_place_of_the_file_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "geyser.csv").mkdir()
     monkeypatch.setenv("AEVB_DATA_DIR", str(tmp_path))
@@ -393,8 +401,14 @@ def test_data_dir_without_the_file_goes_on_to_the_download(
 
 
 def test_download_is_cached_and_silent(
-    monkeypatch: pytest.MonkeyPatch, server: Server, cache: Path, capfd: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch,
+    server: Server,
+    cache: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level("INFO", logger=pooch.get_logger().name)  # put back after the test
+    monkeypatch.setattr(pooch.get_logger(), "handlers", [caplog.handler])
     serve_geyser(monkeypatch, server.gives("/geyser.csv", CSV))
     first, second = data.old_faithful(), data.old_faithful()
     assert not first.fallback
@@ -404,6 +418,7 @@ def test_download_is_cached_and_silent(
     assert files_in(cache) == ["geyser.csv"]
     assert (cache / "geyser.csv").read_bytes() == CSV
     assert capfd.readouterr() == ("", "")
+    assert caplog.messages == []
 
 
 def test_the_cache_is_the_users_own_unless_told_otherwise(
