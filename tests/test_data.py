@@ -371,8 +371,10 @@ def test_data_dir_that_is_no_folder_is_an_error(monkeypatch: pytest.MonkeyPatch,
         assert str(tmp_path / name) in one_sentence(caught.value)
 
 
-def test_an_empty_data_dir_counts_as_none(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+def test_an_empty_data_dir_counts_as_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cache: Path) -> None:
     monkeypatch.setenv("AEVB_DATA_DIR", "")
+    monkeypatch.chdir(tmp_path)
+    Path("geyser.csv").write_bytes(b"another file of that name")
     cache.mkdir()
     (cache / "geyser.csv").write_bytes(CSV)
     assert not data.old_faithful().fallback
