@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -69,6 +70,20 @@ def check_true(claim: str, condition: bool | np.bool_ | torch.Tensor) -> None:
         AssertionError: the condition is false.
     """
     _report(claim, bool(condition), None, None)
+
+
+def check_fails(check: Callable[[], None]) -> None:
+    """Run a check that must fail, and show what it says: for cells that break something on purpose.
+
+    Raises:
+        AssertionError: the check holds, so it would not catch the mistake.
+    """
+    try:
+        check()
+    except AssertionError as error:
+        print(f"{error}\n  … caught, as it should be.")
+    else:
+        raise AssertionError("The check above holds: it does not catch the mistake.")
 
 
 def check_answer(exercise: str, value: Any) -> None:  # noqa: ANN401 (an answer may be anything)

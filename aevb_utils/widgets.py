@@ -6,6 +6,7 @@ still shows.
 """
 
 import base64
+import gzip
 import hashlib
 import html
 import io
@@ -39,12 +40,9 @@ class Viewer:
         return f"<Viewer: {len(self.frames)} frames>"
 
     def _repr_html_(self) -> str:
-        data = {
-            "frames": self.frames,
-            "alts": self.alts,
-            "labels": [labels for _, labels in self.sliders],
-        }
-        key = hashlib.sha256(json.dumps(data).encode()).hexdigest()[:12]
+        data = {"frames": self.frames, "alts": self.alts, "labels": [labels for _, labels in self.sliders]}
+        packed = base64.b64encode(gzip.compress(json.dumps(data).encode(), mtime=0)).decode()
+        key = hashlib.sha256(packed.encode()).hexdigest()[:12]
         first = base64.b64encode(self.frames[0].encode()).decode()
         controls = "".join(
             f'<label>{html.escape(name)} <input type="range" min="0" max="{len(labels) - 1}" step="1" value="0" '
@@ -52,14 +50,13 @@ class Viewer:
             f'<span class="aevb-value">{html.escape(labels[0])}</span></label>'
             for name, labels in self.sliders
         )
-        json_text = json.dumps(data, ensure_ascii=False).replace("</", "<\\/").replace("<!--", "<\\u0021--")
         return (
             f'<figure class="aevb-viewer" data-viewer="{key}" style="margin: 1em 0">'
             f'<img src="data:image/svg+xml;base64,{first}" alt="{html.escape(self.alts[0])}" '
             f'style="max-width: 100%; height: auto">'
             f'<div class="aevb-controls" hidden><button type="button">▶ Play</button>{controls}</div>'
             f"<figcaption>{html.escape(self.caption)}</figcaption>"
-            f'<script type="application/json">{json_text}</script></figure>'
+            f'<script type="application/gzip">{packed}</script></figure>'
             f"<script>{_SCRIPT.replace('KEY', key)}</script>"
         )
 
@@ -140,39 +137,45 @@ def _svg(figure: Figure) -> str:
 # One viewer's behavior. The viewer is found by its key, so that the script also works where it runs after the page has
 # loaded; arrow keys are kept from JupyterLab, which would take them as commands.
 _SCRIPT = """
-document.querySelectorAll('[data-viewer="KEY"]:not([data-ready])').forEach((figure) => {
+document.querySelectorAll('[data-viewer="KEY"]:not([data-ready])').forEach(async (figure) => {
   figure.dataset.ready = 'true';
-  const {frames, alts, labels} = JSON.parse(figure.querySelector('script[type="application/json"]').textContent);
+  const packed = atob(figure.querySelector('script[type="application/gzip"]').textContent);
+  const bytes = Uint8Array.from(packed, (character) => character.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
+  const {frames, alts, labels} = await new Response(stream).json();
+  const urls = frames.map((frame) => 'data:image/svg+xml;charset=utf-8,' + encodeURIComponent(frame));
   const image = figure.querySelector('img');
   const button = figure.querySelector('button');
   const sliders = [...figure.querySelectorAll('input')];
-  const urls = frames.map((f) => 'data:image/svg+xml;charset=utf-8,' + encodeURIComponent(f));
+  const last = sliders[sliders.length - 1];
+  let timer = null;
+
   const show = () => {
-    let index = 0;
+    const index = sliders.reduce((row, slider, k) => row * labels[k].length + Number(slider.value), 0);
     sliders.forEach((slider, k) => {
-      index = index * labels[k].length + Number(slider.value);
       slider.setAttribute('aria-valuetext', labels[k][slider.value]);
       slider.nextElementSibling.textContent = labels[k][slider.value];
     });
     image.src = urls[index];
     image.alt = alts[index];
   };
-  let timer = null;
-  const stop = () => { clearInterval(timer); timer = null; button.textContent = '▶ Play'; };
-  const step = () => {
-    const slider = sliders[sliders.length - 1];
-    if (Number(slider.value) >= Number(slider.max)) { stop(); return; }
-    slider.value = Number(slider.value) + 1;
+  const stop = () => {
+    clearInterval(timer);
+    timer = null;
+    button.textContent = '▶ Play';
+  };
+  const advance = () => {
+    if (last.value === last.max) return stop();
+    last.value = Number(last.value) + 1;
     show();
   };
   button.addEventListener('click', () => {
-    if (timer !== null) { stop(); return; }
-    const slider = sliders[sliders.length - 1];
-    if (Number(slider.value) >= Number(slider.max)) { slider.value = 0; show(); }
+    if (timer !== null) return stop();
+    if (last.value === last.max) { last.value = 0; show(); }
     button.textContent = '⏸ Pause';
-    timer = setInterval(step, 700);
+    timer = setInterval(advance, 700);
   });
-  sliders.forEach((slider) => slider.addEventListener('input', () => { if (timer !== null) stop(); show(); }));
+  sliders.forEach((slider) => slider.addEventListener('input', () => { stop(); show(); }));
   figure.addEventListener('keydown', (event) => event.stopPropagation());
   figure.querySelector('.aevb-controls').hidden = false;
 });
