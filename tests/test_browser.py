@@ -23,9 +23,12 @@ ARGUMENTS = [
 PHONE = {"width": 375, "height": 800}
 DESKTOP = {"width": 1280, "height": 900}
 AXE = {"resultTypes": ["violations"], "preload": False}  # preloading would ask for style sheets again, at wrong places
-WIDE = """[...document.querySelectorAll('main *')]
-    .filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
-    .slice(0, 5).map((e) => e.outerHTML.slice(0, 120))"""
+WIDE = """() => {
+    const scrolls = (e) => e && (getComputedStyle(e).overflowX !== 'visible' || scrolls(e.parentElement));
+    return [...document.querySelectorAll('article *')]
+        .filter((e) => e.getBoundingClientRect().right > innerWidth + 1 && !scrolls(e.parentElement))
+        .map((e) => e.outerHTML.slice(0, 160));
+}"""
 
 
 @dataclass
@@ -93,7 +96,8 @@ def look_at(page: Page, name: str, host: str) -> Visit:
     visit.formulas = page.locator("span.math, div.math").count()
     page.evaluate("window.MathJax?.startup?.promise")
     visit.rendered = page.locator("mjx-container").count()
-    visit.malformed = page.locator("mjx-merror, [data-mml-node='merror']").all_inner_texts()
+    wrong = "mjx-merror, [data-mml-node='merror'], mjx-container [fill='red']"  # MathJax writes unknown macros in red
+    visit.malformed = page.locator(wrong).evaluate_all("(all) => all.map((e) => e.outerHTML.slice(0, 200))")
     page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
     page.evaluate("document.querySelectorAll('.toggle-hidden > .toggle-button').forEach((button) => button.click())")
 
