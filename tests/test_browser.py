@@ -11,6 +11,11 @@ from playwright.sync_api import Page, expect, sync_playwright
 from site_build import page_names, serve
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
+NO_BROWSER = "there is no Chromium, which the browser tests need: install it (on Debian: apt-get install chromium)"
+if BROWSER is None and os.environ.get("AEVB_REQUIRE_BROWSER") != "1":
+    pytest.skip(NO_BROWSER, allow_module_level=True)
+
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -47,14 +52,9 @@ class Visit:
 
 @pytest.fixture(scope="module")
 def browser():
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        message = "no Chromium: get one (on Debian: apt-get install chromium) to run the browser tests"
-        if os.environ.get("AEVB_REQUIRE_BROWSER") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
+    assert BROWSER, NO_BROWSER
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        chromium = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
         yield chromium
         chromium.close()
 
