@@ -177,6 +177,15 @@ def test_search_finds_a_chapter(page):
     expect(page.locator("#search-results a[href*='02_em_gaussian_mixture']").first).to_be_visible()
 
 
+def test_formulas_can_be_explored_by_ear(page):
+    missing = []
+    page.on("response", lambda r: missing.append(r.url) if r.status >= 400 else None)
+    page.add_init_script("""localStorage.setItem('MathJax-Menu-Settings', '{"explorer": true}')""")
+    page.goto("book/notation.html", wait_until="networkidle")
+    expect(page.locator("mjx-container [aria-label]").first).to_be_attached()
+    assert not missing
+
+
 @pytest.fixture
 def viewer(page, site):
     """The first viewer of the first page that has one."""

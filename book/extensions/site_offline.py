@@ -1,7 +1,7 @@
 """Serve MathJax from the site itself: no page asks another host for anything.
 
 The files come from the package ``sphinx-mathjax-offline``. Of its 24 MB the site gets what its pages can ask for: one
-combined script and what MathJax's own menu loads (spoken English, the HTML renderer with its fonts). The script draws
+combined script and what MathJax's own menu loads (speech, the HTML renderer with its fonts). The script draws
 formulas as SVG, without fonts: Firefox refuses fonts to a page opened from disk.
 """
 
@@ -11,11 +11,9 @@ from pathlib import Path
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util.fileutil import copy_asset
-from sphinx.util.matching import Matcher
 
 SCRIPT = "tex-svg-full.js"
-NEEDED = [SCRIPT, "a11y", "output/chtml.js", "output/chtml/fonts", "sre/mathmaps"]
-UNNEEDED = Matcher([f"**{language}.json" for language in ("ca", "da", "de", "es", "fr", "hi", "it", "nb", "nn", "sv")])
+NEEDED = [SCRIPT, "a11y", "input/mml.js", "input/mml", "output/chtml.js", "output/chtml/fonts", "sre/mathmaps"]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -43,4 +41,4 @@ def _copy_mathjax(app: Sphinx, error: Exception | None) -> None:
         if not (source / name).exists():
             raise FileNotFoundError(f"sphinx-mathjax-offline has no {name}: install the version in requirements.txt.")
         destination = target / name
-        copy_asset(source / name, destination.parent if (source / name).is_file() else destination, UNNEEDED)
+        copy_asset(source / name, destination.parent if (source / name).is_file() else destination)
