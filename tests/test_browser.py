@@ -182,7 +182,7 @@ def test_formulas_can_be_explored_by_ear(page):
     page.on("response", lambda r: missing.append(r.url) if r.status >= 400 else None)
     page.add_init_script("""localStorage.setItem('MathJax-Menu-Settings', '{"explorer": true}')""")
     page.goto("book/notation.html", wait_until="networkidle")
-    expect(page.locator("mjx-container [aria-label]").first).to_be_attached()
+    expect(page.locator("mjx-container[aria-label]").first).to_be_attached()
     assert not missing
 
 
