@@ -36,6 +36,20 @@ WIDE = """() => {
 }"""
 
 
+# What axe need not see again and again: of the drawings and the MathML of formulas, and of each kind of colored word in
+# code, the first of the page stays.
+THIN = """() => {
+    document.querySelectorAll('mjx-container').forEach((formula, i) => { if (i > 0) formula.replaceChildren(); });
+    const seen = new Set();
+    document.querySelectorAll('pre span[class]').forEach((word) => {
+        const kind = word.closest('div[class*=highlight-]')?.parentElement.className + ' / ' + word.className;
+        if (seen.has(kind)) word.replaceWith(word.textContent);
+        seen.add(kind);
+    });
+    document.querySelectorAll('pre').forEach((code) => code.normalize());
+}"""
+
+
 @dataclass
 class Visit:
     """What one page did in the browser."""
@@ -101,17 +115,19 @@ def look_at(page: Page, name: str, host: str) -> Visit:
     page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
     page.evaluate("document.querySelectorAll('.toggle-hidden > .toggle-button').forEach((button) => button.click())")
 
+    page.set_viewport_size(PHONE)
+    page.wait_for_timeout(100)
+    if page.evaluate("document.documentElement.scrollWidth") > PHONE["width"]:
+        visit.overflow = page.evaluate(WIDE) or ["something wider than the screen"]
+
+    page.set_viewport_size(DESKTOP)
+    page.evaluate(THIN)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         page.wait_for_function("(scheme) => document.documentElement.dataset.theme === scheme", arg=scheme)
         page.wait_for_timeout(150)  # the theme fades colors
         violations = Axe().run(page, options=AXE).response["violations"]
         visit.axe[scheme] = [f"{v['id']}: {node['html'][:160]}" for v in violations for node in v["nodes"]]
-
-    page.set_viewport_size(PHONE)
-    page.wait_for_timeout(100)
-    if page.evaluate("document.documentElement.scrollWidth") > PHONE["width"]:
-        visit.overflow = page.evaluate(WIDE) or ["something wider than the screen"]
     return visit
 
 
