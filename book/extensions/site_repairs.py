@@ -22,9 +22,8 @@ REPAIRS = {
 # The empty corner of a table with row names is not a heading.
 EMPTY_HEADING = re.compile(r"<th(?P<attributes>[^>]*)>(?:<p></p>)?</th>")
 
-# The tick at the start of a printed line, so that a check that holds can be seen at a glance.
-TICK = re.compile(r"^(<div class=\".*<pre><span></span>)?✓", re.MULTILINE)
-MARKED_TICK = r'\1<span class="aevb-check">✓</span>'
+# The mark at the start of a printed line, so that a check that holds, or fails, can be seen at a glance.
+MARK = re.compile(r"^(?P<start><div class=\".*<pre><span></span>)?(?P<mark>[✓✗])", re.MULTILINE)
 
 FRONT_DOOR = """<!DOCTYPE html>
 <html lang="en">
@@ -46,6 +45,11 @@ def setup(app: Sphinx) -> dict[str, bool]:
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
+def _color(found: re.Match[str]) -> str:
+    kind = "check" if found["mark"] == "✓" else "cross"
+    return f'{found["start"] or ""}<span class="aevb-{kind}">{found["mark"]}</span>'
+
+
 def _write_front_door(app: Sphinx, error: Exception | None) -> None:
     if error is None and app.builder.name == "html":
         page = FRONT_DOOR.format(title=app.config.html_title, target=app.builder.get_target_uri(app.config.root_doc))
@@ -60,6 +64,6 @@ def _repair_pages(app: Sphinx, error: Exception | None) -> None:
         for broken, whole in REPAIRS.items():
             repaired = repaired.replace(broken, whole)
         repaired = EMPTY_HEADING.sub(r"<td\g<attributes>></td>", repaired)
-        repaired = TICK.sub(MARKED_TICK, repaired)
+        repaired = MARK.sub(_color, repaired)
         if repaired != text:
             path.write_text(repaired, encoding="utf-8")
