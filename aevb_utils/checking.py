@@ -46,7 +46,7 @@ def check_at_most(claim: str, value: Number, bound: Number, *, slack: float = 0.
     values, bounds = np.broadcast_arrays(_array(value), _array(bound))
     margin = bounds - values
     tightest = np.unravel_index(np.argmin(margin), margin.shape)
-    numbers = f"{_show(values[tightest])} ≤ {_show(bounds[tightest])}"
+    numbers = f"{_show(values[tightest])} ≤ {_show(bounds[tightest])}, margin {margin[tightest]:.1e}"
     _report(claim, bool(np.all(margin >= -slack)), numbers, f"{slack:.0e}" if slack else None)
 
 
@@ -59,7 +59,7 @@ def check_at_least(claim: str, value: Number, bound: Number, *, slack: float = 0
     values, bounds = np.broadcast_arrays(_array(value), _array(bound))
     margin = values - bounds
     tightest = np.unravel_index(np.argmin(margin), margin.shape)
-    numbers = f"{_show(values[tightest])} ≥ {_show(bounds[tightest])}"
+    numbers = f"{_show(values[tightest])} ≥ {_show(bounds[tightest])}, margin {margin[tightest]:.1e}"
     _report(claim, bool(np.all(margin >= -slack)), numbers, f"{slack:.0e}" if slack else None)
 
 

@@ -43,7 +43,6 @@ class Viewer:
         data = {"frames": self.frames, "alts": self.alts, "labels": [labels for _, labels in self.sliders]}
         packed = base64.b64encode(gzip.compress(json.dumps(data).encode(), mtime=0)).decode()
         key = hashlib.sha256(packed.encode()).hexdigest()[:12]
-        first = base64.b64encode(self.frames[0].encode()).decode()
         controls = "".join(
             f'<label>{html.escape(name)} <input type="range" min="0" max="{len(labels) - 1}" step="1" value="0" '
             f'aria-valuetext="{html.escape(labels[0])}"> '
@@ -52,7 +51,7 @@ class Viewer:
         )
         return (
             f'<figure class="aevb-viewer" data-viewer="{key}" style="margin: 1em 0">'
-            f'<img src="data:image/svg+xml;base64,{first}" alt="{html.escape(self.alts[0])}" '
+            f'<img src="{_data_url(self.frames[0])}" alt="{html.escape(self.alts[0])}" '
             f'style="max-width: 100%; height: auto">'
             f'<div class="aevb-controls" hidden><button type="button">▶ Play</button>{controls}</div>'
             f"<figcaption>{html.escape(self.caption)}</figcaption>"
@@ -109,19 +108,25 @@ def live(draw: Callable[..., Figure], **sliders: tuple[float, float, float, floa
     """
     import ipywidgets  # only a running notebook needs it
 
-    def show(**setting: float) -> None:
-        figure = draw(**setting)
-        display(figure)
-        plt.close(figure)
-
     controls = {
-        name: ipywidgets.FloatSlider(
-            min=low, max=high, step=step, value=start, description=name, continuous_update=False
-        )
+        name: ipywidgets.FloatSlider(start, min=low, max=high, step=step, description=name, continuous_update=False)
         for name, (low, high, step, start) in sliders.items()
     }
-    box = ipywidgets.VBox(list(controls.values()))
-    display(box, ipywidgets.interactive_output(show, controls))
+    picture = ipywidgets.HTML()
+
+    def show(_: object = None) -> None:
+        setting = {name: control.value for name, control in controls.items()}
+        picture.value = f'<img src="{_data_url(_svg(draw(**setting)))}">'
+
+    for control in controls.values():
+        control.observe(show, names="value")
+    show()
+    display(ipywidgets.VBox([*controls.values(), picture]))
+
+
+def _data_url(svg: str) -> str:
+    """An SVG document as an address that an image can hold."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 
 def _svg(figure: Figure) -> str:

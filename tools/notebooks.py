@@ -18,7 +18,6 @@ SETUP_CELL = """\
 # On your own machine this cell does nothing; on Colab it installs the book's helper package.
 REPOSITORY = ""  # the book's address, stamped by `make repository URL=...`
 
-import sys
 
 if "google.colab" in sys.modules:
     if REPOSITORY:

@@ -1,1 +1,5 @@
 """The book's models, exported from their chapters by ``make export``: edit the chapter, not the module."""
+
+from aevb_utils.models.gaussian_mixture import GaussianMixture
+
+__all__ = ["GaussianMixture"]

@@ -1,0 +1,80 @@
+"""Run notebooks in full and store their outputs, clean, with the hash of the code that made them.
+
+``python -m tools.execute [NOTEBOOK ...]`` (all chapters if none is named). A notebook is written only when all of its
+cells ran, every data set was the real one and nothing was printed to stderr; otherwise it stays as it was.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
+
+from tools.kernels import SocketKernelManager
+from tools.notebooks import CHAPTERS, HASH_KEY, code_cells, code_hash, read, tags, write
+
+# The full budget, real data only, no progress bars; one thread, since the chapters' models are small.
+ENVIRONMENT = {"AEVB_FAST": "0", "AEVB_REAL_DATA": "1", "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
+
+
+class UncleanOutputError(RuntimeError):
+    """A cell printed something that does not belong in a stored output."""
+
+
+def execute(notebook: NotebookNode, folder: Path) -> None:
+    """Run all cells in a fresh kernel in ``folder``, as the environment says, and store their outputs in ``notebook``.
+
+    Raises:
+        CellExecutionError: a cell failed.
+    """
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+    client = NotebookClient(
+        notebook,
+        timeout=3600,
+        kernel_name="python3",
+        kernel_manager_class=SocketKernelManager,
+        record_timing=False,
+        coalesce_streams=True,
+    )
+    client.execute(cwd=str(folder))
+
+
+def clean(notebook: NotebookNode) -> None:
+    """Drop what a stored notebook must not hold: outputs of live widgets, versions of the machine's Python.
+
+    Raises:
+        UncleanOutputError: a cell printed to stderr.
+    """
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata.language_info = {"name": "python"}
+    notebook.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            if output.get("name") == "stderr":
+                raise UncleanOutputError(f"A cell printed to stderr:\n{cell.source}\n{output.text}")
+        if "live" in tags(cell):
+            cell.outputs = []
+
+
+def main(paths: list[Path]) -> int:
+    """Execute the notebooks one after the other; return 1 at the first that fails, which stays as it was."""
+    os.environ.update(ENVIRONMENT)
+    for path in paths:
+        print(f"Executing {path.name} …", flush=True)
+        notebook = read(path)
+        try:
+            execute(notebook, path.parent)
+            clean(notebook)
+        except (CellExecutionError, UncleanOutputError) as error:
+            print(f"{error}\n{path.name} was left as it was.", file=sys.stderr)
+            return 1
+        notebook.metadata[HASH_KEY] = code_hash(notebook)
+        write(notebook, path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main([Path(name).resolve() for name in sys.argv[1:]] or list(CHAPTERS)))
