@@ -5,6 +5,7 @@ Figures are drawn dark on white, as SVG; on a dark page the site inverts them an
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -30,7 +31,7 @@ PALETTE: dict[str, str] = {
 COMPONENTS: tuple[str, ...] = ("#332288", "#CC6677", "#44AA99", "#999933", "#882255", "#88CCEE")
 """Colors of mixture components and classes, in order (Tol's muted scheme)."""
 
-STYLE: dict[str, object] = {
+STYLE: dict[str, Any] = {
     "figure.figsize": (6.4, 3.4),
     "figure.facecolor": "white",
     "figure.constrained_layout.use": True,

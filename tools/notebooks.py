@@ -15,15 +15,16 @@ HASH_KEY = "aevb_code_hash"
 """Where a notebook's metadata keeps the hash of the code that made its outputs."""
 
 SETUP_CELL = """\
-# On your own machine this cell does nothing; on Colab it installs the book's helper package.
-REPOSITORY = ""  # the book's address, stamped by `make repository URL=...`
+# On your machine this cell does nothing; on Colab it installs the book's helper package.
+import sys
 
+REPOSITORY = ""  # the book's address, stamped by `make repository URL=...`
 
 if "google.colab" in sys.modules:
     if REPOSITORY:
         get_ipython().run_line_magic("pip", f"install --quiet git+{REPOSITORY}")
     else:
-        print("This copy of the book does not know its own address, so nothing was installed: see 'How to use'.")"""
+        print("Nothing installed: this copy of the book does not know its own address.")"""
 """The first code cell of every notebook, before an address is stamped into it."""
 
 

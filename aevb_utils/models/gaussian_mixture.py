@@ -21,26 +21,27 @@ class MixtureParameters(NamedTuple):
 
 
 class FitError(RuntimeError):
-    """EM cannot go on: a component has lost its data or has collapsed onto too few of them."""
+    """EM cannot go on: a component has lost its data or has collapsed onto too few."""
 
 
 def cholesky(covariances: Tensor) -> Tensor:
     """Lower-triangular L_c with Σ_c = L_c L_cᵀ, shape (C, D, D).
 
     Raises:
-        FitError: a covariance is not positive definite, because its component has collapsed.
+        FitError: a covariance is not positive definite: its component has collapsed.
     """
     L, info = torch.linalg.cholesky_ex(covariances)
     if info.any():
         raise FitError(
-            f"Component {int(info.nonzero()[0, 0])} has collapsed: its covariance is not positive definite. "
-            "Set a larger covariance_floor, ask for fewer components, or start elsewhere."
+            f"Component {int(info.nonzero()[0, 0])} has collapsed: its covariance is not "
+            "positive definite. Set a larger covariance_floor, ask for fewer components, "
+            "or start elsewhere."
         )
     return L
 
 
 def log_joint(x: Tensor, parameters: MixtureParameters) -> Tensor:
-    """log p(x_i, z_i = c), eq. (2.1), in nats.
+    """The log of p(x_i, z_i = c), eq. (2.1), in nats.
 
     Args:
         x: data, shape (N, D).
@@ -51,10 +52,16 @@ def log_joint(x: Tensor, parameters: MixtureParameters) -> Tensor:
     """
     weights, means, covariances = parameters
     L = cholesky(covariances)  # (C, D, D)
-    whiten = torch.linalg.solve_triangular(L, torch.eye(x.shape[1], dtype=x.dtype), upper=False)  # L⁻¹, (C, D, D)
-    white = torch.einsum("nd,ced->nce", x, whiten) - torch.einsum("ced,cd->ce", whiten, means)  # (N, C, D)
+    whiten = torch.linalg.solve_triangular(
+        L, torch.eye(x.shape[1], dtype=x.dtype), upper=False
+    )  # L⁻¹, (C, D, D)
+    white = torch.einsum("nd,ced->nce", x, whiten) - torch.einsum(
+        "ced,cd->ce", whiten, means
+    )  # (N, C, D)
     half_log_det = L.diagonal(dim1=-2, dim2=-1).log().sum(-1)  # (C,)
-    constant = weights.log() - half_log_det - 0.5 * x.shape[1] * math.log(2 * math.pi)  # (C,)
+    constant = (
+        weights.log() - half_log_det - 0.5 * x.shape[1] * math.log(2 * math.pi)
+    )  # (C,)
     return constant - 0.5 * white.square().sum(-1)  # (N, C)
 
 
@@ -102,21 +109,30 @@ CovarianceType = Literal["full", "tied", "diagonal"]
 
 
 def constrain(scatters: Tensor, counts: Tensor, covariance_type: CovarianceType) -> Tensor:
-    """The best covariances of a type for given scatter matrices S_c, eq. (2.9), shape (C, D, D)."""
+    """The best covariances of a type for scatter matrices S_c, eq. (2.9), (C, D, D)."""
     match covariance_type:
         case "full":
             return scatters
         case "tied":
-            return torch.einsum("c,cde->de", counts / counts.sum(), scatters).expand_as(scatters)
+            return torch.einsum("c,cde->de", counts / counts.sum(), scatters).expand_as(
+                scatters
+            )
         case "diagonal":
             return torch.diag_embed(scatters.diagonal(dim1=-2, dim2=-1))
-    raise ValueError(f'covariance_type is "full", "tied" or "diagonal", not {covariance_type!r}.')
+    raise ValueError(
+        f'covariance_type is "full", "tied" or "diagonal", not {covariance_type!r}.'
+    )
 
 
 def m_step(
-    statistics: SufficientStatistics, *, covariance_type: CovarianceType = "full", covariance_floor: float = 0.0
+    statistics: SufficientStatistics,
+    *,
+    covariance_type: CovarianceType = "full",
+    covariance_floor: float = 0.0,
 ) -> MixtureParameters:
-    """The θ that maximizes the ELBO at fixed q, eqs. (2.7) to (2.9), plus the floor on the covariances' diagonal.
+    """The θ that maximizes the ELBO at fixed q, eqs. (2.7) to (2.9).
+
+    ``covariance_floor`` is added to the diagonals of the covariances.
 
     Raises:
         FitError: a component has lost its data.
@@ -124,11 +140,13 @@ def m_step(
     counts, sums, outers = statistics
     if counts.min() < 1e-8:
         raise FitError(
-            f"Component {int(counts.argmin())} has died: it holds {float(counts.min()):.0e} of {float(counts.sum()):.0f} "
-            "data. Ask for fewer components, or start elsewhere."
+            f"Component {int(counts.argmin())} has died: it holds {float(counts.min()):.0e} "
+            f"of {float(counts.sum()):.0f} data. Ask for fewer components, or start elsewhere."
         )
     means = sums / counts[:, None]  # eq. (2.8)
-    scatters = outers / counts[:, None, None] - means[:, :, None] * means[:, None, :]  # S_c, (C, D, D)
+    scatters = (
+        outers / counts[:, None, None] - means[:, :, None] * means[:, None, :]
+    )  # S_c, (C, D, D)
     floor = covariance_floor * torch.eye(means.shape[1], dtype=means.dtype)
     covariances = constrain(scatters, counts, covariance_type) + floor  # eq. (2.9)
     return MixtureParameters(counts / counts.sum(), means, covariances)  # eq. (2.7)
@@ -138,13 +156,15 @@ BLOCK_NUMBERS = 2**18  # how many numbers a block's largest array may hold: 2 MB
 
 
 def blocks(x: Tensor, width: int) -> Iterator[Tensor]:
-    """Consecutive rows of x in float64, few enough that an array of ``width`` numbers a row stays small."""
+    """Consecutive rows of x in float64, so few that ``width`` numbers a row stay small."""
     for block in x.split(max(1, BLOCK_NUMBERS // width)):
         yield block.double()
 
 
-def expected_statistics(x: Tensor, parameters: MixtureParameters, center: Tensor) -> tuple[SufficientStatistics, float]:
-    """One E-step and the sums of eq. (2.10), in one pass whose memory does not grow with N.
+def expected_statistics(
+    x: Tensor, parameters: MixtureParameters, center: Tensor
+) -> tuple[SufficientStatistics, float]:
+    """An E-step and the sums of eq. (2.10), in one pass; memory does not grow with N.
 
     Args:
         x: data, shape (N, D).
@@ -155,7 +175,9 @@ def expected_statistics(x: Tensor, parameters: MixtureParameters, center: Tensor
         The statistics of the data less ``center``, and ℓ(θ) in nats.
     """
     C, D = parameters.means.shape
-    total = SufficientStatistics(*(torch.zeros(C, *shape, dtype=torch.float64) for shape in [(), (D,), (D, D)]))
+    total = SufficientStatistics(
+        *(torch.zeros(C, *shape, dtype=torch.float64) for shape in [(), (D,), (D, D)])
+    )
     log_likelihood = 0.0
     for block in blocks(x, D * max(C, D)):
         responsibilities, log_evidence = e_step(block - center, parameters)
@@ -182,7 +204,7 @@ def run_em(
     tolerance: float = 1e-8,
     max_iterations: int = 2000,
 ) -> EMRun:
-    """Alternate E- and M-steps until an iteration gains less than ``tolerance`` nats a datum.
+    """Alternate E- and M-steps until one gains less than ``tolerance`` nats a datum.
 
     Raises:
         FitError: a component has died or collapsed.
@@ -192,34 +214,46 @@ def run_em(
     statistics, log_likelihood = expected_statistics(x, parameters, center)
     log_likelihoods, converged = [log_likelihood], False
     while not converged and len(log_likelihoods) <= max_iterations:
-        parameters = m_step(statistics, covariance_type=covariance_type, covariance_floor=covariance_floor)
+        parameters = m_step(
+            statistics,
+            covariance_type=covariance_type,
+            covariance_floor=covariance_floor,
+        )
         statistics, log_likelihood = expected_statistics(x, parameters, center)
         converged = log_likelihood - log_likelihoods[-1] < tolerance * len(x)
         log_likelihoods.append(log_likelihood)
-    return EMRun(parameters._replace(means=parameters.means + center), log_likelihoods, converged)
+    return EMRun(
+        parameters._replace(means=parameters.means + center), log_likelihoods, converged
+    )
 
 
 def check_data(x: Tensor, *, rows: int = 1, columns: int | None = None) -> Tensor:
-    """Return x as a floating-point tensor of shape (N, D), or say in one sentence what is wrong with it.
+    """Return x as a floating-point tensor of shape (N, D), or say what is wrong with it.
 
     Raises:
-        ValueError: another shape, too few rows, another number of columns, or values that are not finite.
+        ValueError: another shape, too few rows, other columns, values that are not finite.
     """
     x = torch.as_tensor(x)
     x = x if x.is_floating_point() else x.double()
     if x.ndim != 2:
         raise ValueError(
-            f"Expected data of shape (N, D), a row a datum, not {tuple(x.shape)}; for one variable pass x[:, None]."
+            f"Expected data of shape (N, D), a row a datum, not {tuple(x.shape)}; "
+            "for one variable pass x[:, None]."
         )
     if len(x) < rows:
-        raise ValueError(f"{rows} components need at least {rows} data, not {len(x)}: ask for fewer components.")
+        raise ValueError(
+            f"{rows} components need at least {rows} data, not {len(x)}: ask for fewer."
+        )
     if columns is not None and x.shape[1] != columns:
-        raise ValueError(f"Expected {columns} columns, as in the data of the fit, not {x.shape[1]}.")
+        raise ValueError(
+            f"Expected {columns} columns, as in the data of the fit, not {x.shape[1]}."
+        )
     bad = next((block for block in x.split(4096) if not block.isfinite().all()), None)
     if bad is not None:
         row, column = (~bad.isfinite()).nonzero()[0].tolist()
         raise ValueError(
-            f"Data must be finite, but column {column} holds {bad[row, column].item()}: drop or fill in such rows first."
+            f"Data must be finite, but column {column} holds {bad[row, column].item()}: "
+            "drop or fill in such rows first."
         )
     return x
 
@@ -233,7 +267,7 @@ def e_step_in_blocks(x: Tensor, parameters: MixtureParameters) -> tuple[Tensor, 
 
 
 class MixtureModel:
-    """A Gaussian mixture with known parameters; x has shape (N, D), every answer is in nats."""
+    """A Gaussian mixture with known parameters; x has shape (N, D), answers are in nats."""
 
     def __init__(self, parameters: MixtureParameters) -> None:
         self.parameters = parameters
@@ -247,7 +281,7 @@ class MixtureModel:
         return MultivariateNormal(self.parameters.means[z], self.parameters.covariances[z])
 
     def log_evidence(self, x: Tensor) -> Tensor:
-        """log p(x_i), eq. (2.2), shape (N,)."""
+        """The log of p(x_i), eq. (2.2), shape (N,)."""
         return e_step_in_blocks(x, self.parameters)[1]
 
     def responsibilities(self, x: Tensor) -> Tensor:
@@ -260,19 +294,27 @@ class MixtureModel:
 
     def elbo(self, x: Tensor, q: Tensor) -> Tensor:
         """The ELBO of each datum at any q of shape (N, C), eq. (2.4), shape (N,)."""
-        return elbo(check_data(x, columns=self.parameters.means.shape[1]).double(), q, self.parameters)
+        return elbo(
+            check_data(x, columns=self.parameters.means.shape[1]).double(),
+            q,
+            self.parameters,
+        )
 
     def sample(self, n: int) -> tuple[Tensor, Tensor]:
-        """Draw n data, shape (n, D), and their components, shape (n,), from torch's global random state."""
+        """Draw n data, (n, D), and their components, (n,), by torch's global generator."""
         z = self.p_z().sample((n,))
         return self.p_x_given_z(z).sample(), z
 
 
 def random_start(x: Tensor, n_components: int, seed: int) -> MixtureParameters:
-    """Equal weights, ``n_components`` different data as means, the covariance of all data for each component."""
+    """Equal weights, different data as means, the covariance of all data for each."""
     D = x.shape[1]
-    anything = MixtureParameters(torch.ones(1).double(), torch.zeros(1, D).double(), torch.eye(D).double()[None])
-    statistics, _ = expected_statistics(x, anything, center=x.mean(dim=0, dtype=torch.float64))
+    anything = MixtureParameters(
+        torch.ones(1).double(), torch.zeros(1, D).double(), torch.eye(D).double()[None]
+    )
+    statistics, _ = expected_statistics(
+        x, anything, center=x.mean(dim=0, dtype=torch.float64)
+    )
     rows = random.Random(seed).sample(range(len(x)), n_components)
     return MixtureParameters(
         weights=torch.full((n_components,), 1 / n_components, dtype=torch.float64),
@@ -283,11 +325,13 @@ def random_start(x: Tensor, n_components: int, seed: int) -> MixtureParameters:
 
 @dataclass
 class GaussianMixture(MixtureModel):
-    """A Gaussian mixture fitted by EM: the functions above, from several starts, the best kept."""
+    """A Gaussian mixture fitted by EM from several starts, of which the best is kept."""
 
     n_components: int
     covariance_type: CovarianceType = "full"
-    covariance_floor: float = 1e-6  # added to the covariances' diagonal, in squared units of the data
+    covariance_floor: float = (
+        1e-6  # added to the covariances' diagonal, in squared units of the data
+    )
     n_restarts: int = 10
     tolerance: float = 1e-8  # stop when an iteration gains less, in nats a datum
     seed: int = 0
@@ -295,12 +339,19 @@ class GaussianMixture(MixtureModel):
     failures: list[FitError] = field(default_factory=list, init=False, repr=False)
 
     def fit(self, x: Tensor, start: MixtureParameters | None = None) -> Self:
-        """Fit by EM from random starts, or from the given one; ``runs`` and ``failures`` tell how each went."""
+        """Fit from random starts, or the given one; ``runs`` and ``failures`` tell all."""
         x = check_data(x, rows=self.n_components)
         seeds = range(self.seed, self.seed + self.n_restarts)
         self.runs, self.failures = [], []
-        options = {name: getattr(self, name) for name in ["covariance_type", "covariance_floor", "tolerance"]}
-        for begin in [start] if start else (random_start(x, self.n_components, seed) for seed in seeds):
+        options = {
+            name: getattr(self, name)
+            for name in ["covariance_type", "covariance_floor", "tolerance"]
+        }
+        for begin in (
+            [start]
+            if start
+            else (random_start(x, self.n_components, seed) for seed in seeds)
+        ):
             try:
                 self.runs.append(run_em(x, begin, **options))
             except FitError as error:
@@ -309,7 +360,8 @@ class GaussianMixture(MixtureModel):
             raise self.failures[-1]
         if not self.best_run.converged:
             warnings.warn(
-                "EM had not converged when it stopped: start closer, or call run_em for longer.", stacklevel=2
+                "EM stopped before it had converged: raise the tolerance, or call run_em.",
+                stacklevel=2,
             )
         return self
 
