@@ -17,7 +17,7 @@ def module_source(notebook: NotebookNode, name: str) -> str:
     """The module that a notebook's ``export`` cells make; ``name`` is the notebook's file name."""
     title = notebook.cells[0].source.splitlines()[0].lstrip("# ")
     cells = [cell.source.strip() for cell in code_cells(notebook) if "export" in tags(cell)]
-    header = f'"""{title}: exported from notebooks/{name} by ``make export``; edit the chapter, not this file."""'
+    header = f'"""{title}.\n\nExported from notebooks/{name} by ``make export``: edit the chapter.\n"""'
     return "\n\n\n".join([f"{header}\n\n{cells[0]}", *cells[1:]]) + "\n"
 
 

@@ -1,4 +1,7 @@
-"""EM on a Gaussian mixture: exported from notebooks/02_em_gaussian_mixture.ipynb by ``make export``; edit the chapter, not this file."""
+"""EM on a Gaussian mixture.
+
+Exported from notebooks/02_em_gaussian_mixture.ipynb by ``make export``: edit the chapter.
+"""
 
 import math
 import random
@@ -140,8 +143,8 @@ def m_step(
     counts, sums, outers = statistics
     if counts.min() < 1e-8:
         raise FitError(
-            f"Component {int(counts.argmin())} has died: it holds {float(counts.min()):.0e} "
-            f"of {float(counts.sum()):.0f} data. Ask for fewer components, or start elsewhere."
+            f"Component {int(counts.argmin())} has died: it holds {counts.min().item():.0e} "
+            f"of {counts.sum().item():.0f} data. Ask for fewer components, or start elsewhere."
         )
     means = sums / counts[:, None]  # eq. (2.8)
     scatters = (
@@ -215,9 +218,7 @@ def run_em(
     log_likelihoods, converged = [log_likelihood], False
     while not converged and len(log_likelihoods) <= max_iterations:
         parameters = m_step(
-            statistics,
-            covariance_type=covariance_type,
-            covariance_floor=covariance_floor,
+            statistics, covariance_type=covariance_type, covariance_floor=covariance_floor
         )
         statistics, log_likelihood = expected_statistics(x, parameters, center)
         converged = log_likelihood - log_likelihoods[-1] < tolerance * len(x)
