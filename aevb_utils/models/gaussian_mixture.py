@@ -117,9 +117,8 @@ def constrain(scatters: Tensor, counts: Tensor, covariance_type: CovarianceType)
         case "full":
             return scatters
         case "tied":
-            return torch.einsum("c,cde->de", counts / counts.sum(), scatters).expand_as(
-                scatters
-            )
+            pooled = torch.einsum("c,cde->de", counts, scatters) / counts.sum()
+            return pooled.expand_as(scatters)
         case "diagonal":
             return torch.diag_embed(scatters.diagonal(dim1=-2, dim2=-1))
     raise ValueError(
@@ -141,10 +140,11 @@ def m_step(
         FitError: a component has lost its data.
     """
     counts, sums, outers = statistics
-    if counts.min() < 1e-8:
+    held, dead = counts.min(dim=0)
+    if held < 1e-8:
         raise FitError(
-            f"Component {int(counts.argmin())} has died: it holds {counts.min().item():.0e} "
-            f"of {counts.sum().item():.0f} data. Ask for fewer components, or start elsewhere."
+            f"Component {dead} has died: it holds {held:.0e} of {counts.sum():.0f} data. "
+            "Ask for fewer components, or start elsewhere."
         )
     means = sums / counts[:, None]  # eq. (2.8)
     scatters = (
@@ -285,6 +285,8 @@ class MixtureModel:
         """The log of p(x_i), eq. (2.2), shape (N,)."""
         return e_step_in_blocks(x, self.parameters)[1]
 
+    log_prob = log_evidence  # as torch.distributions calls it
+
     def responsibilities(self, x: Tensor) -> Tensor:
         """p(z_i = c | x_i), eq. (2.6), shape (N, C)."""
         return e_step_in_blocks(x, self.parameters)[0]
@@ -324,15 +326,37 @@ def random_start(x: Tensor, n_components: int, seed: int) -> MixtureParameters:
     )
 
 
+def run_all(
+    x: Tensor,
+    starts: list[MixtureParameters],
+    covariance_type: CovarianceType,
+    covariance_floor: float,
+    tolerance: float,
+) -> tuple[list[EMRun], list[FitError]]:
+    """Run EM from every start; return the runs and the failures.
+
+    Raises:
+        FitError: every start failed; the last failure.
+    """
+    options = {"covariance_type": covariance_type, "covariance_floor": covariance_floor}
+    runs, failures = [], []
+    for start in starts:
+        try:
+            runs.append(run_em(x, start, tolerance=tolerance, **options))
+        except FitError as error:
+            failures.append(error)
+    if not runs:
+        raise failures[-1]
+    return runs, failures
+
+
 @dataclass
 class GaussianMixture(MixtureModel):
     """A Gaussian mixture fitted by EM from several starts, of which the best is kept."""
 
     n_components: int
     covariance_type: CovarianceType = "full"
-    covariance_floor: float = (
-        1e-6  # added to the covariances' diagonal, in squared units of the data
-    )
+    covariance_floor: float = 1e-6  # on the covariances' diagonal, in squared units of x
     n_restarts: int = 10
     tolerance: float = 1e-8  # stop when an iteration gains less, in nats a datum
     seed: int = 0
@@ -341,29 +365,16 @@ class GaussianMixture(MixtureModel):
 
     def fit(self, x: Tensor, start: MixtureParameters | None = None) -> Self:
         """Fit from random starts, or the given one; ``runs`` and ``failures`` tell all."""
-        x = check_data(x, rows=self.n_components)
+        columns = start.means.shape[1] if start else None
+        x = check_data(x, rows=self.n_components, columns=columns)
         seeds = range(self.seed, self.seed + self.n_restarts)
-        self.runs, self.failures = [], []
-        options = {
-            name: getattr(self, name)
-            for name in ["covariance_type", "covariance_floor", "tolerance"]
-        }
-        for begin in (
-            [start]
-            if start
-            else (random_start(x, self.n_components, seed) for seed in seeds)
-        ):
-            try:
-                self.runs.append(run_em(x, begin, **options))
-            except FitError as error:
-                self.failures.append(error)
-        if not self.runs:
-            raise self.failures[-1]
+        drawn = (random_start(x, self.n_components, seed) for seed in seeds)
+        starts = [start] if start else list(drawn)
+        options = (self.covariance_type, self.covariance_floor, self.tolerance)
+        self.runs, self.failures = run_all(x, starts, *options)
         if not self.best_run.converged:
-            warnings.warn(
-                "EM stopped before it had converged: raise the tolerance, or call run_em.",
-                stacklevel=2,
-            )
+            message = "EM stopped before it converged: raise the tolerance, or call run_em."
+            warnings.warn(message, stacklevel=2)
         return self
 
     @property
