@@ -24,17 +24,17 @@ def check_close(claim: str, actual: Number, expected: Number, *, atol: float = 0
         AssertionError: the two differ by more, or one of them is not finite; the message holds both.
         ValueError: the shapes differ.
     """
-    a, b = _array(actual), _array(expected)
-    if a.shape != b.shape and a.ndim and b.ndim:
-        raise ValueError(f"{claim}: shapes {a.shape} and {b.shape} differ; compare arrays of one shape.")
-    difference = np.abs(a - b)
-    tolerance = atol + rtol * np.abs(b)
+    a, b = _pair(claim, actual, expected)
+    with np.errstate(invalid="ignore"):  # ∞ − ∞: not a number, and the check fails
+        difference = np.abs(a - b)
+    finite = bool(np.all(np.isfinite(a)) and np.all(np.isfinite(b)))
     worst = float(np.max(difference)) if difference.size else math.nan
     if difference.ndim:
         numbers = f"largest difference {worst:.1e} over {difference.size:,} numbers"
     else:
         numbers = f"{_show(a)} = {_show(b)}, difference {worst:.1e}"
-    _report(claim, bool(difference.size) and bool(np.all(difference <= tolerance)), numbers, _limit(atol, rtol))
+    holds = difference.size > 0 and finite and bool(np.all(difference <= atol + rtol * np.abs(b)))
+    _report(claim, holds, numbers, _limit(atol, rtol))
 
 
 def check_at_most(claim: str, value: Number, bound: Number, *, slack: float = 0.0) -> None:
@@ -42,12 +42,10 @@ def check_at_most(claim: str, value: Number, bound: Number, *, slack: float = 0.
 
     Raises:
         AssertionError: an entry is larger, or not a number.
+        ValueError: the shapes differ.
     """
-    values, bounds = np.broadcast_arrays(_array(value), _array(bound))
-    margin = bounds - values
-    tightest = np.unravel_index(np.argmin(margin), margin.shape)
-    numbers = f"{_show(values[tightest])} ≤ {_show(bounds[tightest])}, margin {margin[tightest]:.1e}"
-    _report(claim, bool(np.all(margin >= -slack)), numbers, f"{slack:.0e}" if slack else None)
+    values, bounds = _pair(claim, value, bound)
+    _check_margin(claim, values, "≤", bounds, bounds - values, slack)
 
 
 def check_at_least(claim: str, value: Number, bound: Number, *, slack: float = 0.0) -> None:
@@ -55,12 +53,10 @@ def check_at_least(claim: str, value: Number, bound: Number, *, slack: float = 0
 
     Raises:
         AssertionError: an entry is smaller, or not a number.
+        ValueError: the shapes differ.
     """
-    values, bounds = np.broadcast_arrays(_array(value), _array(bound))
-    margin = values - bounds
-    tightest = np.unravel_index(np.argmin(margin), margin.shape)
-    numbers = f"{_show(values[tightest])} ≥ {_show(bounds[tightest])}, margin {margin[tightest]:.1e}"
-    _report(claim, bool(np.all(margin >= -slack)), numbers, f"{slack:.0e}" if slack else None)
+    values, bounds = _pair(claim, value, bound)
+    _check_margin(claim, values, "≥", bounds, values - bounds, slack)
 
 
 def check_true(claim: str, condition: bool | np.bool_ | torch.Tensor) -> None:
@@ -127,6 +123,8 @@ def _matches(value: Any, answer: Any, atol: float) -> bool:  # noqa: ANN401
     except (TypeError, ValueError):
         return False
     wanted = np.asarray(answer, dtype=float)
+    if wanted.ndim == 0 and given.size == 1:
+        given = given.reshape(())  # one number in an array is that number
     return given.shape == wanted.shape and bool(np.all(np.abs(given - wanted) <= atol))
 
 
@@ -135,6 +133,25 @@ def _array(value: Number) -> npt.NDArray[np.float64]:
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
     return np.asarray(value, dtype=np.float64)
+
+
+def _pair(claim: str, first: Number, second: Number) -> tuple[npt.NDArray[np.float64], ...]:
+    """Both as float64 arrays of one shape; a number is repeated, arrays are not: (N, 1) against (N,) is a mistake."""
+    a, b = _array(first), _array(second)
+    if a.shape != b.shape and a.ndim and b.ndim:
+        raise ValueError(f"{claim}: shapes {a.shape} and {b.shape} differ; compare arrays of one shape.")
+    return np.broadcast_arrays(a, b)
+
+
+def _check_margin(
+    claim: str, values: np.ndarray, sign: str, bounds: np.ndarray, margin: np.ndarray, slack: float
+) -> None:
+    """Check that no margin is below ``−slack``, and show the tightest pair."""
+    if not margin.size:
+        _report(claim, False, "there are no numbers to compare", None)
+    tightest = np.unravel_index(np.argmin(margin), margin.shape)
+    numbers = f"{_show(values[tightest])} {sign} {_show(bounds[tightest])}, margin {margin[tightest]:.1e}"
+    _report(claim, bool(np.all(margin >= -slack)), numbers, f"{slack:.0e}" if slack else None)
 
 
 def _show(value: float | np.ndarray) -> str:

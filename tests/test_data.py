@@ -16,8 +16,8 @@ import pytest
 import torch
 from sklearn.mixture import GaussianMixture
 
-from aevb_utils import data
-from aevb_utils.data import DataError, DataUnavailableError, RemoteFile
+from aevb_utils import data, download
+from aevb_utils.download import DataError, DataUnavailableError, RemoteFile
 
 DATA_DIR = os.environ.get("AEVB_DATA_DIR")
 PUBLISHED = data._GEYSER
@@ -465,11 +465,11 @@ def test_a_wrong_or_half_download_leaves_nothing_behind(
 ) -> None:
     serve_geyser(monkeypatch, server.gives("/geyser.csv", content, announced=announced))
     with pytest.raises(DataUnavailableError, match=said) as caught:
-        data._fetch(data._GEYSER)
+        download.fetch(data._GEYSER)
     assert "127.0.0.1" in one_sentence(caught.value)
     assert files_in(cache) == []
     server.gives("/geyser.csv", CSV)
-    assert data._fetch(data._GEYSER) == CSV
+    assert download.fetch(data._GEYSER) == CSV
 
 
 def test_an_interrupted_download_leaves_nothing_behind(
@@ -507,7 +507,7 @@ def test_a_damaged_cached_file_that_cannot_be_downloaded_again_is_said_to_be_dam
     cache.mkdir()
     (cache / "geyser.csv").write_bytes(CSV[:-1])
     with pytest.raises(DataUnavailableError, match="is damaged") as caught:
-        data._fetch(data._GEYSER)
+        download.fetch(data._GEYSER)
     assert str(cache / "geyser.csv") in one_sentence(caught.value)
 
 
@@ -528,8 +528,8 @@ def test_gzip_files_are_verified_by_content(server: Server, cache: Path, tmp_pat
     for number, wrapper in enumerate((fast, slow, content)):  # a web server may also unpack on its own
         url = server.gives(f"/{number}/images-ubyte.gz", wrapper)
         file = RemoteFile(f"images/{number}-ubyte.gz", (url,), sha256(content))
-        assert data._fetch(file) == content
-        assert data._fetch(file) == content
+        assert download.fetch(file) == content
+        assert download.fetch(file) == content
     assert len(server.asked) == 3
     assert files_in(cache) == ["images/0-ubyte", "images/1-ubyte", "images/2-ubyte"]
 
@@ -541,12 +541,12 @@ def test_gzip_files_in_data_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     path = tmp_path / "images" / "train-ubyte.gz"
     path.parent.mkdir()
     path.write_bytes(gzip.compress(content))
-    assert data._fetch(file) == content
+    assert download.fetch(file) == content
     whole = path.read_bytes()
     for damaged in (whole[:-1], whole[:30], whole[:40] + b"\xff\xff\xff\xff" + whole[44:], whole[:2]):
         path.write_bytes(damaged)
         with pytest.raises(DataError, match="truncated or damaged") as caught:
-            data._fetch(file)
+            download.fetch(file)
         assert str(path) in one_sentence(caught.value)
         assert not isinstance(caught.value, DataUnavailableError)
 
@@ -580,12 +580,12 @@ def test_where_real_data_are_asked_for_a_fallback_is_an_error(
 
 
 def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
-    monkeypatch.setattr(data, "_TIMEOUT", 0.2)
+    monkeypatch.setattr(download, "TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection, then says nothing
         serve_geyser(monkeypatch, f"http://127.0.0.1:{silent.getsockname()[1]}/geyser.csv")
         start = time.monotonic()
         with pytest.raises(DataUnavailableError, match=r"did not answer within 0\.2 s"):
-            data._fetch(data._GEYSER)
+            download.fetch(data._GEYSER)
     assert time.monotonic() - start < 3
     assert files_in(cache) == []
 
@@ -595,7 +595,7 @@ def test_an_error_page_is_no_file(monkeypatch: pytest.MonkeyPatch, server: Serve
     server.answers["/geyser.csv"] = lambda handler: handler.send_error(status)
     serve_geyser(monkeypatch, server.address("/geyser.csv"))
     with pytest.raises(DataUnavailableError, match=said) as caught:
-        data._fetch(data._GEYSER)
+        download.fetch(data._GEYSER)
     one_sentence(caught.value)
 
 
