@@ -28,8 +28,8 @@ PALETTE: dict[str, str] = {
 }
 """What a color means, in the whole book. Chosen to stay apart for color-blind readers (Okabe & Ito; Tol)."""
 
-COMPONENTS: tuple[str, ...] = ("#332288", "#CC6677", "#44AA99", "#999933", "#882255", "#88CCEE")
-"""Colors of mixture components and classes, in order (Tol's muted scheme)."""
+COMPONENTS: tuple[str, ...] = ("#7755CC", "#CC6677", "#44AA99", "#999933", "#882255", "#88CCEE")
+"""Colors of mixture components and classes, in order: mid tones, which stay apart on a dark page too."""
 
 STYLE: dict[str, Any] = {
     "figure.figsize": (6.4, 3.4),

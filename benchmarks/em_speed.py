@@ -33,7 +33,7 @@ def simulated(n: int) -> torch.Tensor:
 
 def ours(x: torch.Tensor, start: MixtureParameters) -> torch.Tensor:
     """Run our EM; return log p(x_i) of the first thousand data, in nats."""
-    run = run_em(x, start, covariance_floor=FLOOR, tolerance=-1.0, max_iterations=ITERATIONS)
+    run = run_em(x, start, covariance_floor=FLOOR, tolerance=0.0, max_iterations=ITERATIONS)
     return MixtureModel(run.parameters).log_evidence(x[:1000])
 
 

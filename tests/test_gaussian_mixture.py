@@ -178,9 +178,9 @@ def test_one_component_is_the_sample_mean_and_covariance() -> None:
 def test_the_size_of_the_blocks_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     x = drawn()
     start = random_start(x, 3, seed=0)
-    at_once = run_em(x, start, max_iterations=10, tolerance=-1.0)
+    at_once = run_em(x, start, max_iterations=10, tolerance=0.0)
     monkeypatch.setattr(gaussian_mixture, "BLOCK_NUMBERS", 9 * 7)  # seven rows a block, and four left over
-    in_blocks = run_em(x, start, max_iterations=10, tolerance=-1.0)
+    in_blocks = run_em(x, start, max_iterations=10, tolerance=0.0)
     assert [len(block) for block in gaussian_mixture.blocks(x, 9)] == [7] * 28 + [4]
     np.testing.assert_allclose(in_blocks.log_likelihoods, at_once.log_likelihoods, rtol=1e-12)
     model = MixtureModel(at_once.parameters)
@@ -311,3 +311,10 @@ def test_a_fit_that_did_not_converge_warns(monkeypatch: pytest.MonkeyPatch) -> N
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         GaussianMixture(1).fit(x)
+
+
+def test_a_constant_column_needs_only_the_floor() -> None:
+    x = torch.cat([drawn(), torch.full((200, 1), 7.0, dtype=torch.float64)], dim=1)
+    assert GaussianMixture(2, n_restarts=2).fit(x).log_evidence(x).isfinite().all()
+    with pytest.raises(FitError, match="drop columns that are constant"):
+        GaussianMixture(2, n_restarts=2, covariance_floor=0.0).fit(x)

@@ -8,6 +8,7 @@ import random
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, NamedTuple, Self
 
 import torch
@@ -28,19 +29,19 @@ class FitError(RuntimeError):
 
 
 def cholesky(covariances: Tensor) -> Tensor:
-    """Lower-triangular L_c with Σ_c = L_c L_cᵀ, shape (C, D, D).
+    """Lower-triangular K_c with Σ_c = K_c K_cᵀ, shape (C, D, D).
 
     Raises:
         FitError: a covariance is not positive definite: its component has collapsed.
     """
-    L, info = torch.linalg.cholesky_ex(covariances)
+    factors, info = torch.linalg.cholesky_ex(covariances)
     if info.any():
         raise FitError(
             f"Component {int(info.nonzero()[0, 0])} has collapsed: its covariance is not "
             "positive definite. Set a larger covariance_floor, ask for fewer components, "
-            "or start elsewhere."
+            "start elsewhere, or drop columns that are constant or copies of others."
         )
-    return L
+    return factors
 
 
 def log_joint(x: Tensor, parameters: MixtureParameters) -> Tensor:
@@ -54,17 +55,14 @@ def log_joint(x: Tensor, parameters: MixtureParameters) -> Tensor:
         Tensor of shape (N, C).
     """
     weights, means, covariances = parameters
-    L = cholesky(covariances)  # (C, D, D)
-    whiten = torch.linalg.solve_triangular(
-        L, torch.eye(x.shape[1], dtype=x.dtype), upper=False
-    )  # L⁻¹, (C, D, D)
-    white = torch.einsum("nd,ced->nce", x, whiten) - torch.einsum(
-        "ced,cd->ce", whiten, means
-    )  # (N, C, D)
-    half_log_det = L.diagonal(dim1=-2, dim2=-1).log().sum(-1)  # (C,)
-    constant = (
-        weights.log() - half_log_det - 0.5 * x.shape[1] * math.log(2 * math.pi)
-    )  # (C,)
+    D = x.shape[1]
+    factors = cholesky(covariances)  # K, (C, D, D)
+    identity = torch.eye(D, dtype=x.dtype)
+    whiten = torch.linalg.solve_triangular(factors, identity, upper=False)  # K⁻¹
+    white = torch.einsum("nd,ced->nce", x, whiten)  # K⁻¹ x, (N, C, D)
+    white = white - torch.einsum("ced,cd->ce", whiten, means)  # K⁻¹ (x − μ)
+    half_log_det = factors.diagonal(dim1=-2, dim2=-1).log().sum(-1)  # (C,)
+    constant = weights.log() - half_log_det - 0.5 * D * math.log(2 * math.pi)  # (C,)
     return constant - 0.5 * white.square().sum(-1)  # (N, C)
 
 
@@ -98,7 +96,7 @@ class SufficientStatistics(NamedTuple):
 
     counts: Tensor  # N_c, (C,)
     sums: Tensor  # s_c, (C, D)
-    outers: Tensor  # T_c, (C, D, D)
+    outers: Tensor  # O_c, (C, D, D)
 
 
 def sufficient_statistics(x: Tensor, q: Tensor) -> SufficientStatistics:
@@ -112,7 +110,7 @@ CovarianceType = Literal["full", "tied", "diagonal"]
 
 
 def constrain(scatters: Tensor, counts: Tensor, covariance_type: CovarianceType) -> Tensor:
-    """The best covariances of a type for scatter matrices S_c, eq. (2.9), (C, D, D)."""
+    """The best covariances of a type for the scatters, eq. (2.9), (C, D, D)."""
     match covariance_type:
         case "full":
             return scatters
@@ -147,9 +145,8 @@ def m_step(
             "Ask for fewer components, or start elsewhere."
         )
     means = sums / counts[:, None]  # eq. (2.8)
-    scatters = (
-        outers / counts[:, None, None] - means[:, :, None] * means[:, None, :]
-    )  # S_c, (C, D, D)
+    squares = means[:, :, None] * means[:, None, :]  # μ μᵀ, (C, D, D)
+    scatters = outers / counts[:, None, None] - squares  # Σ̂, (C, D, D)
     floor = covariance_floor * torch.eye(means.shape[1], dtype=means.dtype)
     covariances = constrain(scatters, counts, covariance_type) + floor  # eq. (2.9)
     return MixtureParameters(counts / counts.sum(), means, covariances)  # eq. (2.7)
@@ -207,7 +204,9 @@ def run_em(
     tolerance: float = 1e-8,
     max_iterations: int = 2000,
 ) -> EMRun:
-    """Alternate E- and M-steps until one gains less than ``tolerance`` nats a datum.
+    """Alternate E- and M-steps until ℓ changes by less than ``tolerance`` nats a datum.
+
+    A tolerance of 0 is never reached: EM then runs for all of ``max_iterations``.
 
     Raises:
         FitError: a component has died or collapsed.
@@ -221,11 +220,14 @@ def run_em(
             statistics, covariance_type=covariance_type, covariance_floor=covariance_floor
         )
         statistics, log_likelihood = expected_statistics(x, parameters, center)
-        converged = log_likelihood - log_likelihoods[-1] < tolerance * len(x)
+        converged = abs(log_likelihood - log_likelihoods[-1]) < tolerance * len(x)
         log_likelihoods.append(log_likelihood)
     return EMRun(
         parameters._replace(means=parameters.means + center), log_likelihoods, converged
     )
+
+
+# Do the blocks change anything? We copy the flowers until they fill many blocks. The sums must be so many times those of the 150.
 
 
 def check_data(x: Tensor, *, rows: int = 1, columns: int | None = None) -> Tensor:
@@ -309,20 +311,22 @@ class MixtureModel:
         return self.p_x_given_z(z).sample(), z
 
 
-def random_start(x: Tensor, n_components: int, seed: int) -> MixtureParameters:
+def random_start(
+    x: Tensor, n_components: int, seed: int, covariance_floor: float = 0.0
+) -> MixtureParameters:
     """Equal weights, different data as means, the covariance of all data for each."""
     D = x.shape[1]
-    anything = MixtureParameters(
-        torch.ones(1).double(), torch.zeros(1, D).double(), torch.eye(D).double()[None]
+    double = {"dtype": torch.float64}
+    one = MixtureParameters(
+        torch.ones(1, **double), torch.zeros(1, D, **double), torch.eye(D, **double)[None]
     )
-    statistics, _ = expected_statistics(
-        x, anything, center=x.mean(dim=0, dtype=torch.float64)
-    )
+    statistics, _ = expected_statistics(x, one, center=x.mean(dim=0, **double))
+    covariance = m_step(statistics, covariance_floor=covariance_floor).covariances
     rows = random.Random(seed).sample(range(len(x)), n_components)
     return MixtureParameters(
-        weights=torch.full((n_components,), 1 / n_components, dtype=torch.float64),
+        weights=torch.full((n_components,), 1 / n_components, **double),
         means=x[rows].double(),
-        covariances=m_step(statistics).covariances.expand(n_components, D, D),
+        covariances=covariance.expand(n_components, D, D),
     )
 
 
@@ -358,7 +362,7 @@ class GaussianMixture(MixtureModel):
     covariance_type: CovarianceType = "full"
     covariance_floor: float = 1e-6  # on the covariances' diagonal, in squared units of x
     n_restarts: int = 10
-    tolerance: float = 1e-8  # stop when an iteration gains less, in nats a datum
+    tolerance: float = 1e-8  # stop when ℓ changes by less, in nats a datum
     seed: int = 0
     runs: list[EMRun] = field(default_factory=list, init=False, repr=False)
     failures: list[FitError] = field(default_factory=list, init=False, repr=False)
@@ -368,8 +372,10 @@ class GaussianMixture(MixtureModel):
         columns = start.means.shape[1] if start else None
         x = check_data(x, rows=self.n_components, columns=columns)
         seeds = range(self.seed, self.seed + self.n_restarts)
-        drawn = (random_start(x, self.n_components, seed) for seed in seeds)
-        starts = [start] if start else list(drawn)
+        draw = partial(
+            random_start, x, self.n_components, covariance_floor=self.covariance_floor
+        )
+        starts = [start] if start else [draw(seed) for seed in seeds]
         options = (self.covariance_type, self.covariance_floor, self.tolerance)
         self.runs, self.failures = run_all(x, starts, *options)
         if not self.best_run.converged:
