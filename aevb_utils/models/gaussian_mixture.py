@@ -227,9 +227,6 @@ def run_em(
     )
 
 
-# Do the blocks change anything? We copy the flowers until they fill many blocks. The sums must be so many times those of the 150.
-
-
 def check_data(x: Tensor, *, rows: int = 1, columns: int | None = None) -> Tensor:
     """Return x as a floating-point tensor of shape (N, D), or say what is wrong with it.
 
