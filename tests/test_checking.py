@@ -142,7 +142,7 @@ def test_true(capsys):
         check_true("a statement", condition)
         assert capsys.readouterr().out == "✓ a statement\n"
     for condition in (False, np.bool_(False), torch.tensor(False)):
-        with pytest.raises(AssertionError, match="^✗ a statement$"):
+        with pytest.raises(AssertionError, match=r"^✗ a statement$"):
             check_true("a statement", condition)
 
 
