@@ -1,4 +1,4 @@
-"""The setup cell does nothing here; on Colab it installs the helper package from the book's address, or says why not."""
+"""The setup cell does nothing here; on Colab it installs the helper package from the book's address or says why not."""
 
 import re
 import sys
