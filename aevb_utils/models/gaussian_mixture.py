@@ -261,7 +261,9 @@ def check_data(x: Tensor, *, rows: int = 1, columns: int | None = None) -> Tenso
 def e_step_in_blocks(x: Tensor, parameters: MixtureParameters) -> tuple[Tensor, Tensor]:
     """Responsibilities, shape (N, C), and log p(x_i), shape (N,), of checked data."""
     C, D = parameters.means.shape
-    parts = [e_step(block, parameters) for block in blocks(check_data(x, columns=D), D * C)]
+    parts = [
+        e_step(block, parameters) for block in blocks(check_data(x, columns=D), D * C)
+    ]
     responsibilities, log_evidence = zip(*parts, strict=True)
     return torch.cat(responsibilities), torch.cat(log_evidence)
 
@@ -376,7 +378,9 @@ class GaussianMixture(MixtureModel):
         options = (self.covariance_type, self.covariance_floor, self.tolerance)
         self.runs, self.failures = run_all(x, starts, *options)
         if not self.best_run.converged:
-            message = "EM stopped before it converged: raise the tolerance, or call run_em."
+            message = (
+                "EM stopped before it converged: raise the tolerance, or call run_em."
+            )
             warnings.warn(message, stacklevel=2)
         return self
 
