@@ -151,7 +151,7 @@ def _check_order(claim: str, values: np.ndarray, sign: str, bounds: np.ndarray, 
         margin = bounds - values if sign == "≤" else values - bounds
     tightest = np.unravel_index(np.argmin(margin), margin.shape)
     numbers = f"{_show(values[tightest])} {sign} {_show(bounds[tightest])}, margin {margin[tightest]:.1e}"
-    _report(claim, bool(np.all(margin >= -slack)), numbers, f"{slack:.0e}" if slack else None)
+    _report(claim, bool(np.all(margin >= -slack)), numbers, _limit(slack, 0.0))
 
 
 def _show(value: float | np.ndarray) -> str:
@@ -161,8 +161,8 @@ def _show(value: float | np.ndarray) -> str:
 
 def _limit(atol: float, rtol: float) -> str | None:
     """The tolerance in words."""
-    parts = [f"{atol:.0e}"] if atol else []
-    parts += [f"{rtol:.0e} relative"] if rtol else []
+    parts = [f"{atol:.2g}"] if atol else []
+    parts += [f"{rtol:.2g} relative"] if rtol else []
     return " + ".join(parts) or None
 
 

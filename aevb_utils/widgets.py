@@ -116,7 +116,8 @@ def live(draw: Callable[..., Figure], **sliders: tuple[float, float, float, floa
 
     def show(_: object = None) -> None:
         setting = {name: control.value for name, control in controls.items()}
-        picture.value = f'<img src="{_data_url(_svg(draw(**setting)))}">'
+        alt = ", ".join(f"{html.escape(name)} = {value:g}" for name, value in setting.items())
+        picture.value = f'<img src="{_data_url(_svg(draw(**setting)))}" alt="The figure at {alt}">'
 
     for control in controls.values():
         control.observe(show, names="value")
@@ -132,7 +133,7 @@ def _data_url(svg: str) -> str:
 def _svg(figure: Figure) -> str:
     """The figure as an SVG document with real text (small), without a date; closes the figure."""
     buffer = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none"}):
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "aevb"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     plt.close(figure)
     text = buffer.getvalue()

@@ -81,7 +81,7 @@ def elbo(x: Tensor, q: Tensor, parameters: MixtureParameters) -> Tensor:
 
 
 def e_step(x: Tensor, parameters: MixtureParameters) -> tuple[Tensor, Tensor]:
-    """The posterior of the component, eq. (2.6), and the evidence of each datum, eq. (2.2).
+    """The posterior of the component, eq. (2.6), and the evidence of each, eq. (2.2).
 
     Returns:
         Responsibilities, shape (N, C), and log p(x_i) in nats, shape (N,).
@@ -100,7 +100,7 @@ class SufficientStatistics(NamedTuple):
 
 
 def sufficient_statistics(x: Tensor, q: Tensor) -> SufficientStatistics:
-    """The sums of eq. (2.10) for data of shape (N, D) and probabilities of shape (N, C)."""
+    """The sums of eq. (2.10) for data of shape (N, D) and probabilities (N, C)."""
     N, D = x.shape
     outers = (x[:, :, None] * x[:, None, :]).reshape(N, D * D)  # x xᵀ, (N, D²)
     return SufficientStatistics(q.sum(dim=0), q.T @ x, (q.T @ outers).reshape(-1, D, D))
@@ -269,7 +269,7 @@ def e_step_in_blocks(x: Tensor, parameters: MixtureParameters) -> tuple[Tensor, 
 
 
 class MixtureModel:
-    """A Gaussian mixture with known parameters; x has shape (N, D), answers are in nats."""
+    """A Gaussian mixture with known parameters; x is (N, D), answers are in nats."""
 
     def __init__(self, parameters: MixtureParameters) -> None:
         self.parameters = parameters
