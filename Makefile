@@ -32,7 +32,7 @@ test: $(READY) ## run all tests
 	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 120 tests notebooks
 
 execute: $(READY) ## run the chapters in full and store their outputs (one: NOTEBOOK=notebooks/01_….ipynb)
-	AEVB_REAL_DATA=1 $(RUN) tools.execute $(NOTEBOOK)
+	$(RUN) tools.execute $(NOTEBOOK)
 
 results: $(READY) ## run the scripts that are too long for a notebook
 	@set -e; found=no; for script in results/*.py; do \
@@ -47,7 +47,7 @@ export: $(READY) ## write aevb_utils/models from the chapters' cells
 
 student: $(READY) ## write the notebooks without their solutions to _build/student
 	$(BIN)/jupyter nbconvert --to notebook --output-dir _build/student \
-		--TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_cell_tags=solution notebooks/*.ipynb
+		--TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_cell_tags=solution notebooks/[0-9]*.ipynb
 
 repository: $(READY) ## write the repository's address everywhere: URL=https://github.com/owner/name [BRANCH=main]
 	@$(RUN) tools.repository "$(URL)" --branch "$(or $(BRANCH),main)"
@@ -57,5 +57,5 @@ lint: $(READY) ## check the style of the code
 	$(RUN) ruff format --check .
 
 clean: ## remove what builds and tests leave behind (.venv stays)
-	rm -rf _build .pytest_cache .ruff_cache .mypy_cache
+	rm -rf _build .pytest_cache .ruff_cache
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +

@@ -90,11 +90,11 @@ def check_answer(exercise: str, value: Any) -> None:  # noqa: ANN401 (an answer 
         value: a number, an array, or for a multiple choice its letter; ``...`` counts as not answered yet.
 
     Raises:
-        KeyError: there is no such exercise.
+        ValueError: there is no such exercise.
     """
     entry = _answers(exercise.split(".")[0]).get(exercise)
     if entry is None:
-        raise KeyError(f"There is no exercise {exercise!r}; the number stands in the exercise's title.")
+        raise ValueError(f"There is no exercise {exercise!r}; the number stands in the exercise's title.")
     if value is ...:
         print(f"· exercise {exercise}: not answered yet. Put your answer in place of the three dots.")
     elif _matches(value, entry["answer"], entry.get("atol", 0.0)):

@@ -208,4 +208,6 @@ def _cell(ax: Axes, x: float, y: float, step: str, text: str, color: str, *, new
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("Say where to write the picture: python -m aevb_utils.ladder book/static/ladder.svg")
     write(Path(sys.argv[1]))

@@ -26,7 +26,7 @@ PALETTE: dict[str, str] = {
     "q": "#AA3377",
     "data": "#4D4D4D",
 }
-"""What a color means, in the whole book. Chosen to stay apart for color-blind readers (Okabe & Ito; Tol)."""
+"""What a color means, in the whole book; from palettes made for color-blind readers (Okabe & Ito; Tol)."""
 
 COMPONENTS: tuple[str, ...] = ("#7755CC", "#CC6677", "#44AA99", "#999933", "#882255", "#88CCEE")
 """Colors of mixture components and classes, in order: mid tones, which stay apart on a dark page too."""

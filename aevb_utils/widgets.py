@@ -1,6 +1,6 @@
 """Figures a reader can move: a viewer that needs no kernel, and its live twin for a running notebook.
 
-The viewer is plain HTML with pre-rendered frames: one image, one or two native sliders, a Play button. It works the
+The viewer is plain HTML with pre-rendered frames: one image, one to three native sliders, a Play button. It works the
 same on the website, in JupyterLab and on Colab, offline, by mouse and by keyboard; without JavaScript its first frame
 still shows.
 """
@@ -46,7 +46,7 @@ class Viewer:
         controls = "".join(
             f'<label>{html.escape(name)} <input type="range" min="0" max="{len(labels) - 1}" step="1" value="0" '
             f'aria-valuetext="{html.escape(labels[0])}"> '
-            f'<span class="aevb-value">{html.escape(labels[0])}</span></label>'
+            f'<span class="aevb-value" aria-hidden="true">{html.escape(labels[0])}</span></label>'
             for name, labels in self.sliders
         )
         return (
@@ -72,20 +72,20 @@ def viewer(
 
     Args:
         draw: takes the sliders' values by name, returns a figure (which is closed after rendering).
-        values: one or two sliders: name and the values it steps through; at most 64 combinations.
+        values: one to three sliders: name and the values it steps through; at most 64 combinations.
         alt: what the frame shows, in words, from the same values: the image's alternative text.
         caption: one or two sentences below the figure.
         label: how a value is written beside its slider.
 
     Raises:
-        ValueError: no slider or more than two, an empty slider, or more than 64 frames.
+        ValueError: no slider or more than three, an empty slider, or more than 64 frames.
     """
     count = 1
     for positions in values.values():
         count *= len(positions)
-    if not 1 <= len(values) <= 2 or not 1 <= count <= MAX_FRAMES:
+    if not 1 <= len(values) <= 3 or not 1 <= count <= MAX_FRAMES:
         raise ValueError(
-            f"A viewer has one or two sliders and 1 to {MAX_FRAMES} frames, not {len(values)} sliders and {count} "
+            f"A viewer has one to three sliders and 1 to {MAX_FRAMES} frames, not {len(values)} sliders and {count} "
             "frames: pass fewer values."
         )
     settings = [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]

@@ -10,6 +10,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect, sync_playwright
 from site_build import page_names, serve
 
+from tools.notebooks import CHAPTERS
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 NO_BROWSER = "there is no Chromium, which the browser tests need: install it (on Debian: apt-get install chromium)"
@@ -202,12 +204,10 @@ def test_formulas_can_be_explored_by_ear(page):
     assert not missing
 
 
-@pytest.fixture
-def viewer(page, site):
-    """The first viewer of the first page that has one."""
-    names = [name for name in page_names(site) if 'class="aevb-viewer"' in (site / name).read_text(encoding="utf-8")]
-    assert names, "no page has a viewer"
-    page.goto(names[0])
+@pytest.fixture(params=[path.stem for path in CHAPTERS])
+def viewer(page, request):
+    """The first viewer of a chapter."""
+    page.goto(f"notebooks/{request.param}.html")
     figure = page.locator(".aevb-viewer").first
     figure.scroll_into_view_if_needed()
     return figure

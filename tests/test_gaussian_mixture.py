@@ -62,6 +62,9 @@ def test_evidence_is_torchs_and_responsibilities_sum_to_one() -> None:
     torch.testing.assert_close(model.log_evidence(x), torchs.log_prob(x), rtol=0, atol=1e-11)
     torch.testing.assert_close(model.responsibilities(x).sum(dim=1), torch.ones(200, dtype=torch.float64))
     assert isinstance(model.posterior(x), Categorical)
+    q = Categorical(random_q(200, 3))
+    kl = torch.distributions.kl_divergence(q, model.posterior(x))
+    torch.testing.assert_close(model.elbo(x, q.probs) + kl, model.log_evidence(x), rtol=0, atol=1e-10)
     torch.testing.assert_close(model.posterior(x).probs, model.responsibilities(x))
     torch.testing.assert_close(model.log_prob(x), model.log_evidence(x), rtol=0, atol=0)
 
@@ -213,16 +216,16 @@ def test_one_datum_at_a_time() -> None:
 def test_same_seed_same_fit_and_other_random_state_untouched() -> None:
     x = drawn()
     state = torch.get_rng_state()
-    first, second = (GaussianMixture(3, n_restarts=3, seed=5).fit(x) for _ in range(2))
+    first, second = (GaussianMixture(3, n_starts=3, seed=5).fit(x) for _ in range(2))
     assert [run.log_likelihoods for run in first.runs] == [run.log_likelihoods for run in second.runs]
     assert torch.equal(state, torch.get_rng_state())
-    other = GaussianMixture(3, n_restarts=3, seed=50).fit(x)
+    other = GaussianMixture(3, n_starts=3, seed=50).fit(x)
     assert other.runs[0].log_likelihoods[0] != first.runs[0].log_likelihoods[0]
 
 
 def test_restarts_keep_the_best() -> None:
     x = data.iris().train
-    model = GaussianMixture(2, n_restarts=8).fit(x)
+    model = GaussianMixture(2, n_starts=8).fit(x)
     ends = [run.log_likelihoods[-1] for run in model.runs]
     assert len(ends) == 8
     assert max(ends) - min(ends) > 10, "the starts should not all end alike, or the test shows nothing"
@@ -250,8 +253,9 @@ def test_samples_have_the_models_moments() -> None:
         (torch.zeros(5, 2, 1), r"shape \(N, D\).*not \(5, 2, 1\)"),
         (torch.tensor([[0.0, 1.0], [2.0, float("nan")], [1.0, 1.0]]), r"finite, but column 1 holds nan.*drop or fill"),
         (torch.tensor([[0.0, 1.0], [float("inf"), 2.0], [1.0, 1.0]]), r"finite, but column 0 holds inf"),
-        (torch.zeros(2, 2), r"3 components need at least 3 data, not 2"),
-        (torch.zeros(0, 2), r"3 components need at least 3 data, not 0"),
+        (torch.zeros(2, 2), r"At least 3 data are needed, one a component, not 2"),
+        (torch.zeros(5, 0), r"shape \(N, D\).*not \(5, 0\)"),
+        (torch.zeros(0, 2), r"At least 3 data are needed, one a component, not 0"),
     ],
 )
 def test_bad_data_get_a_sentence(x: torch.Tensor, sentence: str) -> None:
@@ -293,7 +297,7 @@ def test_a_component_that_collapses_is_named_and_the_floor_prevents_it() -> None
 
 def test_a_failed_start_is_noted_and_the_others_are_kept() -> None:
     x = torch.cat([drawn(), torch.full((20, 3), 30.0, dtype=torch.float64)])
-    model = GaussianMixture(3, covariance_floor=0.0, n_restarts=20).fit(x)
+    model = GaussianMixture(3, covariance_floor=0.0, n_starts=20).fit(x)
     assert model.failures, "some starts collapse onto the copies, or the test shows nothing"
     assert len(model.failures) + len(model.runs) == 20
     assert all(isinstance(failure, FitError) for failure in model.failures)
@@ -315,6 +319,41 @@ def test_a_fit_that_did_not_converge_warns(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_constant_column_needs_only_the_floor() -> None:
     x = torch.cat([drawn(), torch.full((200, 1), 7.0, dtype=torch.float64)], dim=1)
-    assert GaussianMixture(2, n_restarts=2).fit(x).log_evidence(x).isfinite().all()
+    assert GaussianMixture(2, n_starts=2).fit(x).log_evidence(x).isfinite().all()
     with pytest.raises(FitError, match="drop columns that are constant"):
-        GaussianMixture(2, n_restarts=2, covariance_floor=0.0).fit(x)
+        GaussianMixture(2, n_starts=2, covariance_floor=0.0).fit(x)
+
+
+@pytest.mark.parametrize(
+    ("model", "start", "sentence"),
+    [
+        (GaussianMixture(0), None, "at least one component and one start"),
+        (GaussianMixture(2, n_starts=0), None, "at least one component and one start"),
+        (GaussianMixture(3), 2, "Expected a start with 3 components, not 2"),
+    ],
+)
+def test_bad_arguments_get_a_sentence(model: GaussianMixture, start: int | None, sentence: str) -> None:
+    x = drawn()
+    with pytest.raises(ValueError, match=sentence):
+        model.fit(x, random_start(x, start, seed=0) if start else None)
+
+
+def test_probabilities_that_are_none_get_a_sentence() -> None:
+    x = drawn()
+    model = MixtureModel(random_start(x, 3, seed=0))
+    with pytest.raises(ValueError, match=r"Expected q of shape \(N, C\) = \(200, 3\), not \(200, 2\)"):
+        model.elbo(x, random_q(200, 2))
+    for q in [2 * random_q(200, 3), random_q(200, 3).log()]:
+        with pytest.raises(ValueError, match="no entry negative, each row with sum one"):
+            model.elbo(x, q)
+
+
+def test_a_start_in_single_precision_and_data_with_gradients_are_fine() -> None:
+    x = drawn()
+    start = random_start(x, 3, seed=0)
+    single = MixtureParameters(*(part.float() for part in start))
+    run = run_em(x.clone().requires_grad_(), single, max_iterations=5, tolerance=0.0)
+    assert run.parameters.means.dtype == torch.float64
+    assert not run.parameters.means.requires_grad
+    expected = run_em(x, start, max_iterations=5, tolerance=0.0)
+    np.testing.assert_allclose(run.log_likelihoods, expected.log_likelihoods, rtol=1e-4)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellControlSignal, DeadKernelError
 from nbformat import NotebookNode
 
 from tools.kernels import SocketKernelManager
@@ -27,7 +27,8 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
     """Run all cells in a fresh kernel in ``folder``, as the environment says, and store their outputs in ``notebook``.
 
     Raises:
-        CellExecutionError: a cell failed.
+        CellControlSignal: a cell failed or took over an hour.
+        DeadKernelError: the kernel died.
     """
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
@@ -63,12 +64,15 @@ def main(paths: list[Path]) -> int:
     """Execute the notebooks one after the other; return 1 at the first that fails, which stays as it was."""
     os.environ.update(ENVIRONMENT)
     for path in paths:
+        if not path.is_file():
+            print(f"There is no notebook {path}: name one of those in notebooks/.", file=sys.stderr)
+            return 1
         print(f"Executing {path.name} …", flush=True)
         notebook = read(path)
         try:
             execute(notebook, path.parent)
             clean(notebook)
-        except (CellExecutionError, UncleanOutputError) as error:
+        except (CellControlSignal, DeadKernelError, UncleanOutputError) as error:
             print(f"{error}\n{path.name} was left as it was.", file=sys.stderr)
             return 1
         notebook.metadata[HASH_KEY] = code_hash(notebook)

@@ -8,13 +8,15 @@ from pathlib import Path
 from jupyter_client.manager import KernelManager
 from traitlets import default
 
+LONGEST = 60  # a socket's path may have about 100 characters: in a longer temporary folder there is no room for it
+
 
 class SocketKernelManager(KernelManager):
-    """Starts a kernel whose channels are files in a folder of its own (on Windows, which has none, TCP ports)."""
+    """Starts a kernel whose channels are files in a folder of its own; where that cannot be (Windows), TCP ports."""
 
     @default("transport")
     def _transport_default(self) -> str:
-        return "tcp" if sys.platform == "win32" else "ipc"
+        return "tcp" if sys.platform == "win32" or len(tempfile.gettempdir()) > LONGEST else "ipc"
 
     @default("ip")
     def _ip_default(self) -> str:

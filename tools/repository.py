@@ -56,7 +56,7 @@ def stamp(url: str, *, branch: str = "main", root: Path = ROOT) -> list[Path]:
     if not notebooks:
         raise FileNotFoundError(f"There are no chapters in {root / 'notebooks'}: run this in a copy of the book.")
     for path in notebooks:
-        texts[path] = _notebook(path, url)
+        texts[path] = _notebook(path, f"{url}@{branch}")
 
     changed = [path for path, text in texts.items() if path.read_text(encoding="utf-8") != text]
     for path in changed:
@@ -117,7 +117,7 @@ def _citation(text: str, url: str) -> str:
     return _replace_once(r"^repository-code:[^\n]*\n", line, text, "CITATION.cff")
 
 
-def _notebook(path: Path, url: str) -> str:
+def _notebook(path: Path, address: str) -> str:
     text = path.read_text(encoding="utf-8")
     notebook = read(path)
     cells = [cell for cell in notebook.cells if "setup" in tags(cell)]
@@ -125,7 +125,7 @@ def _notebook(path: Path, url: str) -> str:
         raise ValueError(
             f"{path.name} must have exactly one cell tagged setup and has {len(cells)}: put it back first."
         )
-    source = _replace_once(r'^REPOSITORY = "[^"\n]*"', f'REPOSITORY = "{url}"', cells[0].source, path.name)
+    source = _replace_once(r'^REPOSITORY = "[^"\n]*"', f'REPOSITORY = "{address}"', cells[0].source, path.name)
     if source == cells[0].source:
         return text  # even if another editor laid the file out differently
     cells[0].source = source

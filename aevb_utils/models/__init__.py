@@ -1,4 +1,4 @@
-"""The book's models, exported from their chapters by ``make export``: edit the chapters."""
+"""The book's models, exported from their chapters by ``make export``."""
 
 from aevb_utils.models.gaussian_mixture import GaussianMixture
 

@@ -195,6 +195,7 @@ class EMRun(NamedTuple):
     converged: bool
 
 
+@torch.no_grad()
 def run_em(
     x: Tensor,
     start: MixtureParameters,
@@ -212,6 +213,7 @@ def run_em(
         FitError: a component has died or collapsed.
     """
     center = x.mean(dim=0, dtype=torch.float64)
+    start = MixtureParameters(*(part.double() for part in start))
     parameters = start._replace(means=start.means - center)
     statistics, log_likelihood = expected_statistics(x, parameters, center)
     log_likelihoods, converged = [log_likelihood], False
@@ -235,18 +237,18 @@ def check_data(x: Tensor, *, rows: int = 1, columns: int | None = None) -> Tenso
     """
     x = torch.as_tensor(x)
     x = x if x.is_floating_point() else x.double()
-    if x.ndim != 2:
+    if x.ndim != 2 or x.shape[1] == 0:
         raise ValueError(
             f"Expected data of shape (N, D), a row a datum, not {tuple(x.shape)}; "
             "for one variable pass x[:, None]."
         )
     if len(x) < rows:
         raise ValueError(
-            f"{rows} components need at least {rows} data, not {len(x)}: ask for fewer."
+            f"At least {rows} data are needed, one a component, not {len(x)}."
         )
     if columns is not None and x.shape[1] != columns:
         raise ValueError(
-            f"Expected {columns} columns, as in the data of the fit, not {x.shape[1]}."
+            f"Expected {columns} columns, as the means have, not {x.shape[1]}."
         )
     bad = next((block for block in x.split(4096) if not block.isfinite().all()), None)
     if bad is not None:
@@ -256,6 +258,39 @@ def check_data(x: Tensor, *, rows: int = 1, columns: int | None = None) -> Tenso
             "drop or fill in such rows first."
         )
     return x
+
+
+def check_counts(components: int, starts: int, start: MixtureParameters | None) -> None:
+    """Say what is wrong with what a fit is asked for, if anything is.
+
+    Raises:
+        ValueError: no component, no start, or a start with other components.
+    """
+    if min(components, starts) < 1:
+        raise ValueError("A mixture needs at least one component and one start.")
+    if start and len(start.means) != components:
+        raise ValueError(
+            f"Expected a start with {components} components, not {len(start.means)}."
+        )
+
+
+def check_q(q: Tensor, shape: tuple[int, int]) -> None:
+    """Say what is wrong with a table of probabilities, if anything is.
+
+    Raises:
+        ValueError: another shape, negative entries, or rows that do not sum to one.
+    """
+    if q.shape != shape:
+        raise ValueError(f"Expected q of shape (N, C) = {shape}, not {tuple(q.shape)}.")
+    if (q < 0).any() or not (q.sum(dim=1) - 1).abs().le(1e-6).all():
+        raise ValueError(
+            "Expected probabilities: no entry negative, each row with sum one."
+        )
+
+
+def data_for(parameters: MixtureParameters, x: Tensor) -> Tensor:
+    """Data of shape (N, D) in float64, with as many columns as the means have."""
+    return check_data(x, columns=parameters.means.shape[1]).double()
 
 
 def e_step_in_blocks(x: Tensor, parameters: MixtureParameters) -> tuple[Tensor, Tensor]:
@@ -293,16 +328,14 @@ class MixtureModel:
         return e_step_in_blocks(x, self.parameters)[0]
 
     def posterior(self, x: Tensor) -> Categorical:
-        """p(z_i | x_i), one distribution a datum."""
-        return Categorical(self.responsibilities(x))
+        """p(z_i | x_i), one distribution a datum, kept in log space."""
+        return Categorical(logits=log_joint(data_for(self.parameters, x), self.parameters))
 
     def elbo(self, x: Tensor, q: Tensor) -> Tensor:
         """The ELBO of each datum at any q of shape (N, C), eq. (2.4), shape (N,)."""
-        return elbo(
-            check_data(x, columns=self.parameters.means.shape[1]).double(),
-            q,
-            self.parameters,
-        )
+        x = data_for(self.parameters, x)
+        check_q(q, (len(x), len(self.parameters.weights)))
+        return elbo(x, q, self.parameters)
 
     def sample(self, n: int) -> tuple[Tensor, Tensor]:
         """Draw n data, (n, D), and their components, (n,), by torch's global generator."""
@@ -353,14 +386,14 @@ def run_all(
     return runs, failures
 
 
-@dataclass
+@dataclass(eq=False)
 class GaussianMixture(MixtureModel):
     """A Gaussian mixture fitted by EM from several starts, of which the best is kept."""
 
     n_components: int
     covariance_type: CovarianceType = "full"
     covariance_floor: float = 1e-6  # on the covariances' diagonal, in squared units of x
-    n_restarts: int = 10
+    n_starts: int = 10
     tolerance: float = 1e-8  # stop when ℓ changes by less, in nats a datum
     seed: int = 0
     runs: list[EMRun] = field(default_factory=list, init=False, repr=False)
@@ -368,9 +401,10 @@ class GaussianMixture(MixtureModel):
 
     def fit(self, x: Tensor, start: MixtureParameters | None = None) -> Self:
         """Fit from random starts, or the given one; ``runs`` and ``failures`` tell all."""
+        check_counts(self.n_components, self.n_starts, start)
         columns = start.means.shape[1] if start else None
         x = check_data(x, rows=self.n_components, columns=columns)
-        seeds = range(self.seed, self.seed + self.n_restarts)
+        seeds = range(self.seed, self.seed + self.n_starts)
         draw = partial(
             random_start, x, self.n_components, covariance_floor=self.covariance_floor
         )
