@@ -215,7 +215,7 @@ def test_answer(example_answers, capsys, exercise, value, said):
 
 @pytest.mark.parametrize("exercise", ["99.4", "98.1", "1.99", "x"])
 def test_an_unknown_exercise_is_an_error(exercise):
-    with pytest.raises(KeyError, match=f"There is no exercise '{exercise}'"):
+    with pytest.raises(ValueError, match=f"There is no exercise '{exercise}'"):
         check_answer(exercise, 1.0)
 
 

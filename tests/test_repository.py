@@ -54,7 +54,7 @@ def test_the_address_is_written_everywhere(book):
     for name in ("01_one.ipynb", "02_two.ipynb"):
         cells = read(book / "notebooks" / name).cells
         assert f'\nREPOSITORY = "{URL}@trunk"  # ' in cells[1].source
-        assert cells[1].source.replace(URL, "") == SETUP_CELL
+        assert cells[1].source.replace(f"{URL}@trunk", "") == SETUP_CELL
         assert cells[2].source == 'REPOSITORY_LIKE = "kept"'
 
 

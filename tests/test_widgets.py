@@ -117,7 +117,7 @@ def test_frames_are_svg_with_real_text():
     [
         ({"a": range(65)}, "not 1 sliders and 65 frames"),
         ({"a": range(5), "b": range(13)}, "not 2 sliders and 65 frames"),
-        ({"a": [1], "b": [1], "c": [1]}, "not 3 sliders and 1 frames"),
+        ({"a": [1], "b": [1], "c": [1], "d": [1]}, "not 4 sliders and 1 frames"),
         ({"a": []}, "not 1 sliders and 0 frames"),
         ({"a": [1, 2], "b": []}, "not 2 sliders and 0 frames"),
         ({}, "not 0 sliders and 1 frames"),
@@ -125,7 +125,7 @@ def test_frames_are_svg_with_real_text():
 )
 def test_too_many_frames_are_an_error_before_any_is_drawn(sliders, sentence):
     drawn = []
-    with pytest.raises(ValueError, match=f"one or two sliders and 1 to 64 frames, {sentence}: pass fewer values"):
+    with pytest.raises(ValueError, match=f"one to three sliders and 1 to 64 frames, {sentence}: pass fewer values"):
         viewer(lambda **values: drawn.append(values), sliders, alt=describe, caption="")
     assert drawn == []
 
