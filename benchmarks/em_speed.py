@@ -1,6 +1,6 @@
 """Time and memory of EM on a million data, ours against scikit-learn's, from the same start, in one run.
 
-``python benchmarks/em_speed.py`` (several minutes; memory needs Linux; on an idle machine). Both run ten iterations
+``python benchmarks/em_speed.py`` (a few minutes; memory needs Linux; on an idle machine). Both run ten iterations
 in float64 with full covariances and no k-means. Time: the best of three runs each, taken in turns, since machines are
 noisy. Memory: how far a program's peak rises above what it held with the data loaded, in a process of its own.
 """
