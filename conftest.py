@@ -8,4 +8,5 @@ from tools.kernels import SocketKernelManager
 
 os.environ["AEVB_FAST"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["TQDM_DISABLE"] = "1"  # no progress bars between the test results
 nbval.kernel.KernelManager = SocketKernelManager

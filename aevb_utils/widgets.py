@@ -14,6 +14,7 @@ import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import matplotlib as mpl
@@ -97,32 +98,51 @@ def viewer(
     )
 
 
-def live(draw: Callable[..., Figure], **sliders: tuple[float, float, float, float]) -> None:
-    """Show ``draw`` with sliders that call it anew in the running kernel.
+def live(draw: Callable[..., Figure], **controls: tuple[float, float, float, float] | list[Any]) -> None:
+    """Show ``draw`` with controls that call it anew in the running kernel.
 
     For cells tagged ``live``: their output is not stored, so the website never shows a dead widget.
 
     Args:
-        draw: takes the sliders' values by name, returns a figure.
-        sliders: for each name its smallest value, largest value, step and start.
+        draw: takes the controls' values by name, returns a figure.
+        controls: for each name either a slider's smallest value, largest value, step and start (whole numbers stay
+            whole), or the list of values of a drop-down, of which the first is the start.
+
+    Raises:
+        ValueError: a control is neither of the two.
     """
     import ipywidgets  # only a running notebook needs it
 
-    controls = {
-        name: ipywidgets.FloatSlider(start, min=low, max=high, step=step, description=name, continuous_update=False)
-        for name, (low, high, step, start) in sliders.items()
-    }
+    widgets = {name: _control(ipywidgets, name, values) for name, values in controls.items()}
     picture = ipywidgets.HTML()
 
     def show(_: object = None) -> None:
-        setting = {name: control.value for name, control in controls.items()}
-        alt = ", ".join(f"{html.escape(name)} = {value:g}" for name, value in setting.items())
-        picture.value = f'<img src="{_data_url(_svg(draw(**setting)))}" alt="The figure at {alt}">'
+        setting = {name: widget.value for name, widget in widgets.items()}
+        alt = ", ".join(
+            f"{name} = {value:g}" if isinstance(value, float) else f"{name} = {value}"
+            for name, value in setting.items()
+        )
+        picture.value = f'<img src="{_data_url(_svg(draw(**setting)))}" alt="The figure at {html.escape(alt)}">'
 
-    for control in controls.values():
-        control.observe(show, names="value")
+    for widget in widgets.values():
+        widget.observe(show, names="value")
     show()
-    display(ipywidgets.VBox([*controls.values(), picture]))
+    display(ipywidgets.VBox([*widgets.values(), picture]))
+
+
+def _control(ipywidgets: ModuleType, name: str, values: tuple[float, ...] | list[Any]) -> Any:  # noqa: ANN401
+    """A slider for a tuple of four numbers, a drop-down for a list of values."""
+    if isinstance(values, list) and values:
+        return ipywidgets.Dropdown(options=values, value=values[0], description=name)
+    if not isinstance(values, tuple) or len(values) != 4:
+        raise ValueError(
+            f"{name} must be (smallest value, largest value, step, start) for a slider or a list of values for a "
+            f"drop-down, not {values!r}."
+        )
+    low, high, step, start = values
+    whole = all(isinstance(value, int) for value in values)
+    slider = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
+    return slider(start, min=low, max=high, step=step, description=name, continuous_update=False)
 
 
 def _data_url(svg: str) -> str:

@@ -5,7 +5,6 @@ A chapter that is added to ``notebooks/`` is tested by itself.
 
 import base64
 import gzip
-import importlib
 import json
 import re
 import statistics
@@ -15,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
+import aevb_utils.evaluation
 import aevb_utils.models
 from aevb_utils.widgets import MAX_FRAMES
 from tools.export import EXPORT_KEY, exports
 from tools.notebooks import CHAPTERS, HASH_KEY, ROOT, SETUP_CELL, code_cells, code_hash, read, tags
 
 EXPORTS = exports()
-MODELS = ROOT / "aevb_utils" / "models"
 IMAGES = {"image/svg+xml", "image/png"}
 TAGS = {"setup", "export", "live", "exercise", "hint", "solution", "check", "break"} | {"hide-input", "hide-cell"}
 
@@ -133,7 +132,8 @@ def test_no_cell_is_empty_and_tags_are_known(path):
     for cell in chapter(path).cells:
         assert cell.source.strip()
         assert tags(cell) <= TAGS
-        assert set(cell.metadata) <= {"tags", "mystnb"}
+        assert set(cell.metadata) <= {"tags", "mystnb", EXPORT_KEY}
+        assert EXPORT_KEY not in cell.metadata or "export" in tags(cell)
 
 
 @every_chapter
@@ -332,7 +332,12 @@ def test_exercises_are_where_they_belong(path):
     assert set(json.loads(answers.read_text("utf-8"))) == set(exercises(path))
 
 
-# Exported models
+# Exported modules
+
+PACKAGES = {
+    ROOT / "aevb_utils" / "models": aevb_utils.models,
+    ROOT / "aevb_utils" / "evaluation": aevb_utils.evaluation,
+}
 
 
 @pytest.mark.parametrize("module", EXPORTS, ids=lambda module: module.stem)
@@ -340,19 +345,21 @@ def test_exported_module_is_what_the_chapter_holds(module):
     assert module.read_text(encoding="utf-8") == EXPORTS[module], "The chapter has changed: make export"
 
 
-def test_every_model_comes_from_a_chapter():
-    assert {path.name for path in MODELS.glob("*.py")} == {"__init__.py", *(module.name for module in EXPORTS)}
+@pytest.mark.parametrize("folder", PACKAGES, ids=lambda folder: folder.name)
+def test_every_module_of_these_packages_comes_from_a_chapter(folder):
+    exported = {module for module in EXPORTS if module.parent == folder}
+    assert {*folder.glob("*.py")} == {folder / "__init__.py", *exported}
 
 
 @pytest.mark.parametrize("module", EXPORTS, ids=lambda module: module.stem)
-def test_package_offers_the_exported_model(module):
-    name = f"aevb_utils.models.{module.stem}"
-    offered = [getattr(aevb_utils.models, model) for model in aevb_utils.models.__all__]
-    assert [model for model in offered if model.__module__ == name]
-    assert all(hasattr(importlib.import_module(model.__module__), model.__name__) for model in offered)
+def test_package_offers_what_is_exported(module):
+    package = PACKAGES[module.parent]
+    offered = [getattr(package, name) for name in package.__all__]
+    assert [thing for thing in offered if thing.__module__ == f"{package.__name__}.{module.stem}"]
 
 
 @every_chapter
-def test_cells_are_exported_by_a_chapter_that_names_its_module(path):
-    tagged = any("export" in tags(cell) for cell in code_cells(chapter(path)))
-    assert tagged == bool(chapter(path).metadata.get(EXPORT_KEY))
+def test_a_chapter_that_names_a_module_exports_to_it(path):
+    named = chapter(path).metadata.get(EXPORT_KEY)
+    targets = {cell.metadata.get(EXPORT_KEY, named) for cell in code_cells(chapter(path)) if "export" in tags(cell)}
+    assert named is None or named in targets

@@ -296,34 +296,74 @@ def test_live_cells_may_not_print_to_stderr_either(stored):
 # Exporting
 
 
-def test_module_source_has_the_exported_cells_in_order():
-    notebook = notebook_of(
-        "# ½ A title: with words\n\nAnd text.",
+def exporting(*cells, module="models.three"):
+    """A notebook with a title and export cells; a cell is its source, or its source and its own module."""
+    notebook = notebook_of("# ½ A title: with words\n\nAnd text.", *cells, aevb_export=module)
+    notebook.cells[0].source = notebook.cells[0].source.replace("½ ", "")
+    return notebook
+
+
+def test_a_module_has_the_exported_cells_in_order():
+    notebook = exporting(
         ("import math\n", "export"),
         "print('not exported')",
         ("class First:\n    pass", "export"),
         ("second = math.pi", "export"),
     )
-    notebook.cells[0].source = notebook.cells[0].source.replace("½ ", "")
-    assert export.module_source(notebook, "03_three.ipynb") == (
-        '"""A title: with words.\n\n'
+    assert export.module_sources(notebook, "03_three.ipynb") == {
+        "models.three": '"""A title: with words.\n\n'
         'Exported from notebooks/03_three.ipynb by ``make export``: edit the chapter.\n"""\n\n'
         "import math\n\n\nclass First:\n    pass\n\n\nsecond = math.pi\n"
+    }
+
+
+def test_a_cell_may_belong_to_another_module_and_describe_it():
+    notebook = exporting(
+        ("first = 1", "export"), ('"""What it is for."""\n\nimport math', "export"), ("third = math.pi", "export")
+    )
+    for cell in notebook.cells[2:]:
+        cell.metadata["aevb_export"] = "evaluation.other"
+    sources = export.module_sources(notebook, "03_three.ipynb")
+    assert list(sources) == ["models.three", "evaluation.other"]
+    assert sources["models.three"].endswith('"""\n\nfirst = 1\n')
+    assert sources["evaluation.other"] == (
+        '"""What it is for.\n\nExported from notebooks/03_three.ipynb by ``make export``: edit the chapter.\n"""\n\n'
+        "import math\n\n\nthird = math.pi\n"
     )
 
 
-def test_export_writes_the_modules_that_chapters_name(tmp_path, monkeypatch, capsys):
-    chapters = tmp_path / "notebooks"
-    models = tmp_path / "aevb_utils" / "models"
-    chapters.mkdir()
-    models.mkdir(parents=True)
-    first, second = chapters / "01_one.ipynb", chapters / "02_two.ipynb"
+def test_an_exported_cell_needs_a_module():
+    notebook = exporting(("x = 1", "export"))
+    del notebook.metadata["aevb_export"]
+    with pytest.raises(ValueError, match=r"03_three\.ipynb exports a cell, but names no module"):
+        export.module_sources(notebook, "03_three.ipynb")
+
+
+@pytest.fixture
+def two_chapters(tmp_path, monkeypatch):
+    """Two chapters of which the second exports; their files."""
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    first, second = folder / "01_one.ipynb", folder / "02_two.ipynb"
     write(notebook_of("# ½ One", "x = 1"), first)
-    write(notebook_of("# ½ Two", ("x = 2", "export"), aevb_export="two"), second)
+    write(notebook_of("# ½ Two", ("x = 2", "export"), aevb_export="models.two"), second)
     monkeypatch.setattr(export, "CHAPTERS", (first, second))
     monkeypatch.setattr(export, "ROOT", tmp_path)
-    assert list(export.exports()) == [models / "two.py"]
+    return first, second
+
+
+def test_export_writes_the_modules_that_chapters_name(tmp_path, two_chapters, capsys):
+    module = tmp_path / "aevb_utils" / "models" / "two.py"
+    assert list(export.exports()) == [module]
     assert export.main() == 0
-    assert [file.name for file in models.iterdir()] == ["two.py"]
-    assert (models / "two.py").read_text(encoding="utf-8") == export.module_source(read(second), "02_two.ipynb")
+    assert [file.name for file in module.parent.iterdir()] == ["two.py"]
+    assert {"models.two": module.read_text(encoding="utf-8")} == export.module_sources(
+        read(two_chapters[1]), "02_two.ipynb"
+    )
     assert capsys.readouterr().out == f"Wrote {Path('aevb_utils/models/two.py')}\n"
+
+
+def test_two_chapters_cannot_export_one_module(two_chapters):
+    write(notebook_of("# ½ One", ("x = 1", "export"), aevb_export="models.two"), two_chapters[0])
+    with pytest.raises(ValueError, match=r"02_two\.ipynb exports models\.two, which an earlier chapter exports too"):
+        export.exports()

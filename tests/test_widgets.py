@@ -256,7 +256,7 @@ def test_live_sliders(shown):
         ("seed", 0, 20, 1, 4),
         ("width", 0.5, 2.0, 0.25, 1.0),
     ]
-    assert "drawn seed=4.0 width=1.0<" in picture_of(box)
+    assert "drawn seed=4 width=1.0<" in picture_of(box)
 
 
 def test_a_moved_live_slider_draws_anew(shown):
@@ -270,8 +270,25 @@ def test_a_moved_live_slider_draws_anew(shown):
     (box,) = shown
     seed, width, _ = box.children
     seed.value = 7
-    assert "drawn seed=7.0 width=1.0<" in picture_of(box)
+    assert "drawn seed=7 width=1.0<" in picture_of(box)
     width.value = 1.5
-    assert "drawn seed=7.0 width=1.5<" in picture_of(box)
+    assert "drawn seed=7 width=1.5<" in picture_of(box)
     assert calls == [{"seed": 4, "width": 1}, {"seed": 7, "width": 1}, {"seed": 7, "width": 1.5}]
     assert plt.get_fignums() == []
+
+
+def test_live_drop_down(shown):
+    live(lambda shape: draw(seed=shape, width=1.0), shape=["round", "square & flat"])
+    (box,) = shown
+    choice, picture = box.children
+    assert (choice.options, choice.value) == (("round", "square & flat"), "round")
+    choice.value = "square & flat"
+    assert "drawn seed=square" in picture_of(box)
+    assert 'alt="The figure at shape = square &amp; flat"' in picture.value
+
+
+@pytest.mark.parametrize("values", [[], (0, 1, 0.1), "abcd", 3])
+def test_live_refuses_other_controls(shown, values):
+    with pytest.raises(ValueError, match=r"width must be \(smallest value, largest value, step, start\)"):
+        live(draw, width=values)
+    assert shown == []

@@ -1,0 +1,1 @@
+"""Quadrature, gaps and gradients, exported from the chapters by ``make export``."""
