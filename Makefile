@@ -34,10 +34,8 @@ test: $(READY) ## run all tests
 execute: $(READY) ## run the chapters in full and store their outputs (one: NOTEBOOK=notebooks/01_….ipynb)
 	$(RUN) tools.execute $(NOTEBOOK)
 
-results: $(READY) ## run the scripts that are too long for a notebook
-	@set -e; found=no; for script in results/*.py; do \
-		if [ -e "$$script" ]; then found=yes; echo "$$script"; $(BIN)/python "$$script"; fi; \
-	done; if [ $$found = no ]; then echo "There are no scripts in results/: nothing to run."; fi
+results: $(READY) ## run the scripts that are too long for a notebook (one: NAME=amortization_gaps)
+	$(RUN) tools.results $(NAME)
 
 lab: $(READY) ## open the notebooks in JupyterLab
 	$(RUN) jupyterlab --notebook-dir=notebooks

@@ -1,15 +1,18 @@
 """The developer commands: what a notebook's hash covers, running notebooks, writing files, exporting models."""
 
+import json
 import os
 import re
 import textwrap
+from functools import partial
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from tools import execute, export
-from tools.notebooks import HASH_KEY, ROOT, SETUP_CELL, code_cells, code_hash, read, write
+from aevb_utils.results import load as load_results
+from tools import execute, export, results
+from tools.notebooks import HASH_KEY, ROOT, SETUP_CELL, code_cells, code_hash, hash_of, read, write
 
 NEW = nbformat.v4
 
@@ -367,3 +370,81 @@ def test_two_chapters_cannot_export_one_module(two_chapters):
     write(notebook_of("# ½ One", ("x = 1", "export"), aevb_export="models.two"), two_chapters[0])
     with pytest.raises(ValueError, match=r"02_two\.ipynb exports models\.two, which an earlier chapter exports too"):
         export.exports()
+
+
+# Results
+
+
+@pytest.fixture
+def script(tmp_path, monkeypatch):
+    """A script of results that doubles a number, in a repository of its own."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (tmp_path / "aevb_utils" / "results").mkdir(parents=True)
+    (tmp_path / "aevb_utils" / "budget.py").write_text("def budget(x):\n    return 2 * x\n")
+    file = folder / "doubled.py"
+    file.write_text("from aevb_utils import budget\n\n\ndef main():\n    return {'value': 21 * 2}\n")
+    monkeypatch.setattr(results, "ROOT", tmp_path)
+    monkeypatch.setattr(results, "SCRIPTS", (file,))
+    monkeypatch.setattr(results, "hash_of", partial(hash_of, root=tmp_path))
+    return file
+
+
+def test_results_are_stored_with_what_made_them(script, capsys):
+    assert results.main(["doubled"]) == 0
+    stored = json.loads(results.file_of(script).read_text(encoding="utf-8"))
+    assert set(stored) == {"code_hash", "machine", "minutes", "figures"}
+    assert stored["figures"] == {"value": 42}
+    assert stored["code_hash"] == results.script_hash(script)
+    assert [file.suffix for file in results.file_of(script).parent.iterdir()] == [".json"]
+    assert "Running results/doubled.py …\nWrote " in capsys.readouterr().out
+
+
+def test_results_that_are_not_numbers_are_not_stored(script):
+    script.write_text(script.read_text().replace("21 * 2", "float('nan')"))
+    with pytest.raises(ValueError, match="Out of range float"):
+        results.main([])
+    assert not results.file_of(script).exists()
+
+
+def test_a_script_that_is_not_there(script, capsys):
+    assert results.main(["halved"]) == 1
+    assert capsys.readouterr().err == "There is no script results/halved.py: name one of doubled.\n"
+
+
+def test_the_hash_of_a_script_covers_the_modules_it_imports(script):
+    before = results.script_hash(script)
+    module = script.parent.parent / "aevb_utils" / "budget.py"
+    module.write_text(module.read_text() + "# a comment\n")
+    assert results.script_hash(script) == before
+    module.write_text("def budget(x):\n    return x + x\n")
+    assert results.script_hash(script) != before
+
+
+def test_a_notebook_s_hash_covers_the_results_it_loads(script):
+    root = script.parent.parent
+    (root / "aevb_utils" / "results" / "__init__.py").write_text("")
+    notebook = notebook_of('from aevb_utils import results\nfigures = results.load("doubled")["figures"]')
+    stored = root / "aevb_utils" / "results" / "doubled.json"
+    stored.write_text("1")
+    before = code_hash(notebook, root)
+    stored.write_text("2")
+    assert code_hash(notebook, root) != before
+
+
+@pytest.mark.parametrize("path", results.SCRIPTS, ids=lambda path: path.stem)
+def test_stored_results_come_from_this_code(path):
+    fresh = load_results(path.stem)["code_hash"] == results.script_hash(path)
+    assert fresh, f"The code has changed since these results were stored: make results NAME={path.stem}"
+
+
+def test_every_result_has_a_script():
+    stored = {file.stem for file in (ROOT / "aevb_utils" / "results").glob("*.json")}
+    assert stored == {script.stem for script in results.SCRIPTS}
+
+
+def test_loading_results():
+    for script in results.SCRIPTS:
+        assert load_results(script.stem)["figures"]
+    with pytest.raises(ValueError, match=r"There are no results 'nothing': load one of"):
+        load_results("nothing")

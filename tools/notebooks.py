@@ -59,9 +59,13 @@ def code_hash(notebook: NotebookNode, root: Path = ROOT) -> str:
     """Hash what made a notebook's outputs: its code cells and the ``aevb_utils`` modules they import, directly or not.
 
     Cells tagged ``setup`` do not count. Code counts as a syntax tree without docstrings, so that comments and layout
-    may change without a new run.
+    may change without a new run. Results that the code loads count too.
     """
-    trees = [ast.parse(cell.source) for cell in code_cells(notebook, without="setup")]
+    return hash_of([ast.parse(cell.source) for cell in code_cells(notebook, without="setup")], root)
+
+
+def hash_of(trees: list[ast.Module], root: Path = ROOT) -> str:
+    """Hash some code, the ``aevb_utils`` modules it imports, directly or not, and the results that it loads by name."""
     modules: dict[str, ast.Module] = {}
     queue = [name for tree in trees for name in _imports(tree, root)]
     while queue:
@@ -72,7 +76,19 @@ def code_hash(notebook: NotebookNode, root: Path = ROOT) -> str:
     digest = hashlib.sha256()
     for tree in [*trees, *(modules[name] for name in sorted(modules))]:
         digest.update(_canonical(_without_docstrings(tree)).encode())
+    for name in sorted({name for tree in trees for name in _results(tree)}):
+        digest.update((root / "aevb_utils" / "results" / f"{name}.json").read_bytes())
     return digest.hexdigest()
+
+
+def _results(tree: ast.Module) -> Iterator[str]:
+    """The names in calls of ``results.load("name")``."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="results"), attr="load"), args=[ast.Constant(value=str(name))]
+            ):
+                yield name
 
 
 def _module_file(name: str, root: Path) -> Path:
