@@ -204,10 +204,26 @@ def test_formulas_can_be_explored_by_ear(page):
     assert not missing
 
 
-@pytest.fixture(params=[path.stem for path in CHAPTERS])
-def viewer(page, request):
-    """The first viewer of a chapter."""
-    page.goto(f"notebooks/{request.param}.html")
+@pytest.mark.parametrize("chapter", [path.stem for path in CHAPTERS])
+def test_every_slider_of_a_chapter_moves_its_viewer(page, chapter):
+    page.goto(f"notebooks/{chapter}.html")
+    viewers = page.locator(".aevb-viewer").all()
+    assert viewers
+    for figure in viewers:
+        image, sliders = figure.locator("img"), figure.locator("input").all()
+        assert sliders
+        for slider in sliders:
+            alt, source = image.get_attribute("alt"), image.get_attribute("src")
+            slider.press("ArrowRight")
+            expect(slider).to_have_value("1")
+            expect(image).not_to_have_attribute("alt", alt)
+            expect(image).not_to_have_attribute("src", source)
+
+
+@pytest.fixture
+def viewer(page):
+    """The first viewer of the book; all have the same script."""
+    page.goto(f"notebooks/{CHAPTERS[0].stem}.html")
     figure = page.locator(".aevb-viewer").first
     figure.scroll_into_view_if_needed()
     return figure
