@@ -1,1 +1,5 @@
 """Helper package of the book *From EM to AEVB*: data, figures, checks and the book's models."""
+
+from aevb_utils.training import History, fit
+
+__all__ = ["History", "fit"]

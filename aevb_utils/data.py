@@ -8,16 +8,18 @@ import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
-from sklearn.datasets import load_digits, load_iris
+from sklearn.datasets import load_digits, load_iris, load_wine
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from aevb_utils.budget import budget
 from aevb_utils.download import DataError, DataUnavailableError, RemoteFile, fetch, report_fallback
+from aevb_utils.idx import parse_idx
 
-__all__ = ["DataError", "Dataset", "digits", "iris", "old_faithful", "simulated_mixture"]
+__all__ = ["DataError", "Dataset", "digits", "iris", "mnist", "old_faithful", "simulated_mixture", "wine"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +28,8 @@ class Dataset:
 
     Attributes:
         name: What to call it in a figure or a table.
-        train: Data to fit, shape (N, D), float64.
-        test: Data held out, shape (N_test, D), float64, or None where the book holds nothing out.
+        train: Data to fit, shape (N, D), float64 (MNIST: float32).
+        test: Data held out, shape (N_test, D), of the same type, or None where the book holds nothing out.
         train_labels: Class of each row of ``train``, shape (N,), int64, or None.
         test_labels: Class of each row of ``test``, shape (N_test,), int64, or None.
         feature_names: Name of each of the D columns, with its unit.
@@ -36,6 +38,7 @@ class Dataset:
         source: Where the numbers came from, in one sentence.
         fallback: True where other data stand in for the real ones: in the fast run by design, in the full run
             because the real ones could not be had. Figures known for the real data do not hold then.
+        redrawn: True where ``train`` holds the probabilities of binary pixels, which :meth:`draw` draws.
     """
 
     name: str
@@ -48,6 +51,15 @@ class Dataset:
     values: str = ""
     source: str = ""
     fallback: bool = False
+    redrawn: bool = False
+
+    def draw(self) -> Tensor:
+        """The data of one epoch: binary pixels drawn anew from torch's global generator, or ``train`` as it is.
+
+        Give it to ``fit`` in place of the data, ``fit(model, mnist.draw, …)``: ``fit`` calls it at the start of each
+        epoch, under a seed of its own.
+        """
+        return torch.bernoulli(self.train) if self.redrawn else self.train
 
     def __repr__(self) -> str:
         test = "no test part" if self.test is None else f"test {tuple(self.test.shape)}"
@@ -133,6 +145,27 @@ def iris() -> Dataset:
         label_names=tuple(str(name) for name in bunch.target_names),
         values="a length in cm",
         source="Fisher's iris data (1936), as scikit-learn ships them.",
+    )
+
+
+def wine() -> Dataset:
+    """Wine: 178 bottles of 3 Italian cultivars, 13 chemical measurements each, standardized (UCI).
+
+    Each column has mean 0 and standard deviation 1 (dividing by N), so that units do not matter.
+
+    Returns:
+        All 178 rows as the train part, with the cultivar as label. The file is sorted by label.
+    """
+    bunch = load_wine()
+    x = torch.as_tensor(bunch.data, dtype=torch.float64)
+    return Dataset(
+        name="Wine",
+        train=(x - x.mean(dim=0)) / x.std(dim=0, correction=0),
+        train_labels=torch.as_tensor(bunch.target, dtype=torch.int64),
+        feature_names=tuple(bunch.feature_names),
+        label_names=tuple(f"cultivar {c}" for c in (1, 2, 3)),
+        values="a measurement in standard deviations from its mean",
+        source="UCI data set of wines, as scikit-learn ships it, standardized.",
     )
 
 
@@ -249,3 +282,106 @@ def _parse_geyser(content: bytes) -> tuple[Tensor, Tensor | None]:
     if len(times) != _GEYSER_ROWS:
         raise DataError(f"geyser.csv should have {_GEYSER_ROWS} rows, but has {len(times)}; get a fresh copy of it.")
     return torch.tensor(times, dtype=torch.float64), torch.tensor(labels, dtype=torch.int64)
+
+
+# ---- MNIST ----
+
+Pixels = Literal["dynamic", "static", "threshold", "grey"]
+
+
+def _mnist_file(name: str, sha256: str) -> RemoteFile:
+    mirrors = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
+    return RemoteFile(f"mnist/{name}", tuple(mirror + name for mirror in mirrors), sha256)
+
+
+_MNIST = {  # file, and the shape of what it holds
+    "train": (
+        _mnist_file("train-images-idx3-ubyte.gz", "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
+        (60_000, 28, 28),
+    ),
+    "train_labels": (
+        _mnist_file("train-labels-idx1-ubyte.gz", "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
+        (60_000,),
+    ),
+    "test": (
+        _mnist_file("t10k-images-idx3-ubyte.gz", "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
+        (10_000, 28, 28),
+    ),
+    "test_labels": (
+        _mnist_file("t10k-labels-idx1-ubyte.gz", "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
+        (10_000,),
+    ),
+}
+_STATIC_SEED, _TEST_SEED = 1, 2  # of the fixed draws of binary pixels, for the train and the test part
+
+
+def mnist(pixels: Pixels = "dynamic") -> Dataset:
+    """MNIST's handwritten digits of 28 × 28 pixels, 60,000 to fit and 10,000 held out (LeCun et al., 1998).
+
+    A row holds the 784 pixels of one image, row by row: ``x.reshape(-1, 28, 28)`` gives the images. What a pixel is
+    has four meanings, and figures for one say nothing about another:
+
+    - ``"dynamic"``: binary, 1 with the grey level as probability. ``train`` holds the probabilities, and
+      :meth:`Dataset.draw` draws the pixels anew: give that to ``fit``. ``test`` is drawn once, with a fixed seed.
+      Compares with figures for dynamically or stochastically binarized MNIST, as in Burda et al. (2016) and for the
+      dynamic MNIST of Tomczak and Welling (2018).
+    - ``"static"``: the same, but ``train`` too is drawn once, with a fixed seed. ``test`` is that of ``"dynamic"``.
+      The draw is the book's own, not Larochelle's file (Larochelle and Murray, 2011), so figures compare with those
+      published for static MNIST in kind, not to the decimal. A model sees less, so it overfits sooner.
+    - ``"threshold"``: binary, 1 where the grey level (0 to 255) is at least 128. There is no noise in the pixels, so
+      likelihoods are higher: it compares only with figures for this rule.
+    - ``"grey"``: the grey level over 255, from 0 to 1. Its likelihoods are densities: figures compare only for the same
+      likelihood, the same clamp and the same number format (a continuous Bernoulli's ceiling is set by the clamp).
+
+    The fast run gets scikit-learn's 8 × 8 digits in its place, their counts over 16 as grey levels: the number of
+    pixels D is to be taken from the data. A full run that cannot have the real files prints one line and gets them too.
+
+    Returns:
+        Train and test parts, float32, with the digit as label.
+
+    Raises:
+        ValueError: If there is no such kind of pixels.
+        DataError: If ``AEVB_DATA_DIR`` is not a folder, or a file there is not the published one; with
+            ``AEVB_REAL_DATA=1`` also if one cannot be had.
+    """
+    if pixels not in get_args(Pixels):
+        raise ValueError(f"pixels must be one of {', '.join(map(repr, get_args(Pixels)))}, not {pixels!r}.")
+    fallback = budget(full=False, fast=True)
+    if not fallback:
+        try:
+            parts = {part: parse_idx(fetch(file), file.path, shape) for part, (file, shape) in _MNIST.items()}
+            grey = {part: parts[part].flatten(start_dim=1).float() / 255 for part in ("train", "test")}
+        except DataUnavailableError as error:
+            report_fallback(error, instead="scikit-learn's digits of 8 × 8 pixels")
+            fallback = True
+    if fallback:
+        small = digits()
+        grey = {"train": small.train.float() / 16, "test": small.test.float() / 16}
+        parts = {"train_labels": small.train_labels, "test_labels": small.test_labels}
+    source = "MNIST (LeCun, Bottou, Bengio and Haffner, 1998)."
+    return Dataset(
+        name="Digits 8×8, in place of MNIST" if fallback else "MNIST",
+        train=grey["train"] if pixels == "dynamic" else _as_pixels(grey["train"], pixels, _STATIC_SEED),
+        test=_as_pixels(grey["test"], pixels, _TEST_SEED),
+        train_labels=parts["train_labels"].long(),
+        test_labels=parts["test_labels"].long(),
+        label_names=tuple(str(digit) for digit in range(10)),
+        values={
+            "dynamic": "a binary pixel; in the train part its probability",
+            "static": "a binary pixel, drawn once",
+            "threshold": "a binary pixel, 1 where the grey level is at least half",
+            "grey": "a grey level from 0 to 1",
+        }[pixels],
+        source=small.source if fallback else source,
+        fallback=fallback,
+        redrawn=pixels == "dynamic",
+    )
+
+
+def _as_pixels(grey: Tensor, pixels: Pixels, seed: int) -> Tensor:
+    """Grey levels from 0 to 1 as pixels of a kind; binary ones are drawn with the seed."""
+    if pixels == "grey":
+        return grey
+    if pixels == "threshold":
+        return (grey >= 0.5).float()  # 128 of 255 is the first level above one half
+    return torch.bernoulli(grey, generator=torch.Generator().manual_seed(seed))

@@ -3,13 +3,21 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, Protocol
 
+import matplotlib.pyplot as plt
+import numpy as np
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 from tqdm.auto import trange
 
+from aevb_utils.evaluation.bounds import mean_elbo_terms, own_random_numbers
+from aevb_utils.plotting import PALETTE
+
 Update = Literal["inference", "generative", "both"]
+Rows = Tensor | tuple[Tensor, ...]
+"""x, shape (N, …), or x and its context (labels, the datum's index), N rows each."""
 
 
 class LatentVariableModel(Protocol):
@@ -30,29 +38,38 @@ class TrainingError(RuntimeError):
 
 
 class History:
-    """The terms of the ELBO during training, in nats a datum, per step and per epoch.
+    """The terms of the ELBO during training, in nats a datum: per step, per epoch, and on held-out data.
 
     A step's value is the mean over its minibatch, taken before the parameters move; an epoch's is the mean over all of
-    its data.
+    its data; the held-out value is taken after the epoch. ``len(history)`` is the number of epochs.
     """
 
     def __init__(self) -> None:
-        self._names: tuple[str, ...] = ()
+        self.names: tuple[str, ...] = ()
         self._steps: list[Tensor] = []  # each of shape (terms,)
         self._epochs: list[Tensor] = []
+        self._held_out: list[Tensor] = []
+
+    def __len__(self) -> int:
+        return len(self._epochs)
 
     def __repr__(self) -> str:
-        return f"<History: {len(self._epochs)} epochs, {len(self._steps)} steps; {', '.join(self._names)}>"
+        return f"<History: {len(self)} epochs, {len(self._steps)} steps; {', '.join(self.names)}>"
 
     @property
     def steps(self) -> dict[str, Tensor]:
         """Each term by its name, shape (steps,), float64."""
-        return dict(zip(self._names, _columns(self._steps), strict=False))
+        return dict(zip(self.names, _columns(self._steps), strict=False))
 
     @property
     def epochs(self) -> dict[str, Tensor]:
         """Each term by its name, shape (epochs,), float64."""
-        return dict(zip(self._names, _columns(self._epochs), strict=False))
+        return dict(zip(self.names, _columns(self._epochs), strict=False))
+
+    @property
+    def held_out(self) -> dict[str, Tensor]:
+        """Each term on the held-out data by its name, shape (epochs,), float64; empty where there were none."""
+        return dict(zip(self.names, _columns(self._held_out), strict=False))
 
     @property
     def step_elbo(self) -> Tensor:
@@ -64,44 +81,107 @@ class History:
         """The ELBO of each epoch, the sum of its terms, shape (epochs,)."""
         return _columns(self._epochs).sum(dim=0)
 
-    def add_step(self, means: dict[str, Tensor]) -> None:
-        """Note the means of a minibatch's terms."""
-        self._names = tuple(means)
-        self._steps.append(torch.stack(list(means.values())).double().cpu())
+    @property
+    def held_out_elbo(self) -> Tensor:
+        """The ELBO of the held-out data after each epoch, shape (epochs,), or (0,) where there were none."""
+        return _columns(self._held_out).sum(dim=0)
 
-    def close_epoch(self, sizes: Sequence[int]) -> float:
-        """Sum up the last steps, one for each minibatch size, as an epoch; return its ELBO."""
+    def check_continues(self, with_held_out: bool) -> None:
+        """Say why a run with (or without) held-out data cannot continue this one, if it cannot."""
+        if len(self) and with_held_out != bool(self._held_out):
+            had, now = ("had", "has none") if self._held_out else ("had no", "has some")
+            raise ValueError(f"The history {had} held-out data and this call {now}: continue as it began.")
+
+    def add_step(self, means: dict[str, Tensor]) -> None:
+        """Note the means of a minibatch's terms.
+
+        Raises:
+            ValueError: they are other terms than those of the steps before.
+        """
+        if self._steps and tuple(means) != self.names:
+            raise ValueError(
+                f"The history's terms are {', '.join(self.names)}, but this step's are {', '.join(means)}: "
+                "elbo_terms must return the same names at every step, and a run continues with the model it began with."
+            )
+        self.names = tuple(means)
+        self._steps.append(_row(means))
+
+    def close_epoch(self, sizes: Sequence[int], held_out: dict[str, Tensor] | None = None) -> float:
+        """Sum up the last steps, one for each minibatch size, as an epoch, and note the means of held-out data.
+
+        Returns the epoch's ELBO.
+        """
         weights = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
         self._epochs.append(weights @ torch.stack(self._steps[-len(sizes) :]))
-        return float(self._epochs[-1].sum())
+        if held_out is not None:
+            self._held_out.append(_row(held_out))
+        return self._epochs[-1].sum().item()
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the ELBO against epochs: training data as a line, held-out data dashed. Returns the axes."""
+        ax = plt.gca() if ax is None else ax
+        epochs = range(1, len(self) + 1)
+        ax.plot(epochs, self.elbo, color=PALETTE["elbo"], label="training data")
+        if self._held_out:
+            ax.plot(epochs, self.held_out_elbo, "--", color=PALETTE["elbo"], label="held-out data")
+            ax.legend()
+        ax.set(xlabel="epoch", ylabel="ELBO (nats a datum)")
+        return ax
+
+    def state_dict(self) -> dict[str, list[str] | Tensor]:
+        """All of it as names and tensors, for a checkpoint."""
+        tensors = {"steps": self._steps, "epochs": self._epochs, "held_out": self._held_out}
+        return {"names": list(self.names)} | {name: _columns(rows).T.contiguous() for name, rows in tensors.items()}
+
+    @classmethod
+    def from_state_dict(cls, state: dict[str, list[str] | Tensor]) -> "History":
+        """The history that :meth:`state_dict` described."""
+        history = cls()
+        history.names = tuple(state["names"])
+        history._steps, history._epochs, history._held_out = (
+            list(state[name]) for name in ("steps", "epochs", "held_out")
+        )
+        return history
 
 
 def fit(
     model: LatentVariableModel,
-    data: Tensor | tuple[Tensor, ...],
+    data: Rows | Callable[[], Rows],
     *,
     optimizer: Optimizer,
     epochs: int,
     batch_size: int,
     update: Update = "both",
-    seed: int = 0,
     num_samples: int = 1,
+    held_out: Rows | None = None,
+    seed: int = 0,
+    bfloat16: bool = False,
+    history: History | None = None,
     callback: Callable[[int, LatentVariableModel, History], None] | None = None,
 ) -> History:
-    """Climb the ELBO by gradient: an approximate E-step, an approximate M-step, or both at once.
+    """Auto-encoding variational Bayes: climb the ELBO by its gradient in φ (E-step), in θ (M-step), or in both at once.
 
     Each step draws a minibatch B of M rows and moves the chosen parameters along the gradient of
-    ``1/M · Σ_{i∈B} 𝓛_i``. Every epoch goes through a fresh permutation of the data.
+    ``1/M · Σ_{i∈B} 𝓛_i``. Every epoch goes through a fresh permutation of the data. All of its random numbers follow
+    from ``seed`` and the epoch's number, so that a run that is stopped after an epoch and continued is the same run.
+    Kingma & Welling (2014).
 
     Args:
-        model: has ``elbo_terms``, ``inference_parameters`` and ``generative_parameters``.
-        data: x, shape (N, …), or a tuple of x and its context (labels, the datum's index), N rows each.
+        model: has ``elbo_terms``, ``inference_parameters`` and ``generative_parameters``. The data are moved to the
+            device of its parameters.
+        data: x, shape (N, …), or a tuple of x and its context (labels, the datum's index), N rows each; or a function
+            that draws them anew for each epoch, from torch's global generator (dynamic binarization).
         optimizer: over the parameters that are updated; it may hold the others too, which then stay as they are.
-        epochs: passes through the data.
+        epochs: passes through the data, those in ``history`` included.
         batch_size: rows in a minibatch, M; the last one of an epoch may be smaller.
         update: ``"inference"`` moves φ alone (the E-step), ``"generative"`` θ alone (the M-step), ``"both"`` both.
-        seed: of the permutations and of all that the model draws; torch's global generator is left as it was.
         num_samples: Monte Carlo samples S a datum, for models whose ELBO is estimated.
+        held_out: data whose ELBO is noted after every epoch, in evaluation mode; training does not depend on it.
+        seed: of the permutations and of all that the model draws; torch's global generator is left as it was.
+        bfloat16: compute products in bfloat16 (``torch.autocast``). Parameters stay in float32, and so do the means
+            over a minibatch; a term that a model computes from a layer's output is in bfloat16, unless the model
+            converts that output (``.float()``).
+        history: of the epochs already run, by a call that was stopped or is to be continued; it is continued in place.
         callback: called after each epoch with its number (from 1), the model and the history.
 
     Returns:
@@ -111,29 +191,45 @@ def fit(
         ValueError: an argument does not fit; no parameter has moved.
         TrainingError: a term of the ELBO became NaN or infinite; the parameters are those before that step.
     """
-    parts = _check_data(data)
-    parameters = _check_parameters(model, optimizer, update)
-    for name, count in [("epochs", epochs), ("batch_size", batch_size), ("num_samples", num_samples)]:
-        if count < 1:
-            raise ValueError(f"{name} must be at least 1, not {count}.")
-    history = History()
-    order = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(), trange(1, epochs + 1, desc="fit", unit="epoch", leave=False) as progress:
-        torch.manual_seed(seed)
+    _check_counts(epochs=(epochs, 1), batch_size=(batch_size, 1), num_samples=(num_samples, 1), seed=(seed, 0))
+    parameters = _parameters_to_move(model, optimizer, update)
+    device = parameters[0].device
+    history = History() if history is None else history
+    history.check_continues(held_out is not None)
+    with trange(len(history) + 1, epochs + 1, desc="fit", unit="epoch", leave=False) as progress:
         for epoch in progress:
-            batches = torch.randperm(len(parts[0]), generator=order).split(batch_size)
-            for step, rows in enumerate(batches, start=1):
-                terms = model.elbo_terms(*(part[rows] for part in parts), num_samples=num_samples)
-                means = _means(terms, len(rows), f"epoch {epoch}, step {step}")
-                optimizer.zero_grad()
-                (-sum(means.values())).backward(inputs=parameters)
-                optimizer.step()
-                history.add_step({name: mean.detach() for name, mean in means.items()})
-            elbo = history.close_epoch([len(rows) for rows in batches])
+            with own_random_numbers(device, _epoch_seed(seed, epoch)):
+                parts = _rows(data, device)
+                batches = torch.randperm(len(parts[0])).split(batch_size)
+                for step, batch in enumerate(batches, start=1):
+                    with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+                        terms = model.elbo_terms(*(part[batch] for part in parts), num_samples=num_samples)
+                    means = _means(terms, len(batch), f"epoch {epoch}, step {step}")
+                    history.add_step(means)
+                    optimizer.zero_grad()
+                    (-sum(means.values())).backward(inputs=parameters)  # optimizers descend
+                    optimizer.step()
+            unseen = None if held_out is None else mean_elbo_terms(model, *_rows(held_out, device))
+            elbo = history.close_epoch([len(batch) for batch in batches], unseen)
             progress.set_postfix_str(f"ELBO {elbo:.5g} nats a datum")
             if callback is not None:
                 callback(epoch, model, history)
     return history
+
+
+def _epoch_seed(seed: int, epoch: int) -> int:
+    """A seed for each epoch, unrelated to those of other epochs and other seeds."""
+    return int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0])
+
+
+def _rows(data: Rows | Callable[[], Rows], device: torch.device) -> tuple[Tensor, ...]:
+    """The data, drawn anew if they are a function, as a tuple of tensors of the same length on the model's device."""
+    rows = data() if callable(data) else data
+    parts = (rows,) if isinstance(rows, Tensor) else tuple(rows)
+    lengths = [len(part) for part in parts]
+    if not lengths or min(lengths) < 1 or len(set(lengths)) > 1:
+        raise ValueError(f"data must be tensors with the same number of rows, at least one, but they have {lengths}.")
+    return tuple(part.to(device) for part in parts)
 
 
 def _means(terms: dict[str, Tensor], rows: int, place: str) -> dict[str, Tensor]:
@@ -144,7 +240,7 @@ def _means(terms: dict[str, Tensor], rows: int, place: str) -> dict[str, Tensor]
                 f"elbo_terms must return one value a datum: {name!r} should have the shape ({rows},), "
                 f"but it has {tuple(term.shape)}."
             )
-    means = {name: term.mean() for name, term in terms.items()}
+    means = {name: term.mean(dtype=torch.promote_types(term.dtype, torch.float32)) for name, term in terms.items()}
     for name, mean in means.items():
         if not mean.isfinite():
             raise TrainingError(
@@ -154,16 +250,14 @@ def _means(terms: dict[str, Tensor], rows: int, place: str) -> dict[str, Tensor]
     return means
 
 
-def _check_data(data: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """The data as a tuple of tensors of the same length."""
-    parts = (data,) if isinstance(data, Tensor) else tuple(data)
-    lengths = [len(part) for part in parts]
-    if not lengths or min(lengths) < 1 or len(set(lengths)) > 1:
-        raise ValueError(f"data must be tensors with the same number of rows, at least one, but they have {lengths}.")
-    return parts
+def _check_counts(**counts: tuple[int, int]) -> None:
+    """Every number is at least as large as it must be."""
+    for name, (count, least) in counts.items():
+        if count < least:
+            raise ValueError(f"{name} must be at least {least}, not {count}.")
 
 
-def _check_parameters(model: LatentVariableModel, optimizer: Optimizer, update: Update) -> list[Parameter]:
+def _parameters_to_move(model: LatentVariableModel, optimizer: Optimizer, update: Update) -> list[Parameter]:
     """The parameters that ``update`` names, if the optimizer holds them."""
     groups = {"inference": model.inference_parameters, "generative": model.generative_parameters}
     if update not in {*groups, "both"}:
@@ -179,6 +273,11 @@ def _check_parameters(model: LatentVariableModel, optimizer: Optimizer, update: 
             f"update={update!r} moves: give it all of them."
         )
     return chosen
+
+
+def _row(means: dict[str, Tensor]) -> Tensor:
+    """Named numbers as one row, shape (terms,), float64."""
+    return torch.stack(list(means.values())).detach().double().cpu()
 
 
 def _columns(rows: list[Tensor]) -> Tensor:

@@ -200,6 +200,18 @@ def test_iris() -> None:
     assert iris.test_labels is None
 
 
+def test_wine_is_standardized() -> None:
+    wine = data.wine()
+    assert wine.train_labels is not None
+    assert (wine.train.shape, wine.train.dtype, wine.train_labels.dtype) == ((178, 13), torch.float64, torch.int64)
+    torch.testing.assert_close(wine.train.mean(dim=0), torch.zeros(13, dtype=torch.float64), rtol=0, atol=1e-12)
+    torch.testing.assert_close(wine.train.square().mean(dim=0), torch.ones(13, dtype=torch.float64))
+    assert wine.train_labels.bincount().tolist() == [59, 71, 48]
+    assert wine.label_names == ("cultivar 1", "cultivar 2", "cultivar 3")
+    assert wine.feature_names[0] == "alcohol"
+    assert wine.train[0, 0].item() == pytest.approx(1.5186, abs=1e-4)  # 14.23 % alcohol, mean 13.00, deviation 0.81
+
+
 def test_digits() -> None:
     digits, again = data.digits(), data.digits()
     assert digits.test is not None

@@ -296,6 +296,15 @@ def test_live_cells_may_not_print_to_stderr_either(stored):
         execute.clean(notebook)
 
 
+def test_progress_bars_are_not_stored(stored):
+    notebook = notebook_of("fit()")
+    bar = NEW.new_output("display_data", {execute.WIDGET: {"model_id": "1"}, "text/plain": "fit: 0%|"})
+    figure = NEW.new_output("display_data", {"image/svg+xml": "<svg/>"})
+    notebook.cells[0].outputs = [bar, figure]
+    execute.clean(notebook)
+    assert notebook.cells[0].outputs == [figure]
+
+
 # Exporting
 
 

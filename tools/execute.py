@@ -19,6 +19,9 @@ from tools.notebooks import CHAPTERS, HASH_KEY, code_cells, code_hash, read, tag
 ENVIRONMENT = {"AEVB_FAST": "0", "AEVB_REAL_DATA": "1", "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
 
 
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
 class UncleanOutputError(RuntimeError):
     """A cell printed something that does not belong in a stored output."""
 
@@ -44,7 +47,7 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
 
 
 def clean(notebook: NotebookNode) -> None:
-    """Drop what a stored notebook must not hold: outputs of live widgets, versions of the machine's Python.
+    """Drop what a stored notebook must not hold: widgets (progress bars, live figures), versions of Python.
 
     Raises:
         UncleanOutputError: a cell printed to stderr.
@@ -56,8 +59,7 @@ def clean(notebook: NotebookNode) -> None:
         for output in cell.outputs:
             if output.get("name") == "stderr":
                 raise UncleanOutputError(f"A cell printed to stderr:\n{cell.source}\n{output.text}")
-        if "live" in tags(cell):
-            cell.outputs = []
+        cell.outputs = [] if "live" in tags(cell) else [o for o in cell.outputs if WIDGET not in o.get("data", {})]
 
 
 def main(paths: list[Path]) -> int:

@@ -6,6 +6,7 @@ a cell that belongs to another module names it in its own metadata, in the same 
 
 import ast
 import sys
+import textwrap
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -13,6 +14,7 @@ from nbformat import NotebookNode
 from tools.notebooks import CHAPTERS, ROOT, code_cells, read, tags
 
 EXPORT_KEY = "aevb_export"
+WIDTH = 91  # of a line in an exported module
 
 
 def module_sources(notebook: NotebookNode, name: str) -> dict[str, str]:
@@ -45,9 +47,8 @@ def _module_source(cells: list[str], title: str, name: str) -> str:
     description = ast.get_docstring(first)
     if description is not None:
         cells = ["\n".join(cells[0].splitlines()[first.body[0].end_lineno :]).strip(), *cells[1:]]
-    header = (
-        f'"""{description or title + "."}\n\nExported from notebooks/{name} by ``make export``: edit the chapter.\n"""'
-    )
+    origin = textwrap.fill(f"Exported from notebooks/{name} by ``make export``: edit the chapter.", WIDTH)
+    header = f'"""{description or title + "."}\n\n{origin}\n"""'
     return "\n\n\n".join([f"{header}\n\n{cells[0]}", *cells[1:]]) + "\n"
 
 

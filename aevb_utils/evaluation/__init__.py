@@ -1,5 +1,14 @@
-"""Quadrature, gaps and gradients, exported from the chapters by ``make export``."""
+"""What is measured on models: bounds and gaps, quadrature, gradients, latents."""
 
+from aevb_utils.evaluation.bounds import elbo_terms, iwae_bound, mean_elbo_terms
+from aevb_utils.evaluation.gaps import (
+    GapSplit,
+    kl_to_posterior,
+    log_evidence,
+    quadrature_elbo,
+    refine,
+    split_gaps,
+)
 from aevb_utils.evaluation.gradients import (
     GradientSummary,
     pathwise,
@@ -10,13 +19,22 @@ from aevb_utils.evaluation.gradients import (
 from aevb_utils.evaluation.quadrature import Grid, gauss_hermite, log_integral, make_grid
 
 __all__ = [
+    "GapSplit",
     "GradientSummary",
     "Grid",
+    "elbo_terms",
     "gauss_hermite",
+    "iwae_bound",
+    "kl_to_posterior",
+    "log_evidence",
     "log_integral",
     "make_grid",
+    "mean_elbo_terms",
     "pathwise",
+    "quadrature_elbo",
+    "refine",
     "repeat_gradients",
     "score_function",
+    "split_gaps",
     "summarize",
 ]
