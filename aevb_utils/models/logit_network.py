@@ -32,13 +32,9 @@ class LogitNetwork(nn.Module):
     """
 
     def __init__(
-        self,
-        x: Tensor,
-        n_components: int,
-        *,
-        hidden: Sequence[int] = (),
-        quadratic: bool = False,
-    ) -> None:
+        self, x: Tensor, n_components: int, *,
+        hidden: Sequence[int] = (), quadratic: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         if x.ndim != 2 or len(x) < 2 or not (x.std(dim=0) > 0).all():
             raise ValueError(
