@@ -40,7 +40,7 @@ results: $(READY) ## run the scripts that are too long for a notebook (one: NAME
 lab: $(READY) ## open the notebooks in JupyterLab
 	$(RUN) jupyterlab --notebook-dir=notebooks
 
-export: $(READY) ## write aevb_utils/models from the chapters' cells
+export: $(READY) ## write the modules of aevb_utils that the chapters export
 	$(RUN) tools.export
 
 student: $(READY) ## write the notebooks without their solutions to _build/student

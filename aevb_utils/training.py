@@ -12,7 +12,7 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 from tqdm.auto import trange
 
-from aevb_utils.evaluation.bounds import mean_elbo_terms, own_random_numbers
+from aevb_utils.evaluation.bounds import check_rows, mean_elbo_terms, own_random_numbers
 from aevb_utils.plotting import PALETTE
 
 Update = Literal["inference", "generative", "both"]
@@ -46,6 +46,8 @@ class History:
 
     def __init__(self) -> None:
         self.names: tuple[str, ...] = ()
+        self.seed: int | None = None  # of the run
+        self._open: list[Tensor] = []  # the steps of the epoch that is running
         self._steps: list[Tensor] = []  # each of shape (terms,)
         self._epochs: list[Tensor] = []
         self._held_out: list[Tensor] = []
@@ -86,8 +88,17 @@ class History:
         """The ELBO of the held-out data after each epoch, shape (epochs,), or (0,) where there were none."""
         return _columns(self._held_out).sum(dim=0)
 
-    def check_continues(self, with_held_out: bool) -> None:
-        """Say why a run with (or without) held-out data cannot continue this one, if it cannot."""
+    def continue_with(self, seed: int, with_held_out: bool) -> None:
+        """Get ready for the next epoch: forget the steps of one that was broken off.
+
+        Raises:
+            ValueError: the run began with another seed, or with held-out data and goes on without, or the reverse.
+        """
+        if len(self) and seed != self.seed:
+            raise ValueError(
+                f"The history was begun with seed {self.seed} and this call has seed {seed}: continue as it began."
+            )
+        self.seed, self._open = seed, []
         if len(self) and with_held_out != bool(self._held_out):
             had, now = ("had", "has none") if self._held_out else ("had no", "has some")
             raise ValueError(f"The history {had} held-out data and this call {now}: continue as it began.")
@@ -98,21 +109,23 @@ class History:
         Raises:
             ValueError: they are other terms than those of the steps before.
         """
-        if self._steps and tuple(means) != self.names:
+        if self.names and tuple(means) != self.names:
             raise ValueError(
                 f"The history's terms are {', '.join(self.names)}, but this step's are {', '.join(means)}: "
                 "elbo_terms must return the same names at every step, and a run continues with the model it began with."
             )
         self.names = tuple(means)
-        self._steps.append(_row(means))
+        self._open.append(_row(means))
 
     def close_epoch(self, sizes: Sequence[int], held_out: dict[str, Tensor] | None = None) -> float:
-        """Sum up the last steps, one for each minibatch size, as an epoch, and note the means of held-out data.
+        """Sum up the epoch's steps, one for each minibatch size, and note the means of held-out data.
 
         Returns the epoch's ELBO.
         """
         weights = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
-        self._epochs.append(weights @ torch.stack(self._steps[-len(sizes) :]))
+        self._epochs.append(weights @ torch.stack(self._open))
+        self._steps += self._open
+        self._open = []
         if held_out is not None:
             self._held_out.append(_row(held_out))
         return self._epochs[-1].sum().item()
@@ -128,16 +141,17 @@ class History:
         ax.set(xlabel="epoch", ylabel="ELBO (nats a datum)")
         return ax
 
-    def state_dict(self) -> dict[str, list[str] | Tensor]:
+    def state_dict(self) -> dict[str, list[str] | int | Tensor | None]:
         """All of it as names and tensors, for a checkpoint."""
         tensors = {"steps": self._steps, "epochs": self._epochs, "held_out": self._held_out}
-        return {"names": list(self.names)} | {name: _columns(rows).T.contiguous() for name, rows in tensors.items()}
+        names = {"names": list(self.names), "seed": self.seed}
+        return names | {name: _columns(rows).T.contiguous() for name, rows in tensors.items()}
 
     @classmethod
-    def from_state_dict(cls, state: dict[str, list[str] | Tensor]) -> "History":
+    def from_state_dict(cls, state: dict[str, list[str] | int | Tensor | None]) -> "History":
         """The history that :meth:`state_dict` described."""
         history = cls()
-        history.names = tuple(state["names"])
+        history.names, history.seed = tuple(state["names"]), state["seed"]
         history._steps, history._epochs, history._held_out = (
             list(state[name]) for name in ("steps", "epochs", "held_out")
         )
@@ -181,25 +195,29 @@ def fit(
         bfloat16: compute products in bfloat16 (``torch.autocast``). Parameters stay in float32, and so do the means
             over a minibatch; a term that a model computes from a layer's output is in bfloat16, unless the model
             converts that output (``.float()``).
-        history: of the epochs already run, by a call that was stopped or is to be continued; it is continued in place.
+        history: of the epochs already run, which is continued in place. (A run that was stopped inside an epoch has
+            moved its parameters since: continue it from a checkpoint.)
         callback: called after each epoch with its number (from 1), the model and the history.
 
     Returns:
         The terms of the ELBO per step and per epoch.
 
     Raises:
-        ValueError: an argument does not fit; no parameter has moved.
-        TrainingError: a term of the ELBO became NaN or infinite; the parameters are those before that step.
+        ValueError: an argument, or what a function of the caller returned, does not fit.
+        TrainingError: a term of the ELBO became NaN or infinite, and the parameters are those before that step; or a
+            parameter did, although the ELBO was finite.
     """
     _check_counts(epochs=(epochs, 1), batch_size=(batch_size, 1), num_samples=(num_samples, 1), seed=(seed, 0))
     parameters = _parameters_to_move(model, optimizer, update)
     device = parameters[0].device
     history = History() if history is None else history
-    history.check_continues(held_out is not None)
+    fixed = data if callable(data) else _rows(data, device, "data")
+    unseen = None if held_out is None else _rows(held_out, device, "held_out")
+    history.continue_with(seed, held_out is not None)
     with trange(len(history) + 1, epochs + 1, desc="fit", unit="epoch", leave=False) as progress:
         for epoch in progress:
             with own_random_numbers(device, _epoch_seed(seed, epoch)):
-                parts = _rows(data, device)
+                parts = _rows(fixed(), device, "data") if callable(fixed) else fixed
                 batches = torch.randperm(len(parts[0])).split(batch_size)
                 for step, batch in enumerate(batches, start=1):
                     with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
@@ -209,8 +227,9 @@ def fit(
                     optimizer.zero_grad()
                     (-sum(means.values())).backward(inputs=parameters)  # optimizers descend
                     optimizer.step()
-            unseen = None if held_out is None else mean_elbo_terms(model, *_rows(held_out, device))
-            elbo = history.close_epoch([len(batch) for batch in batches], unseen)
+            on_unseen = None if unseen is None else mean_elbo_terms(model, *unseen)
+            _check_finite(parameters, on_unseen or {}, epoch)
+            elbo = history.close_epoch([len(batch) for batch in batches], on_unseen)
             progress.set_postfix_str(f"ELBO {elbo:.5g} nats a datum")
             if callback is not None:
                 callback(epoch, model, history)
@@ -222,18 +241,20 @@ def _epoch_seed(seed: int, epoch: int) -> int:
     return int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0])
 
 
-def _rows(data: Rows | Callable[[], Rows], device: torch.device) -> tuple[Tensor, ...]:
-    """The data, drawn anew if they are a function, as a tuple of tensors of the same length on the model's device."""
-    rows = data() if callable(data) else data
+def _rows(rows: Rows, device: torch.device, name: str) -> tuple[Tensor, ...]:
+    """The data as a tuple of tensors of the same length on the model's device."""
+    if not isinstance(rows, Tensor | tuple | list):
+        raise ValueError(f"{name} must be a tensor or a tuple of tensors, not a {type(rows).__name__}.")
     parts = (rows,) if isinstance(rows, Tensor) else tuple(rows)
-    lengths = [len(part) for part in parts]
-    if not lengths or min(lengths) < 1 or len(set(lengths)) > 1:
-        raise ValueError(f"data must be tensors with the same number of rows, at least one, but they have {lengths}.")
+    check_rows(parts, name)
     return tuple(part.to(device) for part in parts)
 
 
 def _means(terms: dict[str, Tensor], rows: int, place: str) -> dict[str, Tensor]:
     """The mean of each term over the minibatch, if the terms have the right shape and are finite."""
+    if not isinstance(terms, dict) or not terms:
+        what = "an empty one" if isinstance(terms, dict) else f"a {type(terms).__name__}"
+        raise ValueError(f"elbo_terms must return a dictionary of named terms, but it returned {what}.")
     for name, term in terms.items():
         if term.shape != (rows,):
             raise ValueError(
@@ -250,6 +271,18 @@ def _means(terms: dict[str, Tensor], rows: int, place: str) -> dict[str, Tensor]
     return means
 
 
+def _check_finite(parameters: list[Parameter], on_unseen: dict[str, Tensor], epoch: int) -> None:
+    """Stop after an epoch that left a parameter, or the ELBO of held-out data, without a value."""
+    if not all(parameter.isfinite().all() for parameter in parameters):
+        raise TrainingError(
+            f"In epoch {epoch}, a parameter became NaN or infinite although the ELBO was finite: look for a function "
+            "whose gradient is infinite where its value is not, such as a root at 0."
+        )
+    for name, mean in on_unseen.items():
+        if not mean.isfinite():
+            raise TrainingError(f"After epoch {epoch}, the ELBO's term {name!r} of the held-out data is {mean.item()}.")
+
+
 def _check_counts(**counts: tuple[int, int]) -> None:
     """Every number is at least as large as it must be."""
     for name, (count, least) in counts.items():
@@ -262,9 +295,13 @@ def _parameters_to_move(model: LatentVariableModel, optimizer: Optimizer, update
     groups = {"inference": model.inference_parameters, "generative": model.generative_parameters}
     if update not in {*groups, "both"}:
         raise ValueError(f"update must be 'inference', 'generative' or 'both', not {update!r}.")
-    chosen = [parameter for name, group in groups.items() if update in (name, "both") for parameter in group()]
+    named = [parameter for name, group in groups.items() if update in (name, "both") for parameter in group()]
+    chosen = [parameter for parameter in named if parameter.requires_grad]
     if not chosen:
-        raise ValueError(f"The model has no parameters to update: its {update} parameters are an empty list.")
+        why = "all frozen" if named else "an empty list"
+        raise ValueError(f"The model has no parameters to update: its {update} parameters are {why}.")
+    if any(group.get("maximize") for group in optimizer.param_groups):
+        raise ValueError("fit hands the optimizer the negative ELBO to descend: build it without maximize=True.")
     held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     missing = sum(id(parameter) not in held for parameter in chosen)
     if missing:

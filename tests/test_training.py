@@ -153,6 +153,8 @@ def test_one_row():
         ({"data": X[:0]}, r"the same number of rows, at least one, but they have \[0\]"),
         ({"data": ()}, r"the same number of rows, at least one, but they have \[\]"),
         ({"data": lambda: (X, X[:2])}, r"the same number of rows, at least one, but they have \[3, 2\]"),
+        ({"held_out": (X, X[:1])}, r"held_out must be tensors with the same number of rows.* they have \[3, 1\]"),
+        ({"data": X.numpy()}, "data must be a tensor or a tuple of tensors, not a ndarray"),
     ],
 )
 def test_bad_arguments(options, message):
@@ -176,6 +178,36 @@ def test_a_history_that_cannot_be_continued(first, then, message):
     with pytest.raises(ValueError, match=message):
         run(model, epochs=2, held_out=then, history=history)
     assert (model.a.item(), model.b.item(), len(history)) == before
+
+
+def test_a_history_of_another_seed():
+    model = Line()
+    history = run(model, seed=4)
+    a = model.a.item()
+    with pytest.raises(ValueError, match="begun with seed 4 and this call has seed 5: continue as it began"):
+        run(model, epochs=2, seed=5, history=history)
+    assert (model.a.item(), len(history)) == (a, 1)
+
+
+def test_the_steps_of_an_epoch_that_was_broken_off_are_forgotten():
+    model = Rows()
+    history = run(model, batch_size=1, lr=0.01)
+    whole = model.elbo_terms
+    calls = []
+
+    def stops(x, num_samples):
+        calls.append(len(x))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return whole(x, num_samples=num_samples)
+
+    model.elbo_terms = stops
+    with pytest.raises(KeyboardInterrupt):
+        run(model, batch_size=1, lr=0.01, epochs=2, history=history)
+    assert (len(history), len(history.step_elbo)) == (1, 3)
+    run(model, batch_size=1, lr=0.01, epochs=2, history=history)
+    assert (len(history), len(history.step_elbo)) == (2, 6)
+    assert history.elbo[1].item() == pytest.approx(history.step_elbo[3:].mean().item())
 
 
 def test_a_history_of_other_terms():
@@ -203,6 +235,35 @@ def test_a_model_without_inference_parameters():
     model.inference_parameters = list
     with pytest.raises(ValueError, match="its inference parameters are an empty list"):
         run(model, update="inference")
+
+
+def test_frozen_parameters_stay():
+    model = Line()
+    model.b.requires_grad_(False)
+    run(model, update="both")
+    assert (model.a.item(), model.b.item()) == pytest.approx((0.6, 1.0), abs=1e-15)
+    with pytest.raises(ValueError, match="its inference parameters are all frozen"):
+        run(model, update="inference")
+
+
+def test_an_optimizer_that_climbs():
+    model = Line()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, maximize=True)
+    with pytest.raises(ValueError, match="build it without maximize=True"):
+        run(model, optimizer=optimizer)
+    assert model.a.item() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [({}, "a dictionary of named terms, but it returned an empty one"), (torch.ones(3), "but it returned a Tensor")],
+    ids=["empty", "tensor"],
+)
+def test_terms_that_are_not_a_dictionary(terms, message):
+    model = Line()
+    model.elbo_terms = lambda x, num_samples: terms
+    with pytest.raises(ValueError, match=message):
+        run(model)
 
 
 def test_a_term_of_the_wrong_shape():
@@ -393,6 +454,26 @@ def test_history_draws_itself(held_out):
     plt.sca(right)
     assert history.plot() is right
     plt.close(figure)
+
+
+def test_a_gradient_that_is_not_finite_stops_after_the_epoch():
+    model = Line()
+    finite = model.elbo_terms
+    model.elbo_terms = lambda x, num_samples: finite(x) | {"root": -model.a.square().sqrt().expand(len(x))}
+    calls = []
+    with pytest.raises(
+        TrainingError, match="In epoch 1, a parameter became NaN or infinite although the ELBO was finite"
+    ):
+        run(model, callback=lambda *arguments: calls.append(arguments))
+    assert calls == []
+
+
+def test_held_out_data_without_a_finite_elbo_stop_after_the_epoch():
+    unseen = torch.tensor([1.0, float("inf")], dtype=torch.float64)
+    with pytest.raises(
+        TrainingError, match="After epoch 1, the ELBO's term 'reconstruction' of the held-out data is -inf"
+    ):
+        run(Line(), held_out=unseen)
 
 
 def test_progress_is_shown_unless_it_is_turned_off():

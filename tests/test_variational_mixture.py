@@ -136,5 +136,5 @@ def test_errors():
     with pytest.raises(ValueError, match=r"logits of shape \(batch, C\) = \(150, 3\), not \(150, 4\)"):
         model.elbo(X)
     for bad in (X[:1], X[:, 0], torch.ones(5, 2, dtype=torch.float64)):
-        with pytest.raises(ValueError, match="with columns that vary"):
+        with pytest.raises(ValueError, match="columns that vary"):
             LogitNetwork(bad, C)

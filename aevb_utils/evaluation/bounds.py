@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 CHUNK = 20_000
-"""How many pairs of a sample and a datum are in memory at once."""
+"""How many pairs of a sample and a datum are in memory at once (a datum at least)."""
 
 
 @contextmanager
@@ -17,7 +17,10 @@ def own_random_numbers(device: torch.device, seed: int) -> Iterator[None]:
     """Seed torch's generators in a ``with`` block; leave them as they were after it."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
+        for each in devices:
+            with torch.cuda.device(each):
+                torch.cuda.manual_seed(seed)
         yield
 
 
@@ -52,6 +55,16 @@ def evaluation_mode(model: object) -> Iterator[None]:
             module.training = training
 
 
+def check_rows(parts: Sequence[Tensor], name: str) -> None:
+    """Refuse tensors that do not have the same number of rows, at least one."""
+    lengths = [len(part) for part in parts]
+    if not lengths or min(lengths) < 1 or len(set(lengths)) > 1:
+        raise ValueError(
+            f"{name} must be tensors with the same number of rows, at least one, "
+            f"but they have {lengths}."
+        )
+
+
 def minibatches(parts: Sequence[Tensor], size: int) -> Iterator[tuple[Tensor, ...]]:
     """The rows of several tensors together, ``size`` at a time, in order."""
     return zip(*(part.split(size) for part in parts), strict=True)
@@ -70,9 +83,10 @@ def elbo_terms(
         seed: of the samples; torch's global generator is left as it was.
 
     Raises:
-        ValueError: num_samples is less than 1.
+        ValueError: num_samples is less than 1, or x and its context differ in rows.
     """
     _check_samples(num_samples)
+    check_rows((x, *context), "x and its context")
     at_once = max(1, CHUNK // num_samples)
     with evaluation_mode(model), own_random_numbers(x.device, seed):
         batches = [
@@ -108,9 +122,10 @@ def iwae_bound(
         seed: of the samples; torch's global generator is left as it was.
 
     Raises:
-        ValueError: num_samples is less than 1.
+        ValueError: num_samples is less than 1, or x and its context differ in rows.
     """
     _check_samples(num_samples)
+    check_rows((x, *context), "x and its context")
     at_once = min(num_samples, CHUNK)
     counts = [min(at_once, num_samples - done) for done in range(0, num_samples, at_once)]
     bounds: list[Tensor] = []

@@ -36,7 +36,7 @@ def sweep(model: AmortizedModel, x: Tensor, grid: Grid) -> tuple[Tensor, Tensor]
     The top, shape (batch, L), is the point of the grid where log p(x_i, z) is largest.
     """
     sums, tops, places = [], [], []
-    for block in grid.points.split(8192):  # memory: one block of points at a time
+    for block in grid.points.to(x).split(8192):  # memory: one block of points at a time
         table = model.log_joint_table(x, block)
         sums.append(table.logsumexp(dim=1))
         top, index = table.max(dim=1)
@@ -69,7 +69,7 @@ def quadrature_elbo(
     """The ELBO of each datum at its λ, eq. (4.12), in nats, shape (batch,)."""
     q = model.q(lam)
     nodes, weights = gauss_hermite(order, q.loc.shape[1])
-    nodes, weights = nodes.to(x.dtype), weights.to(x.dtype)
+    nodes, weights = nodes.to(x), weights.to(x)
     return expected_log_joint(model, x, q, nodes, weights) + q.entropy()
 
 
@@ -84,7 +84,7 @@ def kl_to_posterior(
     q = model.q(lam)
     L = q.loc.shape[1]
     grid = make_grid([(-8.0, 8.0)] * L, size)
-    u = grid.points.to(x.dtype)
+    u = grid.points.to(x)
     log_normal = -u.square().sum(dim=1) / 2 - L / 2 * math.log(2 * math.pi)  # (G,)
     weights = (log_normal + grid.log_cell).exp()  # of q(z) dz
     log_det = q.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1)

@@ -38,8 +38,8 @@ class LogitNetwork(nn.Module):
         super().__init__()
         if x.ndim != 2 or len(x) < 2 or not (x.std(dim=0) > 0).all():
             raise ValueError(
-                "x must have the shape (N, D), with columns that vary, to set the scale "
-                f"of the input; it has the shape {tuple(x.shape)}."
+                "x must have the shape (N, D), at least two rows, and columns that vary, "
+                f"to set the scale of the input; its shape is {tuple(x.shape)}."
             )
         D = x.shape[1]
         features = D + (D * (D + 1) // 2 if quadratic else 0)

@@ -1,0 +1,279 @@
+"""Factor analysis: its exact EM, and AEVB with a q whose mean is linear in x.
+
+Exported from notebooks/06_aevb_factor_analysis.ipynb by ``make export``: edit the chapter.
+"""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import (
+    Independent,
+    LowRankMultivariateNormal,
+    MultivariateNormal,
+    Normal,
+)
+
+from aevb_utils.models.variational_mixture import to_factors, to_free
+
+
+def exact_posterior(W: Tensor, psi: Tensor) -> tuple[Tensor, Tensor]:
+    """V and Σ of the exact posterior N(Vx, Σ), eq. (6.7): (L, D) and (L, L)."""
+    scaled = W / psi[:, None]  # Ψ⁻¹W, (D, L)
+    identity = torch.eye(W.shape[1], dtype=W.dtype, device=W.device)
+    Lambda = identity + W.T @ scaled
+    return torch.linalg.solve(Lambda, scaled.T), torch.linalg.inv(Lambda)
+
+
+def check_rows(x: Tensor, W: Tensor) -> Tensor:
+    """Return the data, or say what is wrong with them.
+
+    Raises:
+        ValueError: they are not a row a datum, with D columns, of the model's type.
+    """
+    if x.ndim != 2 or x.shape[1] != len(W) or x.dtype != W.dtype:
+        raise ValueError(
+            f"Expected data of shape (batch, {len(W)}) and type {W.dtype}, a row a datum, "
+            f"but got {tuple(x.shape)} of type {x.dtype}."
+        )
+    return x
+
+
+def check_sizes(D: int, L: int, floor: float) -> None:
+    """Refuse a model without dimensions, or with negative variances."""
+    if min(D, L) < 1 or floor < 0:
+        raise ValueError(
+            "Expected D and L of at least 1 and a floor of at least 0, "
+            f"but got D = {D}, L = {L} and floor = {floor}."
+        )
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> str:
+    """Return the value, or say which ones there are."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
+    return value
+
+
+def log_evidence(model: "FactorModel", x: Tensor) -> Tensor:
+    """The log of p(x) = N(0, WWᵀ + Ψ), eq. (6.6), (batch,)."""
+    zero = torch.zeros_like(model.psi)
+    marginal = LowRankMultivariateNormal(zero, model.W, model.psi)
+    return marginal.log_prob(check_rows(x, model.W))
+
+
+@torch.no_grad()
+def draw(model: "FactorModel", n: int) -> tuple[Tensor, Tensor]:
+    """Draw n data, (n, D), and their latents, (n, L), by torch's global generator."""
+    z = model.p_z().sample((n,))
+    return model.p_x_given_z(z).sample(), z
+
+
+Noise = Literal["diagonal", "isotropic"]
+
+
+class FactorModel(nn.Module):
+    """Factor analysis of centered data, eqs. (6.6) to (6.8): what p is, and θ = (W, ρ)."""
+
+    def __init__(self, D: int, L: int, noise: Noise, floor: float) -> None:
+        super().__init__()
+        check_sizes(D, L, floor)
+        self.noise, self.floor = check_choice("noise", noise, get_args(Noise)), floor
+        self.W = nn.Parameter(torch.randn(D, L) / 2)
+        self.rho = nn.Parameter(torch.zeros(D if noise == "diagonal" else 1))
+
+    @property
+    def psi(self) -> Tensor:
+        """The diagonal of Ψ, eq. (6.8), (D,)."""
+        return (self.floor + self.rho.exp()).expand(len(self.W))
+
+    def p_z(self) -> MultivariateNormal:
+        """The prior, N(0, I)."""
+        zero = self.W.new_zeros(self.W.shape[1])
+        return MultivariateNormal(zero, scale_tril=torch.eye(len(zero)).to(zero))
+
+    def p_x_given_z(self, z: Tensor) -> Independent:
+        """N(Wz, Ψ) for z of shape (…, L); its batch shape is (…)."""
+        return Independent(Normal(z @ self.W.T, self.psi.sqrt()), 1)
+
+    def log_evidence(self, x: Tensor) -> Tensor:
+        """The log of p(x), exactly, (batch,), in nats."""
+        return log_evidence(self, x)
+
+    def posterior(self, x: Tensor) -> MultivariateNormal:
+        """The exact p(z | x), eq. (6.7)."""
+        V, Sigma = exact_posterior(self.W, self.psi)
+        return MultivariateNormal(check_rows(x, self.W) @ V.T, Sigma)
+
+    def generative_parameters(self) -> list[nn.Parameter]:
+        """θ: what an M-step moves."""
+        return [self.W, self.rho]
+
+
+Covariance = Literal["full", "diagonal"]
+
+
+class LinearEncoder(nn.Module):
+    """q(z | x) = N(Vx, KKᵀ), eq. (6.9), with φ = (V, κ); it begins as the prior."""
+
+    def __init__(self, D: int, L: int, covariance: Covariance) -> None:
+        super().__init__()
+        check_choice("covariance", covariance, get_args(Covariance))
+        self.V = nn.Parameter(torch.zeros(L, D))
+        shape = (L, L) if covariance == "full" else (L,)
+        self.free_factor = nn.Parameter(torch.zeros(shape))  # κ of eq. (3.4)
+
+    @property
+    def K(self) -> Tensor:
+        """The factor of Σ: lower triangular or diagonal, (L, L)."""
+        full = self.free_factor.ndim == 2
+        return to_factors(self.free_factor) if full else self.free_factor.exp().diag()
+
+    @property
+    def Sigma(self) -> Tensor:
+        """The covariance of q, KKᵀ, (L, L)."""
+        return self.K @ self.K.T
+
+    def forward(self, x: Tensor) -> MultivariateNormal:
+        """The distribution of z given x of shape (batch, D)."""
+        return MultivariateNormal(x @ self.V.T, scale_tril=self.K)
+
+
+def kl_to_prior(m: Tensor, K: Tensor) -> Tensor:
+    """KL(N(m, KKᵀ) ‖ N(0, I)), eq. (4.10), (batch,) for m (batch, L) and one K (L, L)."""
+    constant = 0.5 * (K.square().sum() - len(K)) - K.diagonal().log().sum()
+    return 0.5 * m.square().sum(dim=-1) + constant
+
+
+Kl = Literal["analytic", "sampled", "path"]
+
+
+def elbo_terms(model: "FactorAnalysis", x: Tensor, num_samples: int) -> dict[str, Tensor]:
+    """The two terms of eq. (6.10), averaged over num_samples z of q, (batch,) each."""
+    q = model.q_z_given_x(x)
+    z = draw_z(q, num_samples)  # (S, batch, L)
+    if model.kl == "analytic":
+        minus_kl = -kl_to_prior(q.loc, model.encoder.K)
+    else:
+        log_q = (fixed(q) if model.kl == "path" else q).log_prob(z)
+        minus_kl = (model.p_z().log_prob(z) - log_q).mean(dim=0)
+    reconstruction = model.p_x_given_z(z).log_prob(x).mean(dim=0)
+    return {"reconstruction": reconstruction, "minus_kl": minus_kl}
+
+
+def draw_z(q: MultivariateNormal, num_samples: int) -> Tensor:
+    """Samples z = Vx + Kε of q that autograd can follow, eq. (6.9), (S, batch, L)."""
+    if num_samples < 1:
+        raise ValueError(f"num_samples must be at least 1, not {num_samples}.")
+    return q.rsample((num_samples,))
+
+
+def fixed(q: MultivariateNormal) -> MultivariateNormal:
+    """The same density, with φ held fixed, eq. (5.17)."""
+    return MultivariateNormal(q.loc.detach(), scale_tril=q.scale_tril.detach())
+
+
+def log_weights(model: "FactorAnalysis", x: Tensor, num_samples: int) -> Tensor:
+    """The log of p(x, z) / q(z | x) at samples z of q, eq. (6.2), (S, batch), in nats."""
+    q = model.q_z_given_x(x)
+    z = draw_z(q, num_samples)
+    log_joint = model.p_x_given_z(z).log_prob(x) + model.p_z().log_prob(z)
+    return log_joint - q.log_prob(z)
+
+
+def exact_elbo(model: "FactorAnalysis", x: Tensor) -> Tensor:
+    """The ELBO of each datum without sampling, eq. (6.11), (batch,), in nats."""
+    m = check_rows(x, model.W) @ model.encoder.V.T  # (batch, L)
+    at_mean = model.p_x_given_z(m).log_prob(x)
+    spread = (model.W @ model.encoder.K).square().sum(dim=1)  # the diagonal of WΣWᵀ, (D,)
+    return at_mean - 0.5 * (spread / model.psi).sum() - kl_to_prior(m, model.encoder.K)
+
+
+class FactorAnalysis(FactorModel):
+    """Factor analysis with q(z | x) = N(Vx, KKᵀ), eqs. (6.9) and (6.10), for ``fit``.
+
+    Args:
+        D, L: dimensions of a datum (the data are centered) and of its latent.
+        covariance: q's. kl: "analytic", eq. (6.4), "sampled", eq. (6.2), or "path" (5.17).
+        noise: "diagonal" or "isotropic" (one variance for all). floor: ψ_min of eq. (6.8).
+    """
+
+    def __init__(
+        self, D: int, L: int, *, covariance: Covariance = "full", kl: Kl = "analytic",
+        noise: Noise = "diagonal", floor: float = 1e-4,
+    ) -> None:  # fmt: skip
+        super().__init__(D, L, noise, floor)
+        self.kl = check_choice("kl", kl, get_args(Kl))
+        self.encoder = LinearEncoder(D, L, covariance)
+
+    def q_z_given_x(self, x: Tensor) -> MultivariateNormal:
+        """The approximate posterior, eq. (6.9), one distribution a datum."""
+        return self.encoder(check_rows(x, self.W))
+
+    def elbo_terms(self, x: Tensor, *, num_samples: int = 1) -> dict[str, Tensor]:
+        """Reconstruction and minus KL, estimated, (batch,) each, in nats."""
+        return elbo_terms(self, x, num_samples)
+
+    def elbo(self, x: Tensor, *, num_samples: int = 1) -> Tensor:
+        """The estimated ELBO of each datum, (batch,), in nats."""
+        return sum(self.elbo_terms(x, num_samples=num_samples).values())
+
+    def log_weights(self, x: Tensor, *, num_samples: int) -> Tensor:
+        """The log of p(x, z) / q(z | x) at samples of q, (num_samples, batch)."""
+        return log_weights(self, x, num_samples)
+
+    def sample(self, n: int) -> tuple[Tensor, Tensor]:
+        """Draw n data, (n, D), and their latents, (n, L)."""
+        return draw(self, n)
+
+    def inference_parameters(self) -> list[nn.Parameter]:
+        """φ: what an E-step moves."""
+        return list(self.encoder.parameters())
+
+
+@torch.no_grad()
+def exact_e_step(model: FactorAnalysis) -> None:
+    """Set φ to the best there is at this θ, eq. (6.16): the posterior, if q can be it."""
+    V, Sigma = exact_posterior(model.W, model.psi)
+    model.encoder.V.copy_(V)
+    if model.encoder.free_factor.ndim == 2:
+        model.encoder.free_factor.copy_(to_free(Sigma))
+    else:
+        Lambda = torch.linalg.inv(Sigma)
+        model.encoder.free_factor.copy_(-0.5 * Lambda.diagonal().log())  # eq. (3.15)
+
+
+TINY = 1e-8  # how near to the floor an exact M-step may put a variance
+
+
+@torch.no_grad()
+def exact_m_step(model: FactorAnalysis, x: Tensor) -> None:
+    """Set θ to the maximum of the ELBO of the data x at this q, eq. (6.16)."""
+    V, Omega_hat = model.encoder.V, x.T @ x / len(x)
+    second = model.encoder.Sigma + V @ Omega_hat @ V.T  # mean of E[zzᵀ], (L, L)
+    W = torch.linalg.solve(second, V @ Omega_hat).T
+    psi = (Omega_hat - W @ V @ Omega_hat).diagonal()
+    if model.noise == "isotropic":
+        psi = psi.mean(dim=0, keepdim=True)
+    model.W.copy_(W)
+    model.rho.copy_((psi - model.floor).clamp(min=TINY).log())
+
+
+@torch.no_grad()
+def run_em(
+    model: FactorAnalysis, x: Tensor, *, tolerance: float = 1e-13, most: int = 20_000
+) -> Tensor:
+    """EM from where the model is: the mean evidence before and after each round, in nats.
+
+    Stops when a round gains at most ``tolerance`` nats a datum, or after ``most`` rounds.
+    """
+    check_rows(x, model.W)
+    evidences = [model.log_evidence(x).mean()]
+    for _ in range(most):
+        exact_e_step(model)
+        exact_m_step(model, x)
+        evidences.append(model.log_evidence(x).mean())
+        if evidences[-1] - evidences[-2] <= tolerance:
+            break
+    exact_e_step(model)
+    return torch.stack(evidences)

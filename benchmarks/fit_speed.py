@@ -1,0 +1,285 @@
+"""Time of a training step of a VAE: ``fit`` against Pyro's SVI, other loops, and the bare matrix products, in one run.
+
+``python benchmarks/fit_speed.py`` (a few minutes, on an idle machine). Pyro is not among the book's requirements;
+``pip install pyro-ppl`` adds it. The model is 784-500-500-20 with ReLU, Bernoulli pixels, float32, batches of 100, and
+every program has the same layers, the same data and the same Adam. All take turns, many times; a time is the median
+over the turns, a ratio the median of the ratios within a turn, so that what slows the machine for a while slows both.
+
+The bare products are those that no program can avoid: for each layer input times weights, and on the way back the
+gradients of weights and of input (the first layer's input is data and has none); their results are thrown away.
+"""
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.optim import Adam
+from torch.utils.data import DataLoader, TensorDataset
+
+from aevb_utils.training import fit
+
+try:
+    import pyro
+    from pyro.infer import SVI, Trace_ELBO, TraceMeanField_ELBO
+except ImportError:
+    pyro = None
+
+N, D, H, L, BATCH = 6_000, 784, 500, 20, 100
+Pass = Callable[[], None]
+"""Goes once through the data, or does as many steps as that takes."""
+Program = Callable[[Tensor, int], Pass]
+"""Sets up for data x, shape (N, D), and a batch size."""
+
+
+def widths(d: int) -> list[tuple[int, int]]:
+    """Inputs and outputs of each of the six layers."""
+    return [(d, H), (H, H), (H, 2 * L), (L, H), (H, H), (H, d)]
+
+
+class VAE(nn.Module):
+    """The model as a reader would write it, with the terms of its ELBO as plain tensor operations."""
+
+    def __init__(self, d: int, activation: type[nn.Module] = nn.ReLU) -> None:
+        super().__init__()
+        layers = [nn.Linear(*pair) for pair in widths(d)]
+        self.encoder = nn.Sequential(layers[0], activation(), layers[1], activation(), layers[2])
+        self.decoder = nn.Sequential(layers[3], activation(), layers[4], activation(), layers[5])
+
+    def q(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The approximate posterior: mean, log-scale and scale, each (batch, L)."""
+        mean, log_scale = self.encoder(x).chunk(2, dim=-1)
+        return mean, log_scale, log_scale.exp()
+
+    def elbo_terms(self, x: Tensor, *, num_samples: int = 1) -> dict[str, Tensor]:
+        """The two terms of each datum's ELBO, (batch,), from one sample."""
+        mean, log_scale, scale = self.q(x)
+        z = mean + scale * torch.randn_like(mean)
+        losses = binary_cross_entropy_with_logits(self.decoder(z), x, reduction="none")
+        minus_kl = 0.5 * (1 + 2 * log_scale - mean.square() - scale.square()).sum(dim=1)
+        return {"reconstruction": -losses.sum(dim=1), "minus_kl": minus_kl}
+
+    def inference_parameters(self) -> list[nn.Parameter]:
+        """φ."""
+        return list(self.encoder.parameters())
+
+    def generative_parameters(self) -> list[nn.Parameter]:
+        """θ."""
+        return list(self.decoder.parameters())
+
+
+class VAEOfDistributions(VAE):
+    """The same terms from torch.distributions, which check their arguments."""
+
+    def elbo_terms(self, x: Tensor, *, num_samples: int = 1) -> dict[str, Tensor]:
+        """The two terms of each datum's ELBO, (batch,), from one sample."""
+        mean, _, scale = self.q(x)
+        q = Independent(Normal(mean, scale), 1)
+        p_z = Independent(Normal(torch.zeros_like(mean), torch.ones_like(mean)), 1)
+        p_x = Independent(Bernoulli(logits=self.decoder(q.rsample())), 1)
+        return {"reconstruction": p_x.log_prob(x), "minus_kl": -kl_divergence(q, p_z)}
+
+
+def bare_products(x: Tensor, batch_size: int, *, all_inputs: bool = False) -> Pass:
+    """The matrix products of a step, with ``all_inputs`` the one for the gradient of the data too."""
+    pairs = widths(x.shape[1])
+    inputs = [torch.randn(batch_size, a) for a, _ in pairs]
+    weights = [torch.randn(b, a) for a, b in pairs]  # as nn.Linear keeps them
+    gradients = [torch.randn(batch_size, b) for _, b in pairs]
+
+    def go() -> None:
+        for _ in range(len(x) // batch_size):
+            for u, W in zip(inputs, weights, strict=True):
+                u @ W.T
+            for layer in reversed(range(len(pairs))):
+                gradients[layer].T @ inputs[layer]
+                if layer > 0 or all_inputs:
+                    gradients[layer] @ weights[layer]
+
+    return go
+
+
+def by_fit(
+    x: Tensor, batch_size: int, *, model: Callable[[int], VAE] = VAE, bfloat16: bool = False, **options: bool
+) -> Pass:
+    """The book's loop."""
+    vae = model(x.shape[1])
+    optimizer = Adam(vae.parameters(), **({"fused": True} | options))
+
+    def go() -> None:
+        fit(vae, x, optimizer=optimizer, epochs=1, batch_size=batch_size, bfloat16=bfloat16)
+
+    return go
+
+
+def step(vae: VAE, optimizer: Adam, x: Tensor) -> None:
+    """One step of a loop written by hand."""
+    terms = vae.elbo_terms(x)
+    loss = -(terms["reconstruction"].mean() + terms["minus_kl"].mean())
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+def by_hand(x: Tensor, batch_size: int) -> Pass:
+    """The same tensor operations without anything else: no History, no checks, no progress bar."""
+    vae = VAE(x.shape[1])
+    optimizer = Adam(vae.parameters(), fused=True)
+
+    def go() -> None:
+        for rows in torch.randperm(len(x)).split(batch_size):
+            step(vae, optimizer, x[rows])
+
+    return go
+
+
+def by_data_loader(x: Tensor, batch_size: int) -> Pass:
+    """The loop by hand, fed by a plain DataLoader."""
+    vae = VAE(x.shape[1])
+    optimizer = Adam(vae.parameters(), fused=True)
+    loader = DataLoader(TensorDataset(x), batch_size=batch_size, shuffle=True)
+
+    def go() -> None:
+        for (batch,) in loader:
+            step(vae, optimizer, batch)
+
+    return go
+
+
+def by_pyro(
+    x: Tensor, batch_size: int, *, analytic_kl: bool = False, validate: bool = True, fused: bool = True
+) -> Pass:
+    """Pyro's stochastic variational inference, with the KL sampled or analytic, with or without its checks."""
+    pyro.clear_param_store()
+    vae = VAE(x.shape[1])
+
+    def model(batch: Tensor) -> None:
+        pyro.module("decoder", vae.decoder)
+        with pyro.plate("data", len(batch)):
+            prior = pyro.distributions.Normal(batch.new_zeros(len(batch), L), batch.new_ones(len(batch), L))
+            z = pyro.sample("z", prior.to_event(1))
+            pyro.sample("x", pyro.distributions.Bernoulli(logits=vae.decoder(z)).to_event(1), obs=batch)
+
+    def guide(batch: Tensor) -> None:
+        pyro.module("encoder", vae.encoder)
+        with pyro.plate("data", len(batch)):
+            mean, _, scale = vae.q(batch)
+            pyro.sample("z", pyro.distributions.Normal(mean, scale).to_event(1))
+
+    elbo = TraceMeanField_ELBO() if analytic_kl else Trace_ELBO()
+    svi = SVI(model, guide, pyro.optim.Adam({"lr": 1e-3, "fused": fused}), elbo)
+
+    def go() -> None:
+        with pyro.validation_enabled(validate):
+            for rows in torch.randperm(len(x)).split(batch_size):
+                svi.step(x[rows])
+
+    return go
+
+
+PROGRAMS: dict[str, Program] = {
+    "bare matrix products": bare_products,
+    "bare, data's gradient too": partial(bare_products, all_inputs=True),
+    "fit": by_fit,
+    "loop by hand": by_hand,
+    "loop with a DataLoader": by_data_loader,
+}
+PYRO: dict[str, Program] = {
+    "Pyro, Adam as in its examples": partial(by_pyro, fused=False),
+    "Pyro": by_pyro,
+    "Pyro, analytic KL": partial(by_pyro, analytic_kl=True),
+    "Pyro, analytic KL, no checks": partial(by_pyro, analytic_kl=True, validate=False),
+}
+VARIANTS: dict[str, Program] = {
+    "fit, Adam(foreach=True)": partial(by_fit, fused=False, foreach=True),
+    "fit, Adam()": partial(by_fit, fused=None),
+    "fit, tanh layers": partial(by_fit, model=partial(VAE, activation=nn.Tanh)),
+    "fit, torch.distributions": partial(by_fit, model=VAEOfDistributions),
+    "fit, bfloat16": partial(by_fit, bfloat16=True),
+}
+
+
+def pixels(n: int, d: int) -> Tensor:
+    """Random binary pixels, shape (n, d)."""
+    return (torch.rand(n, d, generator=torch.Generator().manual_seed(0)) < 0.2).float()
+
+
+def take_turns(passes: dict[str, Pass], steps: dict[str, int], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds a step of each program in each round, the order turned around every time."""
+    times: dict[str, list[float]] = {name: [] for name in passes}
+    for go in passes.values():
+        go()  # the first pass sets up threads and buffers
+    for turn in range(rounds):
+        for name in list(passes)[:: 1 if turn % 2 else -1]:
+            started = time.perf_counter()
+            passes[name]()
+            times[name].append(1000 * (time.perf_counter() - started) / steps[name])
+    return times
+
+
+def ratio(first: Sequence[float], second: Sequence[float]) -> float:
+    """The median of the ratios within a turn."""
+    return statistics.median(a / b for a, b in zip(first, second, strict=True))
+
+
+def compare(rounds: int) -> None:
+    """Print the time a step of every program, and the ratios that matter."""
+    x = pixels(N, D)
+    programs = PROGRAMS | (PYRO if pyro else {}) | VARIANTS
+    passes = {name: program(x, BATCH) for name, program in programs.items()}
+    times = take_turns(passes, dict.fromkeys(passes, N // BATCH), rounds)
+    bare, ours = times["bare matrix products"], times["fit"]
+    print(f"{'program':30s} {'ms a step':>9s} {'quartiles':>15s} {'/ bare':>7s} {'/ fit':>7s}")
+    for name, each in times.items():
+        low, median, high = statistics.quantiles(each, n=4)
+        quartiles = f"{low:.2f} to {high:.2f}"
+        print(f"{name:30s} {median:9.2f} {quartiles:>15s} {ratio(each, bare):7.2f} {ratio(each, ours):7.2f}")
+    print(f"\nfit's step is {ratio(ours, bare):.2f} times the bare matrix products (wanted: at most 1.5)")
+    print(
+        f"fit takes {100 * (ratio(ours, times['loop by hand']) - 1):+.1f} % over the loop by hand (wanted: under 5 %)"
+    )
+    if pyro:
+        fastest = min(PYRO, key=lambda name: statistics.median(times[name]))
+        print(f"Pyro's step is {ratio(times['Pyro'], ours):.2f} times fit's (wanted: at least 1.4);", end=" ")
+        print(f"its fastest, {fastest!r}, {ratio(times[fastest], ours):.2f} times")
+    else:
+        print("Pyro is not installed: pip install pyro-ppl, and run this again to compare with it.")
+
+
+def growth(rounds: int) -> None:
+    """Print the time a step of fit and of the bare products for other numbers of data, pixels and rows."""
+    print(
+        f"\n{'N':>7s} {'D':>5s} {'batch':>5s} {'fit, ms a step':>15s} {'bare':>7s} {'/ bare':>7s} {'a 100 rows':>11s}"
+    )
+    sizes = [(n, D, BATCH) for n in (1_000, 6_000, 60_000)]
+    sizes += [(N, d, BATCH) for d in (196, 784, 3_136)]
+    sizes += [(N, D, batch) for batch in (25, 50, 100, 200, 400)]
+    for n, d, batch in sizes:
+        x = pixels(n, d)
+        passes = {"fit": by_fit(x, batch), "bare": bare_products(x, batch)}
+        times = take_turns(passes, dict.fromkeys(passes, n // batch), 3 if n > 10_000 else rounds)
+        ours, bare = (statistics.median(times[name]) for name in passes)
+        last = f"{ratio(times['fit'], times['bare']):7.2f} {100 * ours / batch:11.2f}"
+        print(f"{n:7,d} {d:5,d} {batch:5d} {ours:15.2f} {bare:7.2f} {last}")
+
+
+def main() -> None:
+    """Print all tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=21, help="how often all programs take their turn")
+    arguments = parser.parse_args()
+    threads, load = torch.get_num_threads(), os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    print(f"torch {torch.__version__}, {threads} threads, load before the start {load:.2f}")
+    print(f"N = {N:,}, {D}-{H}-{H}-{L}, batches of {BATCH}, float32, {arguments.rounds} rounds of {N // BATCH} steps\n")
+    compare(arguments.rounds)
+    growth(arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()
