@@ -227,7 +227,7 @@ def test_a_malformed_notebook_is_not_read(tmp_path):
 @pytest.fixture
 def stored(tmp_path, monkeypatch):
     """Stores a notebook in a folder of its own; the environment that the command sets is undone after the test."""
-    for name in execute.ENVIRONMENT:
+    for name in execute.FULL_RUN:
         monkeypatch.setenv(name, os.environ.get(name, ""))
 
     def store(*cells):

@@ -13,11 +13,7 @@ from nbclient.exceptions import CellControlSignal, DeadKernelError
 from nbformat import NotebookNode
 
 from tools.kernels import SocketKernelManager
-from tools.notebooks import CHAPTERS, HASH_KEY, code_cells, code_hash, read, tags, write
-
-# The full budget, real data only, no progress bars; one thread, since the chapters' models are small.
-ENVIRONMENT = {"AEVB_FAST": "0", "AEVB_REAL_DATA": "1", "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
-
+from tools.notebooks import CHAPTERS, FULL_RUN, HASH_KEY, code_cells, code_hash, read, tags, write
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -64,7 +60,7 @@ def clean(notebook: NotebookNode) -> None:
 
 def main(paths: list[Path]) -> int:
     """Execute the notebooks one after the other; return 1 at the first that fails, which stays as it was."""
-    os.environ.update(ENVIRONMENT)
+    os.environ.update(FULL_RUN)
     for path in paths:
         if not path.is_file():
             print(f"There is no notebook {path}: name one of those in notebooks/.", file=sys.stderr)

@@ -14,6 +14,9 @@ CHAPTERS: tuple[Path, ...] = tuple(sorted((ROOT / "notebooks").glob("[0-9][0-9]_
 HASH_KEY = "aevb_code_hash"
 """Where a notebook's metadata keeps the hash of the code that made its outputs."""
 
+FULL_RUN = {"AEVB_FAST": "0", "AEVB_REAL_DATA": "1", "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
+"""The environment of every full run: real data only, no progress bars; one thread, since the models are small."""
+
 SETUP_CELL = """\
 # On your machine this cell does nothing; on Colab it installs the book's helper package.
 import sys

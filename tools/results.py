@@ -12,10 +12,9 @@ import sys
 import time
 from pathlib import Path
 
-from tools.notebooks import ROOT, hash_of
+from tools.notebooks import FULL_RUN, ROOT, hash_of
 
 SCRIPTS: tuple[Path, ...] = tuple(sorted((ROOT / "results").glob("*.py")))
-ENVIRONMENT = {"AEVB_FAST": "0", "AEVB_REAL_DATA": "1", "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
 
 
 def script_hash(script: Path) -> str:
@@ -57,6 +56,6 @@ def main(names: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    if any(os.environ.get(name) != value for name, value in ENVIRONMENT.items()):  # some count only at Python's start
-        os.execve(sys.executable, [sys.executable, "-m", "tools.results", *sys.argv[1:]], os.environ | ENVIRONMENT)
+    if any(os.environ.get(name) != value for name, value in FULL_RUN.items()):  # some count only at Python's start
+        os.execve(sys.executable, [sys.executable, "-m", "tools.results", *sys.argv[1:]], os.environ | FULL_RUN)
     sys.exit(main(sys.argv[1:]))
