@@ -31,7 +31,7 @@ book: $(READY) ## build the site from the notebooks' stored outputs
 test: $(READY) ## run all tests
 	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 120 tests notebooks
 
-execute: $(READY) ## run the chapters in full and store their outputs (one: NOTEBOOK=notebooks/01_….ipynb)
+execute: $(READY) ## run the notebooks in full and store their outputs (one: NOTEBOOK=notebooks/01_….ipynb)
 	$(RUN) tools.execute $(NOTEBOOK)
 
 results: $(READY) ## run the scripts that are too long for a notebook (one: NAME=amortization_gaps)

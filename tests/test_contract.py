@@ -18,8 +18,10 @@ from aevb_utils import contract
 from aevb_utils.evaluation.gaps import log_evidence
 from aevb_utils.evaluation.quadrature import make_grid
 from aevb_utils.models.binomial_vae import BinomialVAE
+from aevb_utils.models.conditional_vae import ConditionalVAE
 from aevb_utils.models.factor_analysis import FactorAnalysis
 from aevb_utils.models.gaussian_mixture import MixtureParameters
+from aevb_utils.models.gaussian_mixture_vae import GaussianMixtureVAE
 from aevb_utils.models.logit_network import LogitNetwork
 from aevb_utils.models.variational_mixture import FreeLogits, VariationalMixture
 
@@ -77,11 +79,28 @@ def factor_analysis(dtype, **options):
     return model, data_of(model, 8)
 
 
+def mixture_vae(dtype, **options):
+    model = GaussianMixtureVAE(D=6, L=2, C=3, hidden=[8, 7], mean_scale=1.0, **options).to(dtype)
+    with torch.no_grad():
+        model.encoder.shifts.mul_(50)  # the classes differ
+    return model, data_of(model, 6)
+
+
+def conditional_vae(dtype, enters):
+    torch.manual_seed(0)
+    model = ConditionalVAE(D=6, C=3, L=2, enters=enters, hidden=[8, 7]).to(dtype)
+    y = torch.eye(3, dtype=dtype).repeat(2, 1)
+    return model, model.sample(6, y)[0], y
+
+
 def conjugate(dtype, kind=Conjugate, **options):
     return kind(dtype=dtype, **options), data_of(Conjugate(dtype=dtype), 6)
 
 
 NO_POSTERIOR = {"posterior": "its posterior is not exact, and it has none"}
+NO_EVIDENCE = NO_POSTERIOR | dict.fromkeys(
+    ("elbo_below_evidence", "weights_average_to_evidence"), "its evidence is not exact, and it has none"
+)
 
 CASES = {
     "mixture, free logits": Case(mixture_with_free_logits),
@@ -92,6 +111,12 @@ CASES = {
     "factor analysis, diagonal q": Case(lambda dtype: factor_analysis(dtype, covariance="diagonal")),
     "factor analysis, sampled KL": Case(lambda dtype: factor_analysis(dtype, kl="sampled")),
     "factor analysis, path derivative": Case(lambda dtype: factor_analysis(dtype, kl="path", noise="isotropic")),
+    **{
+        f"conditional VAE, {enters}": Case(lambda dtype, enters=enters: conditional_vae(dtype, enters), NO_EVIDENCE)
+        for enters in ("likelihood", "prior", "both")
+    },
+    "Gaussian-mixture VAE": Case(mixture_vae, NO_EVIDENCE),
+    "Gaussian-mixture VAE, gated": Case(lambda dtype: mixture_vae(dtype, layer="gated"), NO_EVIDENCE),
     "conjugate": Case(conjugate),
     "conjugate, dropout": Case(lambda dtype: conjugate(dtype, dropout=0.5)),
 }

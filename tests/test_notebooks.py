@@ -1,6 +1,7 @@
-"""Rules for every chapter: fresh and clean stored outputs, the parts a chapter has, names that exist, exported models.
+"""Rules for every notebook: fresh and clean stored outputs, names that exist. For chapters: their parts, their exports.
 
-A chapter that is added to ``notebooks/`` is tested by itself.
+A notebook that is added to ``notebooks/`` is tested by itself: as a chapter if its name begins with a number, else as a
+page.
 """
 
 import base64
@@ -18,7 +19,7 @@ import aevb_utils.evaluation
 import aevb_utils.models
 from aevb_utils.widgets import MAX_FRAMES
 from tools.export import EXPORT_KEY, exports
-from tools.notebooks import CHAPTERS, HASH_KEY, ROOT, SETUP_CELL, code_cells, code_hash, read, tags
+from tools.notebooks import CHAPTERS, HASH_KEY, PAGES, ROOT, SETUP_CELL, code_cells, code_hash, read, tags
 
 EXPORTS = exports()
 IMAGES = {"image/svg+xml", "image/png"}
@@ -95,18 +96,20 @@ def exercises(path: Path) -> dict[str, list]:
 
 
 every_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+every_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+every_notebook = pytest.mark.parametrize("path", [*PAGES, *CHAPTERS], ids=lambda path: path.stem)
 
 
 def test_there_are_chapters_numbered_from_one():
     assert [number(path) for path in CHAPTERS] == list(range(1, len(CHAPTERS) + 1))
     assert len(CHAPTERS) >= 2
-    assert {path.name for path in (ROOT / "notebooks").glob("*.ipynb")} == {path.name for path in CHAPTERS}
+    assert not [path.name for path in PAGES if path.name[0].isdigit()], "a chapter's name is two digits, _, its subject"
 
 
 # The file
 
 
-@every_chapter
+@every_notebook
 def test_file(path):
     assert path.stat().st_size < 2_000_000
     raw = json.loads(path.read_text(encoding="utf-8"))
@@ -120,14 +123,14 @@ def test_file(path):
     assert {cell.cell_type for cell in chapter(path).cells} == {"markdown", "code"}
 
 
-@every_chapter
+@every_notebook
 def test_cells_are_short(path):
     lengths = [len(cell.source.splitlines()) for cell in code_cells(chapter(path))]
     assert max(lengths) <= 40
     assert statistics.median(lengths) < 10
 
 
-@every_chapter
+@every_notebook
 def test_no_cell_is_empty_and_tags_are_known(path):
     for cell in chapter(path).cells:
         assert cell.source.strip()
@@ -136,7 +139,7 @@ def test_no_cell_is_empty_and_tags_are_known(path):
         assert EXPORT_KEY not in cell.metadata or "export" in tags(cell)
 
 
-@every_chapter
+@every_notebook
 def test_setup_cell_comes_first(path):
     first, *rest = code_cells(chapter(path))
     assert "setup" in tags(first)
@@ -147,19 +150,19 @@ def test_setup_cell_comes_first(path):
 # The stored outputs
 
 
-@every_chapter
+@every_notebook
 def test_outputs_are_those_of_this_code(path):
     fresh = chapter(path).metadata.get(HASH_KEY) == code_hash(chapter(path))
     assert fresh, f"The code has changed since its outputs were stored: make execute NOTEBOOK=notebooks/{path.name}"
 
 
-@every_chapter
+@every_notebook
 def test_outputs_come_from_one_run_in_order(path):
     counts = [cell.execution_count for cell in chapter(path).cells if cell.cell_type == "code"]
     assert counts == list(range(1, len(counts) + 1))
 
 
-@every_chapter
+@every_notebook
 def test_outputs_are_clean(path):
     found = []
     for cell, output in outputs(path):
@@ -183,10 +186,10 @@ def test_live_cells_store_nothing(path):
 # Figures
 
 
-@every_chapter
+@every_notebook
 def test_figures_have_words(path):
     cells = [cell for cell, output in outputs(path) if IMAGES & set(output.get("data", {}))]
-    assert cells
+    assert cells or path in PAGES
     for cell in cells:
         options = cell.metadata.get("mystnb", {})
         assert options.get("image", {}).get("alt", "").strip(), f"no alt text:\n{cell.source}"
@@ -194,7 +197,7 @@ def test_figures_have_words(path):
         assert options["figure"].get("name", "").strip(), f"no name:\n{cell.source}"
 
 
-@every_chapter
+@every_notebook
 def test_a_cell_shows_one_figure(path):
     """Alt text and caption belong to a cell, so a second figure in it would get the first one's words."""
     cells = [cell.id for cell, output in outputs(path) if IMAGES & set(output.get("data", {}))]
@@ -202,7 +205,7 @@ def test_a_cell_shows_one_figure(path):
 
 
 def test_figure_names_are_unique_in_the_book():
-    options = [cell.metadata.get("mystnb", {}) for path in CHAPTERS for cell in chapter(path).cells]
+    options = [cell.metadata.get("mystnb", {}) for path in (*PAGES, *CHAPTERS) for cell in chapter(path).cells]
     names = [option["figure"]["name"] for option in options if "figure" in option]
     assert len(names) == len(set(names))
 
@@ -257,24 +260,46 @@ def test_parts_of_a_chapter_are_there_in_order(path):
     assert sum(heading.startswith("# ") for heading in headings) == 1
 
 
-def labels(path: Path) -> list[tuple[int, int]]:
-    """The numbers of a chapter's equations, in order."""
-    return [(int(c), int(k)) for c, k in re.findall(r"\\tag\{(\d+)\.(\d+)\}", sources(path, "markdown"))]
+@every_page
+def test_parts_of_a_page(path):
+    first = chapter(path).cells[0]
+    title, _, rest = first.source.partition("\n")
+    assert re.fullmatch(r"# \S.*", title)
+    for word in ("before", "reading", "running"):
+        assert re.search(rf"\*\*[^*]*{word}[^*]*\*\*", rest, flags=re.IGNORECASE), f"**{word}** is missing at the top"
+    assert len(re.findall(r"^# ", sources(path, "markdown"), flags=re.MULTILINE)) == 1
+    assert re.search(r"\bcheck_(close|at_most|at_least|true|fails)\(", sources(path, "code"))
+    only_in_chapters = {"export", "exercise", "check", "solution"}  # there the export and the tests look for them
+    assert not [cell.source for cell in chapter(path).cells if tags(cell) & only_in_chapters]
+
+
+@every_page
+def test_equations_of_a_page_are_numbered_by_its_letter(path):
+    letters = {c for c, _ in labels(path)}
+    assert len(letters) <= 1
+    assert labels(path) == [(c, k + 1) for c in letters for k in range(len(labels(path)))]
+    others = {c for other in PAGES if other != path for c, _ in labels(other)}
+    assert not letters & others, "another page has this letter"
+
+
+def labels(path: Path) -> list[tuple[str, int]]:
+    """The numbers of a notebook's equations, in order: by chapter, on a page by its letter."""
+    return [(c, int(k)) for c, k in re.findall(r"\\tag\{(\d+|[A-Z])\.(\d+)\}", sources(path, "markdown"))]
 
 
 @every_chapter
 def test_equations_are_numbered_in_order(path):
     assert labels(path)
-    assert labels(path) == [(number(path), k + 1) for k in range(len(labels(path)))]
+    assert labels(path) == [(str(number(path)), k + 1) for k in range(len(labels(path)))]
 
 
-@every_chapter
+@every_notebook
 def test_equations_that_are_named_exist(path):
     text = sources(path, "markdown") + "\n" + sources(path, "code")
-    named = re.findall(r"(?<![\w)\]}])\((\d{1,2})\.([1-9]\d?)\)", text)  # not the argument of a function
+    named = re.findall(r"(?<![\w)\]}])\((\d{1,2}|[A-Z])\.([1-9]\d?)\)", text)  # not the argument of a function
     assert named
-    known = {label for other in CHAPTERS for label in labels(other)}
-    assert {(int(c), int(k)) for c, k in named} - known == set()
+    known = {label for other in (*PAGES, *CHAPTERS) for label in labels(other)}
+    assert {(c, int(k)) for c, k in named} - known == set()
 
 
 @every_chapter
@@ -283,7 +308,7 @@ def test_code_names_the_equations_it_implements(path):
     assert str(number(path)) in named
 
 
-@every_chapter
+@every_notebook
 def test_citations_exist(path):
     known = set(re.findall(r"^@\w+\{([^,]+),", (ROOT / "book" / "references.bib").read_text("utf-8"), re.MULTILINE))
     cited = re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", sources(path, "markdown"))

@@ -20,7 +20,7 @@ def book(tmp_path):
     (tmp_path / "README.md").write_text(README, encoding="utf-8")
     (tmp_path / "CITATION.cff").write_text(CITATION, encoding="utf-8")
     (tmp_path / "notebooks").mkdir()
-    for name in ("01_one.ipynb", "02_two.ipynb"):
+    for name in ("01_one.ipynb", "02_two.ipynb", "a_page.ipynb"):
         cells = [
             nbformat.v4.new_markdown_cell("# ½ a title", id="title"),
             nbformat.v4.new_code_cell(SETUP_CELL, id="setup", metadata={"tags": ["setup"]}),
@@ -43,6 +43,7 @@ def test_the_address_is_written_everywhere(book):
         "CITATION.cff",
         "01_one.ipynb",
         "02_two.ipynb",
+        "a_page.ipynb",
     }
     assert f'repository:\n  url: "{URL}"\n  branch: trunk\n' in (book / "_config.yml").read_text(encoding="utf-8")
     assert f"repository-code: {URL}\n" in (book / "CITATION.cff").read_text(encoding="utf-8")
@@ -51,7 +52,7 @@ def test_the_address_is_written_everywhere(book):
     assert "https://mybinder.org/v2/gh/someone/em-to-aevb/trunk?urlpath=lab/tree/notebooks" in readme
     assert readme.startswith("# A book\n")
     assert readme.endswith("\n\nText.\n")
-    for name in ("01_one.ipynb", "02_two.ipynb"):
+    for name in ("01_one.ipynb", "02_two.ipynb", "a_page.ipynb"):
         cells = read(book / "notebooks" / name).cells
         assert f'\nREPOSITORY = "{URL}@trunk"  # ' in cells[1].source
         assert cells[1].source.replace(f"{URL}@trunk", "") == SETUP_CELL

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from tools.notebooks import CHAPTERS, SETUP_CELL, read, tags
+from tools.notebooks import CHAPTERS, PAGES, SETUP_CELL, read, tags
 
 URL = "https://github.com/someone/em-to-aevb"
 
@@ -22,9 +22,9 @@ class Shell:
 
 
 def setup_sources():
-    """The setup cell as it is kept in tools, and as it stands in each chapter."""
+    """The setup cell as it is kept in tools, and as it stands in each notebook."""
     found = {"tools": SETUP_CELL}
-    for path in CHAPTERS:
+    for path in (*PAGES, *CHAPTERS):
         (cell,) = [cell for cell in read(path).cells if "setup" in tags(cell)]
         found[path.stem] = cell.source
     return found

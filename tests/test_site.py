@@ -36,11 +36,17 @@ def test_the_site_builds_in_under_a_minute_without_warnings(site, record_propert
     assert seconds < 60, f"the build took {seconds} s"
 
 
-def test_every_chapter_has_its_page(site):
-    chapters = [path.stem for path in (ROOT / "notebooks").glob("*.ipynb")]
-    assert chapters, "the book has no chapters"
-    missing = [name for name in chapters if not (site / "notebooks" / f"{name}.html").is_file()]
-    assert not missing, f"chapters without a page: {missing}"
+def test_every_notebook_has_its_page(site):
+    notebooks = [path.stem for path in (ROOT / "notebooks").glob("*.ipynb")]
+    assert notebooks, "the book has no chapters"
+    missing = [name for name in notebooks if not (site / "notebooks" / f"{name}.html").is_file()]
+    assert not missing, f"notebooks without a page: {missing}"
+
+
+def test_every_page_is_in_the_table_of_contents(site):
+    pages = [path.stem for path in (ROOT / "book").glob("*.md")]
+    missing = [name for name in pages if not (site / "book" / f"{name}.html").is_file()]
+    assert not missing, f"not in _toc.yml: {missing}"
 
 
 def test_every_internal_link_resolves(site):
@@ -78,6 +84,13 @@ def test_no_page_names_a_resource_of_another_host(site):
         urls = re.findall(r"(?:url\(|@import)\s*['\"]?((?:https?:)?//[^)'\"]+)", text)
         foreign += [f"{sheet.name}: {url}" for url in urls]
     assert not foreign, "resources of other hosts:\n" + "\n".join(foreign)
+
+
+def test_each_of_the_twenty_questions_is_answered_by_a_link_into_a_chapter(site):
+    questions = parsed(site / "book" / "faq.html").select("article section > h3")
+    assert len(questions) == 20
+    unproved = [h3.get_text() for h3 in questions if not h3.parent.select("a[href^='../notebooks/0']")]
+    assert not unproved, f"answers without a link into a chapter: {unproved}"
 
 
 def test_every_image_has_a_text(site):

@@ -1,6 +1,6 @@
 """Run notebooks in full and store their outputs, clean, with the hash of the code that made them.
 
-``python -m tools.execute [NOTEBOOK ...]`` (all chapters if none is named). A notebook is written only when all of its
+``python -m tools.execute [NOTEBOOK ...]`` (all if none is named). A notebook is written only when all of its
 cells ran, every data set was the real one and nothing was printed to stderr; otherwise it stays as it was.
 """
 
@@ -13,7 +13,7 @@ from nbclient.exceptions import CellControlSignal, DeadKernelError
 from nbformat import NotebookNode
 
 from tools.kernels import SocketKernelManager
-from tools.notebooks import CHAPTERS, FULL_RUN, HASH_KEY, code_cells, code_hash, read, tags, write
+from tools.notebooks import CHAPTERS, FULL_RUN, HASH_KEY, PAGES, code_cells, code_hash, read, tags, write
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -79,4 +79,4 @@ def main(paths: list[Path]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main([Path(name).resolve() for name in sys.argv[1:]] or list(CHAPTERS)))
+    sys.exit(main([Path(name).resolve() for name in sys.argv[1:]] or [*PAGES, *CHAPTERS]))

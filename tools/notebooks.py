@@ -10,6 +10,8 @@ from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS: tuple[Path, ...] = tuple(sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")))
+PAGES: tuple[Path, ...] = tuple(sorted({*(ROOT / "notebooks").glob("*.ipynb")} - {*CHAPTERS}))
+"""Notebooks that are no chapters: executed, hashed and tested as chapters are, but without a chapter's parts."""
 
 HASH_KEY = "aevb_code_hash"
 """Where a notebook's metadata keeps the hash of the code that made its outputs."""

@@ -52,9 +52,9 @@ def stamp(url: str, *, branch: str = "main", root: Path = ROOT) -> list[Path]:
     _plan(texts, root / "_config.yml", lambda text: _config(text, url, branch))
     _plan(texts, root / "README.md", lambda text: _readme(text, owner, name, branch))
     _plan(texts, root / "CITATION.cff", lambda text: _citation(text, url))
-    notebooks = sorted((root / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    notebooks = sorted((root / "notebooks").glob("*.ipynb"))
     if not notebooks:
-        raise FileNotFoundError(f"There are no chapters in {root / 'notebooks'}: run this in a copy of the book.")
+        raise FileNotFoundError(f"There are no notebooks in {root / 'notebooks'}: run this in a copy of the book.")
     for path in notebooks:
         texts[path] = _notebook(path, f"{url}@{branch}")
 

@@ -1,6 +1,7 @@
 """What is measured on models: bounds and gaps, quadrature, gradients, latents."""
 
 from aevb_utils.evaluation.bounds import elbo_terms, iwae_bound, mean_elbo_terms
+from aevb_utils.evaluation.clustering import clustering_accuracy, contingency
 from aevb_utils.evaluation.gaps import (
     GapSplit,
     kl_to_posterior,
@@ -16,15 +17,20 @@ from aevb_utils.evaluation.gradients import (
     score_function,
     summarize,
 )
+from aevb_utils.evaluation.latents import active_units, kl_by_dimension
 from aevb_utils.evaluation.quadrature import Grid, gauss_hermite, log_integral, make_grid
 
 __all__ = [
     "GapSplit",
     "GradientSummary",
     "Grid",
+    "active_units",
+    "clustering_accuracy",
+    "contingency",
     "elbo_terms",
     "gauss_hermite",
     "iwae_bound",
+    "kl_by_dimension",
     "kl_to_posterior",
     "log_evidence",
     "log_integral",
