@@ -1,7 +1,7 @@
 """Weights of long runs, shipped with the package, so that a reader can skip the training."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -9,20 +9,6 @@ from typing import Any
 from torch import nn
 
 from aevb_utils import checkpoints, networks
-from aevb_utils.models.vae import VAE
-
-
-def _later(module: str, name: str) -> Callable[..., nn.Module]:
-    """A model's class that is imported only when it is called, so that a change of it leaves other chapters fresh."""
-    return lambda **arguments: getattr(import_module(f"aevb_utils.models.{module}"), name)(**arguments)
-
-
-MODELS: dict[str, Callable[..., nn.Module]] = {
-    "VAE": VAE,
-    "ConditionalVAE": _later("conditional_vae", "ConditionalVAE"),
-    "GaussianMixtureVAE": _later("gaussian_mixture_vae", "GaussianMixtureVAE"),
-}
-"""The models whose weights may be shipped, by the name that is in the file."""
 
 FOLDER = Path(__file__).parent / "weights"
 """Holds a checkpoint of weights alone for each name, in half precision."""
@@ -39,7 +25,8 @@ def load_pretrained(name: str) -> nn.Module:
         CheckpointError: the file is damaged: its SHA-256 is not the one that was written into it.
     """
     about = provenance(name)
-    model = MODELS[about["model"]](**_with_likelihood(about["arguments"])).half()
+    model_class = getattr(import_module(about["module"]), about["model"])
+    model = model_class(**_with_likelihood(about["arguments"])).half()
     checkpoints.load_weights(_file(name), model)
     return model.float().eval()
 
@@ -69,14 +56,15 @@ def save_pretrained(name: str, model: nn.Module, arguments: Mapping[str, Any], a
 
     Args:
         name: of the file.
-        model: of a class in :data:`MODELS`.
+        model: of a class of ``aevb_utils.models``; its module is imported only when its weights are loaded.
         arguments: what the class was called with, ready for JSON; a likelihood by its name in ``networks``.
         about: data, seed, budget, the hash of the code, test figures; ready for JSON.
 
     Raises:
         CheckpointError: the file cannot be written, or ``about`` or ``arguments`` is not ready for JSON.
     """
-    entries = {"model": type(model).__name__, "arguments": dict(arguments), **about}
+    kind = {"module": type(model).__module__, "model": type(model).__name__}
+    entries = {**kind, "arguments": dict(arguments), **about}
     checkpoints.save(FOLDER / f"{name}.safetensors", copy.deepcopy(model).half(), provenance=entries)
 
 

@@ -1,8 +1,11 @@
-"""Chapter 9: one training step of the Gaussian-mixture VAE, against the textbook's encoder, which repeats x for each y.
+"""Chapter 9: one training step of the Gaussian-mixture VAE, against the textbook's vectorization of the sum over y.
+
+The textbook repeats each x for every y, appends the one-hot y, and runs a VAE on all these rows: encoder, likelihood
+and KL. Both have the same decoder and the same tables of p(z | y), and compute the same three terms.
 
 ``python benchmarks/gmvae_step.py`` prints the median processor time of a gradient of the ELBO and an Adam step, for a
 batch of 100 of MNIST's size and ten classes, in float32 on one thread; the two take turns. It exits with an error if
-the ratio is above 0.65.
+the ratio is above 0.6.
 """
 
 import statistics
@@ -10,38 +13,41 @@ import sys
 import time
 
 import torch
-from torch import Tensor, nn
-from torch.distributions import Categorical, Independent
+from torch import Tensor
+from torch.distributions import Categorical, kl_divergence
 
-from aevb_utils.models.gaussian_mixture_vae import GaussianMixtureVAE
-from aevb_utils.networks import GaussianNetwork, Network
+from aevb_utils.models.gaussian_mixture_vae import GaussianMixtureVAE, MixturePrior
+from aevb_utils.networks import GaussianNetwork, Network, bernoulli
 
 D, L, C, WIDTHS, BATCH, ROUNDS = 784, 20, 10, (500, 500), 100, 30
-BAR = 0.65
+BAR = 0.6
 
 
-class Repeated(nn.Module):
-    """The textbook's encoder: a network for y, and one for (x, y) on every pair."""
+class Textbook(MixturePrior):
+    """The same model with a network for q(y | x), and one for q(z | x, y) on x and y joined."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(L, C, mean_scale=0.16)
         self.y_network = Network(D, WIDTHS, C)
         self.z_network = GaussianNetwork(D + C, WIDTHS, L)
+        self.decoder = Network(L, WIDTHS[::-1], D)
 
-    def features(self, x: Tensor) -> Tensor:
-        """Nothing is shared."""
-        return x
+    def elbo_terms(self, x: Tensor) -> dict[str, Tensor]:
+        """The three terms, each (batch,): the pairs of a datum and a class are the rows of a VAE's batch."""
+        q_y = Categorical(logits=self.y_network(x))
+        y = self.classes().repeat(len(x), 1)  # (batch · C, C)
+        x = x.repeat_interleave(C, dim=0)  # (batch · C, D)
+        q_z = self.z_network(x, y)
+        log_likelihood = bernoulli(self.decoder(q_z.rsample())).log_prob(x)
+        kl_z = kl_divergence(q_z, self.p_z_given_y(y))
+        return {
+            "reconstruction": (q_y.probs * log_likelihood.reshape(-1, C)).sum(dim=1),
+            "minus_kl_z": -(q_y.probs * kl_z.reshape(-1, C)).sum(dim=1),
+            "minus_kl_y": -kl_divergence(q_y, self.p_y()),
+        }
 
-    def q_y(self, x: Tensor) -> Categorical:
-        """q(y | x)."""
-        return Categorical(logits=self.y_network(x))
 
-    def q_z(self, x: Tensor, y: Tensor) -> Independent:
-        """q(z | x, y) for each pair."""
-        return self.z_network(x, y)
-
-
-def seconds(model: GaussianMixtureVAE, optimizer: torch.optim.Optimizer, x: Tensor) -> float:
+def seconds(model: GaussianMixtureVAE | Textbook, optimizer: torch.optim.Optimizer, x: Tensor) -> float:
     """The processor time of one step."""
     started = time.process_time()
     optimizer.zero_grad()
@@ -55,11 +61,7 @@ def main() -> int:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     x = torch.bernoulli(torch.full((BATCH, D), 0.2))
-    models = {
-        "shared": GaussianMixtureVAE(D, L, C, hidden=WIDTHS),
-        "textbook": GaussianMixtureVAE(D, L, C, hidden=WIDTHS),
-    }
-    models["textbook"].encoder = Repeated()
+    models = {"shared": GaussianMixtureVAE(D, L, C, hidden=WIDTHS), "textbook": Textbook()}
     optimizers = {name: torch.optim.Adam(model.parameters(), fused=True) for name, model in models.items()}
     times: dict[str, list[float]] = {name: [] for name in models}
     for _ in range(ROUNDS + 3):
@@ -69,7 +71,7 @@ def main() -> int:
     ratio = medians["shared"] / medians["textbook"]
     for name, median in medians.items():
         print(f"{name}: {1000 * median:.1f} ms a step")
-    print(f"ratio {ratio:.2f}, at most {BAR}")
+    print(f"ratio {ratio:.3f}, at most {BAR}")
     return 0 if ratio <= BAR else 1
 
 

@@ -1,5 +1,6 @@
 """The developer commands: what a notebook's hash covers, running notebooks, writing files, exporting models."""
 
+import ast
 import json
 import os
 import re
@@ -428,6 +429,30 @@ def test_the_hash_of_a_script_covers_the_modules_it_imports(script):
     assert results.script_hash(script) == before
     module.write_text("def budget(x):\n    return x + x\n")
     assert results.script_hash(script) != before
+
+
+@pytest.mark.parametrize(
+    "line", ["from results._shared import half", "from results import _shared", "import results._shared"]
+)
+def test_the_hash_of_a_script_covers_what_it_imports_from_its_folder(script, line):
+    script.write_text(f"{line}\n{script.read_text()}")
+    shared, further = (script.with_name(name) for name in ("_shared.py", "_further.py"))
+    shared.write_text("from results._further import two\n\n\ndef half(x):\n    return x / two\n")
+    further.write_text("two = 2\n")
+    before = results.script_hash(script)
+    for file in (shared, further):
+        text = file.read_text()
+        file.write_text(f"# a comment\n{text}")
+        assert results.script_hash(script) == before
+        file.write_text(f"{text}added = 1\n")
+        assert results.script_hash(script) != before
+        file.write_text(text)
+
+
+def test_the_hash_of_a_script_alone_is_that_of_its_code(script):
+    script.with_name("other.py").write_text("x = 1\n")
+    tree = ast.parse(script.read_text())
+    assert results.script_hash(script) == results.hash_of([tree])
 
 
 def test_a_notebook_s_hash_covers_the_results_it_loads(script):

@@ -14,12 +14,32 @@ from pathlib import Path
 
 from tools.notebooks import FULL_RUN, ROOT, hash_of
 
-SCRIPTS: tuple[Path, ...] = tuple(sorted((ROOT / "results").glob("*.py")))
+SCRIPTS: tuple[Path, ...] = tuple(sorted((ROOT / "results").glob("[!_]*.py")))
+"""A file whose name begins with ``_`` is no script: it holds what several scripts share."""
 
 
 def script_hash(script: Path) -> str:
-    """The hash of a script and of the package's modules that it imports."""
-    return hash_of([ast.parse(script.read_text(encoding="utf-8"))])
+    """The hash of a script, of what it imports from its own folder, and of the package's modules that they import."""
+    trees = {script: ast.parse(script.read_text(encoding="utf-8"))}
+    queue = [script]
+    while queue:
+        for file in _beside(trees[queue.pop()], script.parent):
+            if file not in trees:
+                trees[file] = ast.parse(file.read_text(encoding="utf-8"))
+                queue.append(file)
+    return hash_of(list(trees.values()))
+
+
+def _beside(tree: ast.Module, folder: Path) -> list[Path]:
+    """The files of the folder ``results`` that a piece of code imports, in order."""
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    files = [folder / f"{name.removeprefix('results.')}.py" for name in names if name.startswith("results.")]
+    return [file for file in files if file.is_file()]
 
 
 def file_of(script: Path) -> Path:
