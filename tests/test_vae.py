@@ -218,7 +218,8 @@ def test_weights_come_back_as_they_were_rounded(folder) -> None:
     pretrained.save_pretrained("small", model, ARGUMENTS, {"seed": 3})
     back, rounded = pretrained.load_pretrained("small"), pretrained.rounded(model)
     assert pretrained.shipped() == ("small",)
-    assert pretrained.provenance("small") == {"model": "VAE", "arguments": ARGUMENTS, "seed": 3}
+    kind = {"module": "aevb_utils.models.vae", "model": "VAE"}
+    assert pretrained.provenance("small") == {**kind, "arguments": ARGUMENTS, "seed": 3}
     assert not back.training
     assert back.likelihood is networks.continuous_bernoulli
     for name, value in back.state_dict().items():
@@ -246,9 +247,18 @@ def test_an_unknown_name_is_refused() -> None:
 
 def test_what_is_shipped_is_small_and_says_where_it_comes_from() -> None:
     assert "vae-mnist" in pretrained.shipped()
-    assert sum(file.stat().st_size for file in pretrained.FOLDER.glob("*.safetensors")) < 8_000_000
+    sizes = {file.stem: file.stat().st_size for file in pretrained.FOLDER.glob("*.safetensors")}
+    limits = {  # MB
+        ("vae-mnist", "cvae-mnist", "cvae-quadrant"): 8,
+        ("gmvae-mnist",): 6,
+        ("vrnn-rows", "vrnn-chorales", "rnn-chorales"): 8,
+    }
+    assert set(sizes) == {name for names in limits for name in names}
+    for names, limit in limits.items():
+        assert sum(sizes[name] for name in names) < limit * 1e6
+    entries = {"data", "seed", "budget", "code", "test", "module", "model", "arguments"}
     for name in pretrained.shipped():
-        assert {"data", "seed", "budget", "code", "test", "model", "arguments"} <= set(pretrained.provenance(name))
+        assert entries <= set(pretrained.provenance(name))
         assert pretrained.load_pretrained(name)
 
 

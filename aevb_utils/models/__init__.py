@@ -3,21 +3,34 @@
 from aevb_utils.models.binomial_vae import BinomialVAE
 from aevb_utils.models.conditional_vae import ConditionalVAE, DirectNetwork
 from aevb_utils.models.factor_analysis import FactorAnalysis
+from aevb_utils.models.flow_vae import FlowVAE
 from aevb_utils.models.gaussian_mixture import GaussianMixture
 from aevb_utils.models.gaussian_mixture_vae import GaussianMixtureVAE
+from aevb_utils.models.item_response import ItemResponse
+from aevb_utils.models.linear_state_space import ExactStateSpace
+from aevb_utils.models.local_level import LocalLevel
 from aevb_utils.models.logit_network import LogitNetwork
+from aevb_utils.models.masked_factor_analysis import MaskedFactorAnalysis
 from aevb_utils.models.vae import VAE
 from aevb_utils.models.variational_mixture import FreeLogits, VariationalMixture
+from aevb_utils.models.variational_rnn import RecurrentNetwork, VariationalRNN
 
 __all__ = [
     "VAE",
     "BinomialVAE",
     "ConditionalVAE",
     "DirectNetwork",
+    "ExactStateSpace",
     "FactorAnalysis",
+    "FlowVAE",
     "FreeLogits",
     "GaussianMixture",
     "GaussianMixtureVAE",
+    "ItemResponse",
+    "LocalLevel",
     "LogitNetwork",
+    "MaskedFactorAnalysis",
+    "RecurrentNetwork",
     "VariationalMixture",
+    "VariationalRNN",
 ]

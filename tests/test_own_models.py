@@ -1,0 +1,171 @@
+"""Chapter 11's models against answers that are found in another way."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch.distributions import MultivariateNormal
+
+from aevb_utils.models.factor_analysis import FactorAnalysis
+from aevb_utils.models.item_response import ItemResponse
+from aevb_utils.models.local_level import LocalLevel, exact_posterior, kalman_evidence, posterior_precision
+from aevb_utils.models.masked_factor_analysis import MaskedFactorAnalysis
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+class TestItemResponse:
+    def test_evidence_sums_to_one_over_all_patterns(self):
+        model = ItemResponse(4).double()
+        with torch.no_grad():
+            model.a.copy_(torch.tensor([0.3, 1.5, -0.7, 2.0]))
+            model.b.copy_(torch.tensor([1.0, -2.0, 0.0, 0.5]))
+        patterns = torch.tensor(list(itertools.product([0.0, 1.0], repeat=4)), dtype=torch.float64)
+        assert model.log_evidence(patterns).exp().sum().item() == pytest.approx(1, abs=1e-6)
+
+    def test_without_discrimination_the_answers_are_independent(self):
+        model = ItemResponse(2).double()
+        with torch.no_grad():
+            model.a.zero_()
+            model.b.copy_(torch.tensor([1.0, -2.0]))
+        x = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+        expected = torch.sigmoid(torch.tensor([1.0, 2.0], dtype=torch.float64)).log().sum()
+        assert model.log_evidence(x).item() == pytest.approx(expected.item(), abs=1e-6)
+
+    @pytest.mark.parametrize("x", [torch.zeros(3, 4), torch.zeros(5), torch.zeros(3, 5, dtype=torch.float64)])
+    def test_errors(self, x):
+        with pytest.raises(ValueError, match=r"shape|float"):
+            ItemResponse(5).elbo(x)
+
+
+def local_level(**options):
+    return LocalLevel(7, N=2, first=(3.0, 2.0), variances=(0.8, 0.3), **options).double()
+
+
+class TestLocalLevel:
+    def test_filter_is_the_density_of_a_gaussian_in_all_years(self):
+        model = local_level()
+        x, _ = model.sample(2)
+        noise = model.log_noise.exp() * torch.eye(7)
+        joint = MultivariateNormal(model.p_z().loc, model.p_z().covariance_matrix + noise)
+        torch.testing.assert_close(model.log_evidence(x), joint.log_prob(x))
+
+    def test_filter_takes_variances_for_each_series(self):
+        x = local_level().sample(1)[0].expand(3, -1)
+        noise, level = torch.tensor([[0.5, 1.0, 2.0], [0.1, 0.2, 0.3]], dtype=torch.float64)
+        each = [kalman_evidence(x[:1], n, v, (3.0, 2.0)) for n, v in zip(noise, level, strict=True)]
+        torch.testing.assert_close(kalman_evidence(x, noise, level, (3.0, 2.0)), torch.cat(each))
+
+    def test_precision_is_tridiagonal(self):
+        model = local_level()
+        Lambda = posterior_precision(model)
+        inside = torch.ones(7, 7).tril(1).triu(-1).double()
+        torch.testing.assert_close(Lambda * (1 - inside), torch.zeros_like(Lambda), rtol=0, atol=1e-12)
+        expected = 2 / model.log_level.exp() + 1 / model.log_noise.exp()  # eq. (11.10)
+        torch.testing.assert_close(Lambda.diagonal()[1:-1], expected.expand(5))
+
+    def test_structured_q_contains_the_posterior(self):
+        model = local_level()
+        x, _ = model.sample(2)
+        posterior = exact_posterior(model, x)
+        flipped = torch.linalg.cholesky(posterior_precision(model).flip(0, 1)).flip(0, 1).mT  # B, lower, with BᵀB = Λ
+        with torch.no_grad():
+            model.q.m.copy_(posterior.loc - 3.0)
+            model.q.log_d.copy_(flipped.diagonal().log())
+            model.q.c.copy_(flipped.diagonal(offset=-1))
+        torch.testing.assert_close(model.elbo(x, torch.arange(2)), model.log_evidence(x))
+
+    def test_unit_of_q_changes_nothing_but_the_unit(self):
+        one, ten = local_level(), local_level(scale=10.0)
+        x, i = one.sample(2)[0], torch.arange(2)
+        with torch.no_grad():
+            ten.q.m.copy_(one.q.m / 10)
+            ten.q.log_d.copy_(one.q.log_d + math.log(10))
+            ten.q.c.copy_(one.q.c * 10)
+        torch.testing.assert_close(one.elbo(x, i), ten.elbo(x, i))
+
+    def test_mean_field_has_no_covariance(self):
+        model = local_level(structured=False)
+        q = model.q_z_given_x(torch.zeros(2, 7).double(), torch.arange(2))
+        assert torch.equal(q.covariance_matrix, q.variance.diag_embed())
+        assert len(model.inference_parameters()) == 2
+
+
+class TestHoles:
+    def model(self):
+        model = MaskedFactorAnalysis(5, 2).double()
+        with torch.no_grad():
+            model.b.copy_(torch.arange(5.0))
+            model.rho.copy_(torch.linspace(-1, 1, 5))
+        return model
+
+    def test_evidence_is_that_of_the_observed_columns(self):
+        model = self.model()
+        o = torch.tensor([[1.0, 0, 1, 1, 0]], dtype=torch.float64)
+        x = torch.randn(1, 5).double()
+        rows = [0, 2, 3]
+        W, psi = model.W[rows], model.psi[rows]
+        marginal = MultivariateNormal(model.b[rows], W @ W.T + psi.diag())
+        torch.testing.assert_close(model.log_evidence(x, o), marginal.log_prob(x[:, rows]))
+
+    def test_what_stands_in_a_hole_does_not_matter(self):
+        model = self.model()
+        o = (torch.rand(6, 5) > 0.4).double()
+        x = torch.randn(6, 5).double()
+        other = x + (1 - o) * 100
+        torch.manual_seed(1)
+        first = [model.elbo(x, o), model.log_evidence(x, o), model.posterior(x, o).mean]
+        torch.manual_seed(1)
+        second = [model.elbo(other, o), model.log_evidence(other, o), model.posterior(other, o).mean]
+        for one, two in zip(first, second, strict=True):
+            torch.testing.assert_close(one, two)
+
+    def test_without_holes_it_is_factor_analysis(self):
+        model, plain = self.model(), FactorAnalysis(5, 2).double()
+        with torch.no_grad():
+            plain.W.copy_(model.W)
+            plain.rho.copy_(model.rho)
+        x = torch.randn(6, 5).double()
+        ones = torch.ones_like(x)
+        torch.testing.assert_close(model.log_evidence(x + model.b, ones), plain.log_evidence(x))
+        posterior, expected = model.posterior(x + model.b, ones), plain.posterior(x)
+        torch.testing.assert_close(posterior.mean, expected.mean)
+        torch.testing.assert_close(posterior.covariance_matrix, expected.covariance_matrix.expand(6, 2, 2))
+
+    def test_all_hidden_leaves_the_prior(self):
+        model = self.model()
+        x, o = torch.randn(1, 5).double(), torch.zeros(1, 5).double()
+        assert model.log_evidence(x, o).item() == pytest.approx(0, abs=1e-12)
+        q = model.q_z_given_x(x, o)
+        torch.testing.assert_close(q.covariance_matrix[0], torch.eye(2).double())
+        assert not q.mean.any()
+
+    def test_q_contains_the_posterior(self):
+        model = self.model()
+        with torch.no_grad():
+            model.encoder.R.copy_(model.W / model.psi.sqrt()[:, None])
+            model.encoder.V.copy_(model.W / model.psi[:, None])
+            model.encoder.kappa.copy_(model.b)
+        x, o = torch.randn(6, 5).double(), (torch.rand(6, 5) > 0.4).double()
+        q, posterior = model.q_z_given_x(x, o), model.posterior(x, o)
+        torch.testing.assert_close(q.mean, posterior.mean)
+        torch.testing.assert_close(q.covariance_matrix, posterior.covariance_matrix)
+
+    def test_expected_log_density_is_that_at_the_mean_less_the_variance_of_the_mean_of_x(self):
+        model = self.model()
+        x, o = torch.randn(6, 5).double(), (torch.rand(6, 5) > 0.4).double()
+        with torch.no_grad():
+            q = model.q_z_given_x(x, o)
+            spread = torch.einsum("dk,nkl,dl->nd", model.W, q.covariance_matrix, model.W) / (2 * model.psi)
+            exact = model.p_x_given_z(q.mean, o).log_prob(x) - (o * spread).sum(dim=1)
+            draws = model.p_x_given_z(q.sample((20_000,)), o).log_prob(x)  # (draws, 6)
+        assert ((draws.mean(0) - exact).abs() <= 5 * draws.std(0) / 20_000**0.5 + 1e-9).all()
+
+    @pytest.mark.parametrize("o", [torch.ones(3, 4), torch.full((3, 5), 0.5)])
+    def test_errors(self, o):
+        with pytest.raises(ValueError, match=r"Expected a mask of zeros and ones of shape .3, 5."):
+            self.model().elbo(torch.zeros(3, 5).double(), o.double())
