@@ -86,10 +86,11 @@ def test_no_page_names_a_resource_of_another_host(site):
     assert not foreign, "resources of other hosts:\n" + "\n".join(foreign)
 
 
-def test_each_of_the_twenty_questions_is_answered_by_a_link_into_a_chapter(site):
+def test_each_question_is_answered_by_a_link_into_a_chapter(site):
     questions = parsed(site / "book" / "faq.html").select("article section > h3")
-    assert len(questions) == 20
-    unproved = [h3.get_text() for h3 in questions if not h3.parent.select("a[href^='../notebooks/0']")]
+    assert len(questions) >= 20
+    chapters = "a[href^='../notebooks/0'], a[href^='../notebooks/1']"
+    unproved = [h3.get_text() for h3 in questions if not h3.parent.select(chapters)]
     assert not unproved, f"answers without a link into a chapter: {unproved}"
 
 
