@@ -1,12 +1,16 @@
 """The variational RNN: its recurrence and its ELBO against a step-by-step loop, masks, completions, the control."""
 
 import math
+import os
 
 import pytest
 import torch
 from torch import nn
 from torch.distributions import kl_divergence
 
+from aevb_utils import budget, data, results
+from aevb_utils.chorales import jsb_chorales
+from aevb_utils.evaluation.bounds import elbo_terms
 from aevb_utils.models.variational_rnn import (
     RecurrentNetwork,
     VariationalRNN,
@@ -17,6 +21,7 @@ from aevb_utils.models.variational_rnn import (
 )
 from aevb_utils.pretrained import load_pretrained, provenance
 
+DATA_DIR = os.environ.get("AEVB_DATA_DIR")
 LENGTHS = torch.tensor([6, 2, 5])
 
 
@@ -156,11 +161,30 @@ def test_control_sums_to_one():
     assert control.log_evidence(every).exp().sum().item() == pytest.approx(1.0, abs=1e-12)
 
 
-@pytest.mark.parametrize("name", ["vrnn-rows", "vrnn-chorales", "rnn-chorales"])
-def test_shipped_weights(name):
-    model = load_pretrained(name)
-    about = provenance(name)
-    assert about["model"] == type(model).__name__
-    assert {"data", "seed", "budget", "code", "test"} <= set(about)
-    x = torch.zeros(2, 3, model.recurrence.of_x.in_features if name.startswith("v") else 88)
-    assert all(term.isfinite().all() for term in model.elbo_terms(x).values())
+def test_the_figures_in_the_weights_are_those_of_the_results():
+    rows = results.load("vrnn_rows")["figures"]["threshold"]["variational"]
+    said = provenance("vrnn-rows")["test"]
+    assert {name: rows[name] for name in said} == said
+    runs = results.load("vrnn_chorales")["figures"]["runs"]
+    for name, run in (("vrnn-chorales", "variational RNN, transposed"), ("rnn-chorales", "control, transposed")):
+        assert provenance(name)["test"] == runs[run]["test"]
+
+
+@pytest.mark.skipif(not DATA_DIR, reason="needs MNIST: set AEVB_DATA_DIR")
+def test_shipped_rows_do_what_is_said_of_them(monkeypatch):
+    monkeypatch.setattr(budget, "FAST", False)
+    x = data.mnist("threshold").test[:1000].reshape(-1, 28, 28)
+    elbo = sum(elbo_terms(load_pretrained("vrnn-rows"), x).values()).mean().item()
+    assert elbo == pytest.approx(provenance("vrnn-rows")["test"]["elbo of these"], abs=0.3)
+
+
+@pytest.mark.skipif(not DATA_DIR, reason="needs the chorales: set AEVB_DATA_DIR")
+@pytest.mark.parametrize(
+    ("name", "bound", "atol"), [("vrnn-chorales", "ELBO", 0.03), ("rnn-chorales", "log evidence", 1e-3)]
+)
+def test_shipped_chorales_do_what_is_said_of_them(monkeypatch, name, bound, atol):
+    monkeypatch.setattr(budget, "FAST", False)
+    chorales = jsb_chorales()
+    terms = elbo_terms(load_pretrained(name), chorales.test, chorales.test_lengths)
+    a_step = -(sum(terms.values()) / chorales.test_lengths).mean().item()
+    assert a_step == pytest.approx(provenance(name)["test"][bound]["a sequence"], abs=atol)
