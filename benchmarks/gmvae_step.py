@@ -8,11 +8,10 @@ batch of 100 of MNIST's size and ten classes, in float32 on one thread; the two 
 the ratio is above 0.6.
 """
 
-import statistics
 import sys
-import time
 
 import torch
+from _steps import median_steps
 from torch import Tensor
 from torch.distributions import Categorical, kl_divergence
 
@@ -47,27 +46,13 @@ class Textbook(MixturePrior):
         }
 
 
-def seconds(model: GaussianMixtureVAE | Textbook, optimizer: torch.optim.Optimizer, x: Tensor) -> float:
-    """The processor time of one step."""
-    started = time.process_time()
-    optimizer.zero_grad()
-    (-sum(model.elbo_terms(x).values()).mean()).backward()
-    optimizer.step()
-    return time.process_time() - started
-
-
 def main() -> int:
     """Time both and compare."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     x = torch.bernoulli(torch.full((BATCH, D), 0.2))
     models = {"shared": GaussianMixtureVAE(D, L, C, hidden=WIDTHS), "textbook": Textbook()}
-    optimizers = {name: torch.optim.Adam(model.parameters(), fused=True) for name, model in models.items()}
-    times: dict[str, list[float]] = {name: [] for name in models}
-    for _ in range(ROUNDS + 3):
-        for name, model in models.items():
-            times[name].append(seconds(model, optimizers[name], x))
-    medians = {name: statistics.median(values[3:]) for name, values in times.items()}
+    medians = median_steps(models, lambda model, x: sum(model.elbo_terms(x).values()), x, ROUNDS)
     ratio = medians["shared"] / medians["textbook"]
     for name, median in medians.items():
         print(f"{name}: {1000 * median:.1f} ms a step")

@@ -11,11 +11,10 @@ batch of 100 of 28 rows of 28 pixels, L = 2 and H = 256, in float32 on one threa
 It exits with an error if chapter / textbook is above 0.5.
 """
 
-import statistics
 import sys
-import time
 
 import torch
+from _steps import median_steps
 from torch import Tensor, nn
 from torch.distributions import kl_divergence
 
@@ -61,15 +60,6 @@ class StepByStep(VariationalRNN):
         return total
 
 
-def seconds(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor) -> float:
-    """The processor time of one step."""
-    started = time.process_time()
-    optimizer.zero_grad()
-    (-model.elbo(x).mean()).backward()
-    optimizer.step()
-    return time.process_time() - started
-
-
 def main() -> int:
     """Time the three and compare."""
     torch.set_num_threads(1)
@@ -80,12 +70,7 @@ def main() -> int:
         "textbook": Textbook(),
         "same networks, step by step": StepByStep(D, L, H, T=T),
     }
-    optimizers = {name: torch.optim.Adam(model.parameters(), fused=True) for name, model in models.items()}
-    times: dict[str, list[float]] = {name: [] for name in models}
-    for _ in range(ROUNDS + 3):
-        for name, model in models.items():
-            times[name].append(seconds(model, optimizers[name], x))
-    medians = {name: statistics.median(values[3:]) for name, values in times.items()}
+    medians = median_steps(models, lambda model, x: model.elbo(x), x, ROUNDS)
     for name, median in medians.items():
         print(f"{name}: {1000 * median:.1f} ms a step, ratio {medians['chapter'] / median:.3f}")
     ratio = medians["chapter"] / medians["textbook"]
