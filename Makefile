@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 RUN := $(BIN)/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test execute results lab export student repository lint clean
+.PHONY: help setup book test execute results refresh lab export student repository lint clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -29,18 +29,22 @@ book: $(READY) ## build the site from the notebooks' stored outputs
 	@echo "The book is built. Open $(CURDIR)/_build/html/index.html in a browser."
 
 test: $(READY) ## run all tests
-	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 120 tests notebooks
+	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist loadgroup --nbval-lax --nbval-current-env --nbval-cell-timeout 120 \
+		tests notebooks/[a-z]*.ipynb
 
 execute: $(READY) ## run the notebooks in full and store their outputs (one: NOTEBOOK=notebooks/01_….ipynb)
 	$(RUN) tools.execute $(NOTEBOOK)
 
-results: $(READY) ## run the scripts that are too long for a notebook (one: NAME=amortization_gaps)
-	$(RUN) tools.results $(NAME)
+results: $(READY) ## run the experiments, which are too long for a notebook (one: NAME=amortization_gaps)
+	$(RUN) tools.experiments $(NAME)
+
+refresh: $(READY) ## stamp what is stale, where fast runs show that the code behaves as before
+	$(RUN) tools.refresh
 
 lab: $(READY) ## open the notebooks in JupyterLab
 	$(RUN) jupyterlab --notebook-dir=notebooks
 
-export: $(READY) ## write the modules of aevb_utils that the chapters export
+export: $(READY) ## write the modules that the chapters export, and the ladder
 	$(RUN) tools.export
 
 student: $(READY) ## write the notebooks without their solutions to _build/student

@@ -20,7 +20,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture as SklearnMixture
 
 from aevb_utils import data
-from aevb_utils.models.gaussian_mixture import MixtureModel, MixtureParameters, random_start, run_em
+from aevb_utils.models.gaussian_mixture import MixtureModel, random_start
+from aevb_utils.models.mixture_em import MixtureParameters, run_em
 
 D, C, ITERATIONS, FLOOR = 8, 8, 10, 1e-6
 

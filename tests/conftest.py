@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from site_build import ROOT, STRICT, build_book
+from site_build import STRICT, build_book
+
+from tools.notebooks import ROOT
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,8 @@ import torch
 from latent_models import Conjugate, data_of
 from tqdm import tqdm
 
-from aevb_utils.checkpoints import checkpoint_callback, load
 from aevb_utils.training import fit
+from aevb_utils.training.checkpoints import checkpoint_callback, load
 
 EPOCHS, KILLS = 8, 20
 

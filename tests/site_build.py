@@ -10,7 +10,6 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
 JUPYTER_BOOK = Path(sysconfig.get_path("scripts")) / "jupyter-book"
 STRICT = ("-n", "-W", "--keep-going")
 

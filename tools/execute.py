@@ -1,4 +1,4 @@
-"""Run notebooks in full and store their outputs, clean, with the hash of the code that made them.
+"""Run notebooks in full and store their outputs, clean, with a stamp of the code that made them.
 
 ``python -m tools.execute [NOTEBOOK ...]`` (all if none is named). A notebook is written only when all of its
 cells ran, every data set was the real one and nothing was printed to stderr; otherwise it stays as it was.
@@ -6,14 +6,17 @@ cells ran, every data set was the real one and nothing was printed to stderr; ot
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from nbclient import NotebookClient
 from nbclient.exceptions import CellControlSignal, DeadKernelError
 from nbformat import NotebookNode
 
+from tools.fast_run import FastRunError
 from tools.kernels import SocketKernelManager
-from tools.notebooks import CHAPTERS, FULL_RUN, HASH_KEY, PAGES, code_cells, code_hash, read, tags, write
+from tools.notebooks import CHAPTERS, FULL_RUN, PAGES, RUN_KEY, code_cells, notebook_hash, read, tags, write
+from tools.stamps import Stamp
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -22,8 +25,8 @@ class UncleanOutputError(RuntimeError):
     """A cell printed something that does not belong in a stored output."""
 
 
-def execute(notebook: NotebookNode, folder: Path) -> None:
-    """Run all cells in a fresh kernel in ``folder``, as the environment says, and store their outputs in ``notebook``.
+def execute(notebook: NotebookNode, folder: Path, environment: Mapping[str, str] = FULL_RUN) -> None:
+    """Run all cells in a fresh kernel in ``folder`` and store their outputs in ``notebook``.
 
     Raises:
         CellControlSignal: a cell failed or took over an hour.
@@ -39,7 +42,7 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
         record_timing=False,
         coalesce_streams=True,
     )
-    client.execute(cwd=str(folder))
+    client.execute(cwd=str(folder), env=os.environ | environment)
 
 
 def clean(notebook: NotebookNode) -> None:
@@ -60,7 +63,6 @@ def clean(notebook: NotebookNode) -> None:
 
 def main(paths: list[Path]) -> int:
     """Execute the notebooks one after the other; return 1 at the first that fails, which stays as it was."""
-    os.environ.update(FULL_RUN)
     for path in paths:
         if not path.is_file():
             print(f"There is no notebook {path}: name one of those in notebooks/.", file=sys.stderr)
@@ -70,10 +72,11 @@ def main(paths: list[Path]) -> int:
         try:
             execute(notebook, path.parent)
             clean(notebook)
-        except (CellControlSignal, DeadKernelError, UncleanOutputError) as error:
+            stamp = Stamp.of_full_run(path, notebook_hash(notebook))
+        except (CellControlSignal, DeadKernelError, UncleanOutputError, FastRunError) as error:
             print(f"{error}\n{path.name} was left as it was.", file=sys.stderr)
             return 1
-        notebook.metadata[HASH_KEY] = code_hash(notebook)
+        notebook.metadata[RUN_KEY] = stamp.as_json()
         write(notebook, path)
     return 0
 

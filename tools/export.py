@@ -1,19 +1,25 @@
-"""Write what the chapters export: the cells tagged ``export``, in order, as modules of ``aevb_utils``.
+"""Write what is made from other sources: the modules that chapters export, and the picture of the ladder.
 
-``python -m tools.export``. A chapter names its module in its metadata, ``{"aevb_export": "models.gaussian_mixture"}``;
-a cell that belongs to another module names it in its own metadata, in the same way.
+``python -m tools.export``. A module is a chapter's cells tagged ``export``, in order. A chapter names its module in its
+metadata, ``{"aevb_export": "models.gaussian_mixture"}``; a cell that belongs to another module names it in its own
+metadata, in the same way. A module imports no more than it needs, of what the chapter's export cells import, and of
+what they define for other modules.
 """
 
 import ast
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 from nbformat import NotebookNode
 
+from aevb_utils.figures.ladder import write as write_ladder
+from tools.freshness import definitions, global_names
 from tools.notebooks import CHAPTERS, ROOT, code_cells, read, tags
 
 EXPORT_KEY = "aevb_export"
+PICTURE = ROOT / "book" / "static" / "ladder.svg"
 WIDTH = 91  # of a line in an exported module
 
 
@@ -38,18 +44,67 @@ def module_sources(notebook: NotebookNode, name: str) -> dict[str, str]:
                 raise ValueError(f"{name} exports a cell, but names no module: set {EXPORT_KEY} in its metadata.")
             cells.setdefault(module, []).append(cell.source.strip())
     title = notebook.cells[0].source.splitlines()[0].lstrip("# ")
-    return {module: _module_source(sources, title, name) for module, sources in cells.items()}
+    trees = {module: ast.parse("\n".join(sources)) for module, sources in cells.items()}
+    return {
+        module: _module_source(sources, title, name, _imports_for(module, trees)) for module, sources in cells.items()
+    }
 
 
-def _module_source(cells: list[str], title: str, name: str) -> str:
-    """One module from its cells."""
-    first = ast.parse(cells[0])
-    description = ast.get_docstring(first)
-    if description is not None:
-        cells = ["\n".join(cells[0].splitlines()[first.body[0].end_lineno :]).strip(), *cells[1:]]
+def _imports_for(module: str, trees: dict[str, ast.Module]) -> str:
+    """The lines that import what a module needs, out of what its chapter's modules import and define."""
+    own = [statement for statement in trees[module].body if not isinstance(statement, ast.Import | ast.ImportFrom)]
+    needed = global_names(own) - set(definitions(own))
+    blocks: list[dict[str, dict[str, str]]] = [{}, {}, {}]  # the standard library, others, the book's own
+    for other, tree in trees.items():
+        for statement in tree.body:
+            if isinstance(statement, ast.Import | ast.ImportFrom):
+                for alias in statement.names:
+                    if (alias.asname or alias.name.split(".")[0]) in needed:
+                        _add(blocks, getattr(statement, "module", None), ast.unparse(alias))
+        for name in definitions(tree.body) if other != module else ():
+            if name in needed:
+                _add(blocks, f"aevb_utils.{other}", name)
+    return "\n\n".join("\n".join(_lines(block)) for block in blocks if block)
+
+
+def _add(blocks: list[dict[str, dict[str, str]]], source: str | None, name: str) -> None:
+    """Add an imported name to the block it belongs to; a plain import has no source."""
+    top = (source or name).split(".")[0]
+    block = blocks[0 if top in sys.stdlib_module_names else 2 if top == "aevb_utils" else 1]
+    block.setdefault(source or "", {})[name] = name
+
+
+def _lines(block: dict[str, dict[str, str]]) -> Iterator[str]:
+    """The lines of a block, as ruff writes them: plain imports first, constants before classes before functions."""
+    for source, names in sorted(block.items()):
+        ordered = sorted(names, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
+        line = f"from {source} import {', '.join(ordered)}"
+        if not source:
+            yield from (f"import {name}" for name in sorted(names))
+        elif len(line) > WIDTH:
+            yield from (f"from {source} import (", *(f"    {name}," for name in ordered), ")")
+        else:
+            yield line
+
+
+def _module_source(cells: list[str], title: str, name: str, imports: str) -> str:
+    """One module from its cells, below the imports that it needs."""
+    description = ast.get_docstring(ast.parse(cells[0]))
     origin = textwrap.fill(f"Exported from notebooks/{name} by ``make export``: edit the chapter.", WIDTH)
     header = f'"""{description or title + "."}\n\n{origin}\n"""'
-    return "\n\n\n".join([f"{header}\n\n{cells[0]}", *cells[1:]]) + "\n"
+    first, *others = (source for cell in cells if (source := _without_imports(cell)))
+    gap = "\n\n\n" if first.startswith(("def ", "class ", "@")) or not imports else "\n\n"
+    return "\n\n\n".join([f"{header}\n\n{imports}{gap if imports else ''}{first}", *others]) + "\n"
+
+
+def _without_imports(cell: str) -> str:
+    """A cell's code less its imports and the string that opens it."""
+    lines = cell.splitlines()
+    for place, statement in reversed(list(enumerate(ast.parse(cell).body))):
+        opening = place == 0 and isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+        if opening or isinstance(statement, ast.Import | ast.ImportFrom):
+            del lines[statement.lineno - 1 : statement.end_lineno]
+    return "\n".join(lines).strip()
 
 
 def exports() -> dict[Path, str]:
@@ -69,11 +124,13 @@ def exports() -> dict[Path, str]:
 
 
 def main() -> int:
-    """Write every exported module."""
+    """Write every exported module, and the ladder's picture."""
     for path, source in exports().items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(source, encoding="utf-8")
         print(f"Wrote {path.relative_to(ROOT)}")
+    write_ladder(PICTURE)
+    print(f"Wrote {PICTURE.relative_to(ROOT)}")
     return 0
 
 

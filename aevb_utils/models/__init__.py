@@ -1,6 +1,7 @@
 """The book's models, exported from their chapters by ``make export``."""
 
 from aevb_utils.models.binomial_vae import BinomialVAE
+from aevb_utils.models.clustered_start import JitteredVAE
 from aevb_utils.models.conditional_vae import ConditionalVAE, DirectNetwork
 from aevb_utils.models.factor_analysis import FactorAnalysis
 from aevb_utils.models.flow_vae import FlowVAE
@@ -11,6 +12,7 @@ from aevb_utils.models.linear_state_space import ExactStateSpace
 from aevb_utils.models.local_level import LocalLevel
 from aevb_utils.models.logit_network import LogitNetwork
 from aevb_utils.models.masked_factor_analysis import MaskedFactorAnalysis
+from aevb_utils.models.mixture_em import FitError, MixtureParameters
 from aevb_utils.models.vae import VAE
 from aevb_utils.models.variational_mixture import FreeLogits, VariationalMixture
 from aevb_utils.models.variational_rnn import RecurrentNetwork, VariationalRNN
@@ -22,14 +24,17 @@ __all__ = [
     "DirectNetwork",
     "ExactStateSpace",
     "FactorAnalysis",
+    "FitError",
     "FlowVAE",
     "FreeLogits",
     "GaussianMixture",
     "GaussianMixtureVAE",
     "ItemResponse",
+    "JitteredVAE",
     "LocalLevel",
     "LogitNetwork",
     "MaskedFactorAnalysis",
+    "MixtureParameters",
     "RecurrentNetwork",
     "VariationalMixture",
     "VariationalRNN",

@@ -3,6 +3,7 @@
 Exported from notebooks/04_amortization.ipynb by ``make export``: edit the chapter.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
@@ -175,19 +176,17 @@ def train(
 ) -> History:
     """Train θ and φ by ``fit``: Adam from 0.01 to 0 on a cosine, batches of 100."""
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
-
-    def after(epoch: int, model: BinomialVAE, history: History) -> None:
-        decay.step()
-        if callback is not None:
-            callback(epoch, model, history)
-
+    steps = math.ceil(len(x) / 100)  # in an epoch
+    decay = torch.optim.lr_scheduler.LambdaLR(  # falls after each epoch
+        optimizer, lambda step: (1 + math.cos(math.pi * (step // steps) / epochs)) / 2
+    )
     return fit(
         model,
         x,
         optimizer=optimizer,
+        scheduler=decay,
         epochs=epochs,
         batch_size=100,
         seed=seed,
-        callback=after,
+        callback=callback,
     )

@@ -139,7 +139,7 @@ class LinearEncoder(nn.Module):
         return MultivariateNormal(x @ self.V.T, scale_tril=self.K)
 
 
-def kl_to_prior(m: Tensor, K: Tensor) -> Tensor:
+def kl_with_shared_scale(m: Tensor, K: Tensor) -> Tensor:
     """KL(N(m, KKᵀ) ‖ N(0, I)), eq. (4.10), (batch,) for m (batch, L) and one K (L, L)."""
     constant = 0.5 * (K.square().sum() - len(K)) - K.diagonal().log().sum()
     return 0.5 * m.square().sum(dim=-1) + constant
@@ -153,7 +153,7 @@ def elbo_terms(model: "FactorAnalysis", x: Tensor, num_samples: int) -> dict[str
     q = model.q_z_given_x(x)
     z = draw_z(q, num_samples)  # (S, batch, L)
     if model.kl == "analytic":
-        minus_kl = -kl_to_prior(q.loc, model.encoder.K)
+        minus_kl = -kl_with_shared_scale(q.loc, model.encoder.K)
     else:
         log_q = (fixed(q) if model.kl == "path" else q).log_prob(z)
         minus_kl = (model.p_z().log_prob(z) - log_q).mean(dim=0)
@@ -186,7 +186,11 @@ def exact_elbo(model: "FactorAnalysis", x: Tensor) -> Tensor:
     m = check_rows(x, model.W) @ model.encoder.V.T  # (batch, L)
     at_mean = model.p_x_given_z(m).log_prob(x)
     spread = (model.W @ model.encoder.K).square().sum(dim=1)  # the diagonal of WΣWᵀ, (D,)
-    return at_mean - 0.5 * (spread / model.psi).sum() - kl_to_prior(m, model.encoder.K)
+    return (
+        at_mean
+        - 0.5 * (spread / model.psi).sum()
+        - kl_with_shared_scale(m, model.encoder.K)
+    )
 
 
 class FactorAnalysis(FactorModel):
@@ -261,15 +265,19 @@ def exact_m_step(model: FactorAnalysis, x: Tensor) -> None:
 
 @torch.no_grad()
 def run_em(
-    model: FactorAnalysis, x: Tensor, *, tolerance: float = 1e-13, most: int = 20_000
+    model: FactorAnalysis,
+    x: Tensor,
+    *,
+    tolerance: float = 1e-13,
+    max_iterations: int = 20_000,
 ) -> Tensor:
     """EM from where the model is: the mean evidence before and after each round, in nats.
 
-    Stops when a round gains at most ``tolerance`` nats a datum, or after ``most`` rounds.
+    Stops when a round gains at most ``tolerance`` nats a datum, or at the last round.
     """
     check_rows(x, model.W)
     evidences = [model.log_evidence(x).mean()]
-    for _ in range(most):
+    for _ in range(max_iterations):
         exact_e_step(model)
         exact_m_step(model, x)
         evidences.append(model.log_evidence(x).mean())

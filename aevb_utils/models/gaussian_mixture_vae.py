@@ -18,17 +18,8 @@ from torch.distributions import (
     kl_divergence,
 )
 from torch.distributions.relaxed_categorical import ExpRelaxedCategorical
-from torch.nn.functional import affine_grid, grid_sample
 
-from aevb_utils.evaluation.bounds import evaluation_mode
-from aevb_utils.models.gaussian_mixture import GaussianMixture
-from aevb_utils.models.vae import (
-    VAE,
-    AutoEncodingModel,
-    Terms,
-    check_rows,
-    estimate_terms,
-)
+from aevb_utils.models.vae import AutoEncodingModel, Terms, check_rows
 from aevb_utils.networks import (
     SCALE_FLOOR,
     GaussianNetwork,
@@ -250,107 +241,3 @@ def score_function_terms(
         "minus_kl_y": -kl_divergence(q_y, model.p_y()),
         "score": ((f - b) * (log_q - log_q.detach())).mean(dim=0),
     }
-
-
-def linear_layers(*networks: nn.Module) -> list[nn.Linear]:
-    """All linear layers of some networks, in order."""
-    modules = (module for network in networks for module in network.modules())
-    return [module for module in modules if isinstance(module, nn.Linear)]
-
-
-@torch.no_grad()
-def copy_vae(model: GaussianMixtureVAE, vae: VAE) -> None:
-    """Take over the layers of a VAE with the same widths; all e_y = 0, eq. (9.10)."""
-    encoder = model.encoder
-    ours = linear_layers(encoder.features, encoder.z_head, model.decoder)
-    for mine, its in zip(ours, linear_layers(vae.encoder, vae.decoder), strict=True):
-        mine.load_state_dict(its.state_dict())
-    encoder.shifts.zero_()
-
-
-@torch.no_grad()
-def fit_prior(model: GaussianMixtureVAE, q: Independent, r: Tensor) -> None:
-    """The M-step in μ and s at fixed q(z | x) and q(y | x) = r, (N, C), eq. (9.20)."""
-    counts = r.sum(dim=0)[:, None]  # N_c, (C, 1)
-    means = r.T @ q.mean / counts  # (C, L)
-    squares = r.T @ (q.mean.square() + q.variance) / counts
-    scales = (squares - means.square()).sqrt()
-    model.means.copy_(means)
-    model.raw_scales.copy_((scales - SCALE_FLOOR).expm1().log())  # positive(·) = scales
-
-
-def teach_classes(
-    model: GaussianMixtureVAE, x: Tensor, r: Tensor, *, steps: int = 600, lr: float = 5e-3
-) -> None:
-    """Fit q(y | x), its last layer alone, to r, (N, C): climb Σ_c r_c log q(c | x)."""
-    head = model.encoder.y_head
-    with evaluation_mode(model):  # no dropout, no gradient
-        h = torch.cat([model.features(part).relu() for part in x.split(5000)])
-    optimizer = torch.optim.Adam(head.parameters(), lr=lr)
-    for _ in range(steps):
-        rows = torch.randint(len(x), (500,))
-        log_q = head(h[rows]).log_softmax(dim=1)
-        loss = -(r[rows] * log_q).sum(dim=1).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-
-def start_from(vae: VAE, x: Tensor, r: Tensor, **options: object) -> GaussianMixtureVAE:
-    """A model that begins where a VAE and the responsibilities of its codes end.
-
-    Args:
-        vae: trained; the layers of the new model have its widths.
-        x: data, (N, D).
-        r: a row of C probabilities for each datum, (N, C), by chapter 2's EM on the codes.
-        options: of the model, such as ``hidden`` and ``dropout``.
-    """
-    model = GaussianMixtureVAE(vae.D, vae.L, r.shape[1], **options)
-    copy_vae(model, vae)
-    with evaluation_mode(vae):
-        fit_prior(model, vae.q_z_given_x(x), r)
-    teach_classes(model, x, r)
-    return model
-
-
-def jitter(x: Tensor) -> Tensor:
-    """Each image turned, slanted, scaled and moved a little at random, (N, D), grey."""
-    n, side = len(x), math.isqrt(x.shape[1])
-
-    def draw(limit: float) -> Tensor:
-        return limit * (2 * torch.rand(n) - 1)
-
-    turn, scale, slant = draw(0.25), 1 + draw(0.12), draw(0.3)
-    cos, sin = scale * turn.cos(), scale * turn.sin()
-    entries = [cos, slant - sin, draw(0.12), sin, cos, draw(0.12)]
-    maps = torch.stack(entries, dim=1).reshape(n, 2, 3)  # affine, of the plane
-    moved = []
-    for images, places in zip(x.split(5000), maps.split(5000), strict=True):
-        pictures = images.reshape(-1, 1, side, side)
-        grid = affine_grid(places, list(pictures.shape), align_corners=False)
-        moved.append(grid_sample(pictures, grid, align_corners=False).flatten(1))
-    return torch.cat(moved)
-
-
-class JitteredVAE(VAE):
-    """A VAE whose encoder sees a distorted datum, and whose decoder owes the clean one."""
-
-    def elbo_terms(
-        self, x: Tensor, seen: Tensor | None = None, *, num_samples: int = 1
-    ) -> Terms:
-        """The two terms with q(z | seen) for q(z | x): still a bound, eq. (9.22)."""
-        q = self.q_z_given_x(x if seen is None else seen)
-        return estimate_terms(x, q, self.p_z(), self.p_x_given_z, num_samples)
-
-
-def cluster_codes(
-    codes: Tensor, C: int, *, n_starts: int, rows: int = 15_000, seed: int = 0
-) -> Tensor:
-    """Responsibilities, (N, C), by chapter 2's EM on the codes of a VAE, (N, L).
-
-    Full covariances with a floor of 0.05, on the dimensions whose variance exceeds 0.1,
-    fitted to the first rows; of ``n_starts`` starts the one with the best likelihood.
-    """
-    z = codes[:, codes.var(dim=0) > 0.1].double()
-    mixture = GaussianMixture(C, "full", 0.05, n_starts, 1e-4, seed=seed)
-    return mixture.fit(z[:rows]).responsibilities(z).float()

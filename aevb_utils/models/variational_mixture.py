@@ -7,12 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, MultivariateNormal, kl_divergence
 
-from aevb_utils.models.gaussian_mixture import (
-    MixtureParameters,
-    check_data,
-    cholesky,
-    log_joint,
-)
+from aevb_utils.models.gaussian_mixture import check_data
+from aevb_utils.models.mixture_em import MixtureParameters, cholesky, log_joint
 
 
 def to_free(covariances: Tensor) -> Tensor:

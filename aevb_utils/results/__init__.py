@@ -1,4 +1,4 @@
-"""Figures of runs too long for a notebook: the scripts in ``results/`` write them here, the chapters plot them."""
+"""Figures of runs too long for a notebook: the experiments write them here, the chapters plot them."""
 
 import json
 from importlib import resources
@@ -6,10 +6,11 @@ from typing import Any
 
 
 def load(name: str) -> dict[str, Any]:
-    """What the script ``results/<name>.py`` stored on its last run.
+    """What the script ``experiments/<name>.py`` stored on its last run.
 
     Returns:
-        Its ``figures``, and how they came about: ``code_hash``, ``machine`` and ``minutes``.
+        Its ``figures``, and how they came about: ``machine``, ``minutes``, the ``weights`` that it wrote (the SHA-256
+        of each file by its name), and the stamp of its code.
 
     Raises:
         ValueError: there are no results of that name.

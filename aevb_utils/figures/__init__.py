@@ -1,0 +1,30 @@
+"""Figures: the book's style and palette, its ladder, viewers that need no kernel, and their live twins."""
+
+from aevb_utils.figures.ladder import ladder, ladder_alt_text
+from aevb_utils.figures.live import live
+from aevb_utils.figures.style import (
+    COMPONENTS,
+    PALETTE,
+    STYLE,
+    covariance_ellipse,
+    evidence_bar,
+    responsibility_colors,
+    use_style,
+)
+from aevb_utils.figures.viewer import MAX_FRAMES, Viewer, viewer
+
+__all__ = [
+    "COMPONENTS",
+    "MAX_FRAMES",
+    "PALETTE",
+    "STYLE",
+    "Viewer",
+    "covariance_ellipse",
+    "evidence_bar",
+    "ladder",
+    "ladder_alt_text",
+    "live",
+    "responsibility_colors",
+    "use_style",
+    "viewer",
+]

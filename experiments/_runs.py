@@ -1,0 +1,222 @@
+"""What the experiments share: trainings that go on where they stopped, parts that are kept, weights that are shipped.
+
+A run keeps its checkpoints and the figures of its finished parts in a folder of its own, so that a run that is stopped
+and started again does only what is left. In the fast budget nothing is shipped.
+"""
+
+import hashlib
+import json
+import math
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from multiprocessing import connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+
+from aevb_utils.budget import FAST
+from aevb_utils.training import History, checkpoints, fit, save_pretrained
+from aevb_utils.training.pretrained import FOLDER as WEIGHTS
+
+SAVE_EVERY, TELL_EVERY = 60.0, 20.0  # seconds
+_STARTED = time.perf_counter()
+WIDTHS: tuple[int, ...] = (32, 32)  # of every hidden layer, in the fast budget
+
+
+@cache
+def folder() -> Path:
+    """Where this run keeps what is done: the folder that ``AEVB_KEEP`` names, or a temporary one."""
+    path = Path(os.environ.get("AEVB_KEEP") or tempfile.mkdtemp(prefix="aevb-experiment-"))
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def minutes() -> float:
+    """How long this run has taken, in wall time, before it was stopped and since it was started again."""
+    return _minutes_before() + (time.perf_counter() - _STARTED) / 60
+
+
+@cache
+def _minutes_before() -> float:
+    """How long it had taken when it was started."""
+    file = folder() / "minutes.txt"
+    return float(file.read_text()) if file.is_file() else 0.0
+
+
+def _keep_minutes() -> None:
+    """Note how long the run has taken."""
+    (folder() / "minutes.txt").write_text(f"{minutes():.3f}")
+
+
+def parts(jobs: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
+    """The figures of each part of a run (ready for JSON): those kept by a run that was stopped, or computed now.
+
+    Parts do not depend on each other; as many are computed at a time as ``AEVB_WORKERS`` says, each in a process.
+
+    Args:
+        jobs: what computes the figures of each part, by its name, which is also that of its file.
+    """
+    left = [name for name in jobs if not _file_of(name).is_file()]
+    workers = min(int(os.environ.get("AEVB_WORKERS", "1")), len(left))
+    done, started = len(jobs) - len(left), time.perf_counter()
+    for number, name in enumerate(_computed(jobs, left, workers), start=1):
+        each = (time.perf_counter() - started) / 60 / number
+        _tell(f"{name}: part {done + number} of {len(jobs)}; {_left(each * (len(left) - number))}")
+        _keep_minutes()
+    return {name: json.loads(_file_of(name).read_text(encoding="utf-8")) for name in jobs}
+
+
+def _file_of(name: str) -> Path:
+    """Where the figures of a part are kept."""
+    return folder() / f"{name}.json"
+
+
+def _computed(jobs: Mapping[str, Callable[[], Any]], left: list[str], workers: int) -> Iterator[str]:
+    """Compute parts; give the name of each that is done."""
+    if workers < 2:
+        for name in left:
+            _compute(jobs, name)
+            yield name
+        return
+    context = multiprocessing.get_context("fork")  # so that a part may be any function
+    running: dict[str, BaseProcess] = {}
+    waiting = list(left)
+    while waiting or running:
+        while waiting and len(running) < workers:
+            name = waiting.pop(0)
+            running[name] = context.Process(target=_compute, args=(jobs, name))
+            running[name].start()
+        connection.wait([process.sentinel for process in running.values()])
+        for name in [name for name, process in running.items() if not process.is_alive()]:
+            if running.pop(name).exitcode:
+                for other in running.values():
+                    other.terminate()
+                raise RuntimeError(f"The part {name!r} failed; what is done is kept.")
+            yield name
+
+
+def _compute(jobs: Mapping[str, Callable[[], Any]], name: str) -> None:
+    """Compute a part and keep its figures, whole or not at all."""
+    partial = _file_of(name).with_suffix(".partial")
+    partial.write_text(json.dumps(jobs[name](), allow_nan=False), encoding="utf-8")
+    partial.replace(_file_of(name))
+
+
+def one_cycle(optimizer: Optimizer, *, rows: int, epochs: int, batch_size: int) -> OneCycleLR:
+    """A step size that rises to the optimizer's in the first tenth of the run and falls to 0 on a cosine."""
+    steps = epochs * math.ceil(rows / batch_size) + 1
+    return OneCycleLR(optimizer, optimizer.param_groups[0]["lr"], total_steps=steps, pct_start=0.1)
+
+
+def train(
+    name: str,
+    model: nn.Module,
+    data: Any,  # noqa: ANN401 (what fit takes)
+    *,
+    optimizer: Optimizer,
+    scheduler: LRScheduler,
+    epochs: int,
+    objective: Any = None,  # noqa: ANN401
+    before_epoch: Callable[[int], None] | None = None,
+    **options: Any,  # noqa: ANN401
+) -> History:
+    """One run of ``fit`` that goes on from its checkpoint, if there is one, and tells how far it is.
+
+    Args:
+        name: of the checkpoint.
+        model: what is saved.
+        data: as ``fit`` takes them.
+        optimizer: over the model's parameters.
+        scheduler: of its step size, stepped after every update.
+        epochs: in all.
+        objective: what ``fit`` trains, if it is not the model itself but wraps it.
+        before_epoch: called with the number of each epoch, from 1, before it begins.
+        options: all else that ``fit`` takes.
+    """
+    file = folder() / f"{name}.safetensors"
+    history = checkpoints.load(file, model, optimizer, scheduler) if file.is_file() else History()
+    clock = {"saved": time.monotonic(), "told": time.monotonic(), "started": time.monotonic(), "done": len(history)}
+
+    def after(epoch: int, trained: Any, history: History) -> None:  # noqa: ANN401
+        begin(epoch + 1)
+        now = time.monotonic()
+        if now - clock["saved"] > SAVE_EVERY or epoch == epochs:
+            checkpoints.save(file, model, optimizer, history, scheduler)
+            _keep_minutes()
+            clock["saved"] = now
+        if now - clock["told"] > TELL_EVERY:
+            left = (now - clock["started"]) / (epoch - clock["done"]) * (epochs - epoch) / 60
+            _tell(f"{name}: epoch {epoch} of {epochs}, {history.elbo[-1]:.2f} nats; {_left(left)}")
+            clock["told"] = now
+
+    begin = before_epoch or (lambda epoch: None)
+    begin(len(history) + 1)
+    trained = model if objective is None else objective
+    return fit(
+        trained,
+        data,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        epochs=epochs,
+        history=history,
+        callback=after,
+        **options,
+    )
+
+
+def _left(minutes: float) -> str:
+    """A time in words."""
+    return "done" if minutes <= 0 else f"about {minutes:.0f} min left" if minutes >= 1 else "less than a minute left"
+
+
+def _tell(line: str) -> None:
+    """A line about how far the run is."""
+    if not FAST:
+        print(f"  {line}", flush=True)
+
+
+@cache
+def faster_in_bfloat16() -> bool:
+    """Whether this machine multiplies matrices in bfloat16 faster than in float32; false in the fast budget."""
+    seconds = {}
+    for kind in () if FAST else (torch.float32, torch.bfloat16):
+        a, b = torch.ones(200, 500, dtype=kind), torch.ones(500, 500, dtype=kind)
+        times = []
+        for _ in range(30):
+            started = time.perf_counter()
+            a @ b
+            times.append(time.perf_counter() - started)
+        seconds[kind] = min(times)
+    return bool(seconds) and seconds[torch.bfloat16] < 0.8 * seconds[torch.float32]
+
+
+def products() -> str:
+    """The number format of the matrix products of a training, in words."""
+    return "products in bfloat16" if faster_in_bfloat16() else "float32"
+
+
+def in_parts(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """A function of data, a few thousand rows at a time."""
+    return torch.cat([function(rows) for rows in x.split(5000)])
+
+
+def ship(name: str, model: nn.Module, arguments: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+    """Write a model's weights to the package, with what they are; in the fast budget do nothing."""
+    if not FAST:
+        save_pretrained(name, model, arguments, about)
+        digest = hashlib.sha256((WEIGHTS / f"{name}.safetensors").read_bytes()).hexdigest()
+        (folder() / f"{name}.shipped").write_text(digest)
+
+
+def shipped() -> dict[str, str]:
+    """The weights that this run has written: the SHA-256 of each file, by its name."""
+    return {file.stem: file.read_text() for file in sorted(folder().glob("*.shipped"))}

@@ -1,0 +1,261 @@
+"""The site in a real browser: every page in light, in dark, on a phone; search; the viewer by mouse and keyboard."""
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import pytest
+from alone import alone
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect, sync_playwright
+from site_build import page_names, serve
+
+from tools.notebooks import CHAPTERS, PAGES, ROOT
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
+NO_BROWSER = "there is no Chromium, which the browser tests need: install it (on Debian: apt-get install chromium)"
+if BROWSER is None and os.environ.get("AEVB_REQUIRE_BROWSER") != "1":
+    pytest.skip(NO_BROWSER, allow_module_level=True)
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+PHONE = {"width": 375, "height": 800}
+DESKTOP = {"width": 1280, "height": 900}
+AXE = {"resultTypes": ["violations"], "preload": False}  # preloading would ask for style sheets again, at wrong places
+COLORS = AXE | {"runOnly": ["color-contrast", "link-in-text-block"]}  # what a dark page may have of its own
+BOOK_PAGES = sorted(f"book/{file.stem}.html" for file in (ROOT / "book").glob("*.md"))
+PAGE_NAMES = [*BOOK_PAGES, *(f"notebooks/{file.stem}.html" for file in (*PAGES, *CHAPTERS)), "search.html"]
+WIDE = """() => {
+    const scrolls = (e) => e && (getComputedStyle(e).overflowX !== 'visible' || scrolls(e.parentElement));
+    return [...document.querySelectorAll('article *')]
+        .filter((e) => e.getBoundingClientRect().right > innerWidth + 1 && !scrolls(e.parentElement))
+        .map((e) => e.outerHTML.slice(0, 160));
+}"""
+
+
+# What axe need not see again and again: of the drawings and the MathML of formulas, and of each kind of colored word in
+# code, the first of the page stays.
+THIN = """() => {
+    document.querySelectorAll('mjx-container').forEach((formula, i) => { if (i > 0) formula.replaceChildren(); });
+    const seen = new Set();
+    document.querySelectorAll('pre span[class]').forEach((word) => {
+        const kind = word.closest('div[class*=highlight-]')?.parentElement.className + ' / ' + word.className;
+        if (seen.has(kind)) word.replaceWith(word.textContent);
+        seen.add(kind);
+    });
+    document.querySelectorAll('pre').forEach((code) => code.normalize());
+}"""
+
+
+@dataclass
+class Visit:
+    """What one page did in the browser."""
+
+    page: str
+    requests: list[str] = field(default_factory=list)  # failed, or to another host
+    messages: list[str] = field(default_factory=list)  # console errors and warnings, uncaught exceptions
+    formulas: int = 0  # in the page
+    rendered: int = 0
+    malformed: list[str] = field(default_factory=list)
+    axe: dict[str, list[str]] = field(default_factory=dict)
+    overflow: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    assert BROWSER, NO_BROWSER
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    with serve(site) as url:
+        yield url
+
+
+@pytest.fixture
+def page(browser, address):
+    context = browser.new_context(viewport=DESKTOP, base_url=address)
+    yield context.new_page()
+    context.close()
+
+
+def look_at(page: Page, name: str, host: str) -> Visit:
+    """Open a page, look at it in light and dark and at the width of a phone."""
+    visit = Visit(name)
+
+    def note_request(request) -> None:
+        if urlsplit(request.url).scheme != "data" and urlsplit(request.url).netloc != host:
+            visit.requests.append(f"asks another host: {request.url}")
+
+    def note_message(message) -> None:
+        if message.type in ("error", "warning"):
+            visit.messages.append(message.text)
+
+    page.on("request", note_request)
+    page.on("requestfailed", lambda request: visit.requests.append(f"failed: {request.url}"))
+    page.on("response", lambda r: visit.requests.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
+    page.on("console", note_message)
+    page.on("pageerror", lambda error: visit.messages.append(str(error)))
+
+    page.set_viewport_size(DESKTOP)
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    page.goto(name, wait_until="networkidle")
+    visit.formulas = page.locator("span.math, div.math").count()
+    page.evaluate("window.MathJax?.startup?.promise")
+    visit.rendered = page.locator("mjx-container").count()
+    wrong = "mjx-merror, [data-mml-node='merror'], mjx-container [fill='red']"  # MathJax writes unknown macros in red
+    visit.malformed = page.locator(wrong).evaluate_all("(all) => all.map((e) => e.outerHTML.slice(0, 200))")
+    page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
+    page.evaluate("document.querySelectorAll('.toggle-hidden > .toggle-button').forEach((button) => button.click())")
+
+    page.set_viewport_size(PHONE)
+    page.wait_for_timeout(100)
+    if page.evaluate("document.documentElement.scrollWidth") > PHONE["width"]:
+        visit.overflow = page.evaluate(WIDE) or ["something wider than the screen"]
+
+    page.set_viewport_size(DESKTOP)
+    page.evaluate(THIN)
+    for scheme, options in {"light": AXE, "dark": COLORS}.items():
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function("(scheme) => document.documentElement.dataset.theme === scheme", arg=scheme)
+        page.wait_for_timeout(150)  # the theme fades colors
+        violations = Axe().run(page, options=options).response["violations"]
+        visit.axe[scheme] = [f"{v['id']}: {node['html'][:160]}" for v in violations for node in v["nodes"]]
+    return visit
+
+
+@pytest.mark.parametrize("name", [alone(name, id=name) for name in PAGE_NAMES])
+def test_a_page_in_light_in_dark_and_on_a_phone(browser, address, name):
+    context = browser.new_context(base_url=address)
+    visit = look_at(context.new_page(), name, urlsplit(address).netloc)
+    context.close()
+    assert visit.requests == []
+    assert visit.messages == []
+    assert visit.malformed == []
+    assert visit.rendered >= visit.formulas
+    assert visit.overflow == []
+    assert visit.axe == {"light": [], "dark": []}
+
+
+def test_every_page_is_looked_at(site):
+    assert {*PAGE_NAMES, "index.html"} == {*page_names(site)}  # index.html is a redirection, tested by itself
+
+
+def test_the_front_door_opens_the_book(page):
+    page.goto("index.html")
+    page.wait_for_url("**/book/index.html")
+    expect(page.locator("article h1")).to_be_visible()
+
+
+def test_search_finds_a_chapter(page):
+    page.goto("book/index.html")
+    page.keyboard.press("Control+k")
+    page.locator("#pst-search-dialog input").fill("mixture")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html?q=mixture*")
+    expect(page.locator("#search-results a[href*='02_em_gaussian_mixture']").first).to_be_visible()
+
+
+def test_formulas_can_be_explored_by_ear(page):
+    missing = []
+    page.on("response", lambda r: missing.append(r.url) if r.status >= 400 else None)
+    page.add_init_script("""localStorage.setItem('MathJax-Menu-Settings', '{"explorer": true}')""")
+    page.goto("book/notation.html", wait_until="networkidle")
+    expect(page.locator("mjx-container[aria-label]").first).to_be_attached()
+    assert not missing
+
+
+@pytest.mark.parametrize("chapter", [path.stem for path in CHAPTERS])
+def test_every_slider_of_a_chapter_moves_its_viewer(page, chapter):
+    page.goto(f"notebooks/{chapter}.html")
+    viewers = page.locator(".aevb-viewer").all()
+    assert viewers
+    for figure in viewers:
+        image, sliders = figure.locator("img"), figure.locator("input").all()
+        assert sliders
+        for slider in sliders:
+            alt, source = image.get_attribute("alt"), image.get_attribute("src")
+            slider.press("ArrowRight")
+            expect(slider).to_have_value("1")
+            expect(image).not_to_have_attribute("alt", alt)
+            expect(image).not_to_have_attribute("src", source)
+
+
+@pytest.fixture
+def viewer(page):
+    """The first viewer of the book; all have the same script."""
+    page.goto(f"notebooks/{CHAPTERS[0].stem}.html")
+    figure = page.locator(".aevb-viewer").first
+    figure.scroll_into_view_if_needed()
+    return figure
+
+
+def test_the_viewer_moves_by_mouse(viewer):
+    slider, image = viewer.locator("input").last, viewer.locator("img")
+    alt, source = image.get_attribute("alt"), image.get_attribute("src")
+    box = slider.bounding_box()
+    slider.click(position={"x": 0.8 * box["width"], "y": box["height"] / 2})
+    expect(image).not_to_have_attribute("alt", alt)
+    expect(image).not_to_have_attribute("src", source)
+    assert int(slider.input_value()) > 0
+
+
+def test_the_viewer_moves_by_keyboard(viewer):
+    slider, image = viewer.locator("input").last, viewer.locator("img")
+    first = image.get_attribute("alt")
+    said = slider.get_attribute("aria-valuetext")
+    slider.focus()
+    slider.press("ArrowRight")
+    expect(slider).to_have_value("1")
+    expect(image).not_to_have_attribute("alt", first)
+    expect(slider).not_to_have_attribute("aria-valuetext", said)
+    slider.press("End")
+    expect(slider).to_have_value(slider.get_attribute("max"))
+    slider.press("Home")
+    expect(slider).to_have_value("0")
+    expect(image).to_have_attribute("alt", first)
+
+
+def test_the_viewer_plays_and_stops(viewer, page):
+    slider, button, image = viewer.locator("input").last, viewer.locator("button"), viewer.locator("img")
+    first = image.get_attribute("alt")
+    button.press("Enter")
+    expect(button).to_contain_text("Pause")
+    expect(slider).not_to_have_value("0")
+    expect(image).not_to_have_attribute("alt", first)
+    button.click()
+    expect(button).to_contain_text("Play")
+    stopped = slider.input_value()
+    page.wait_for_timeout(1000)
+    assert slider.input_value() == stopped
+
+
+def test_the_viewer_stops_at_the_last_frame(viewer):
+    slider, button = viewer.locator("input").last, viewer.locator("button")
+    slider.press("End")
+    slider.press("ArrowLeft")
+    button.click()
+    expect(slider).to_have_value(slider.get_attribute("max"))
+    expect(button).to_contain_text("Play")
+
+
+def test_the_viewer_shows_its_first_frame_without_javascript(browser, address, viewer, page):
+    context = browser.new_context(java_script_enabled=False)
+    plain = context.new_page()
+    plain.goto(page.url)
+    assert plain.locator(".aevb-viewer img").first.is_visible()
+    assert not plain.locator(".aevb-viewer button").first.is_visible()
+    context.close()

@@ -1,0 +1,265 @@
+"""The checks that readers see: each passes and fails as it says, and every answer has its aimed hints."""
+
+import json
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from aevb_utils import checking
+from aevb_utils.checking import (
+    check_answer,
+    check_at_least,
+    check_at_most,
+    check_close,
+    check_fails,
+    check_true,
+    exercises,
+)
+from tools.notebooks import CHAPTERS, read
+
+ANSWER_FILES = sorted((Path(checking.__file__).parent / "answers").glob("chapter_*.json"))
+ANSWERS = {number: entry for file in ANSWER_FILES for number, entry in json.loads(file.read_text("utf-8")).items()}
+MISCONCEPTIONS = [(number, i) for number, entry in ANSWERS.items() for i in range(len(entry["misconceptions"]))]
+NAN, INF = math.nan, math.inf
+
+
+@pytest.mark.parametrize(
+    "kind", [float, np.float32, np.array, torch.tensor, lambda v: [v], lambda v: torch.ones(2) * v]
+)
+def test_close_takes_numbers_arrays_and_tensors(kind, capsys):
+    check_close("two", kind(2.0), 2.0)
+    assert capsys.readouterr().out.startswith("✓ two: ")
+    with pytest.raises(AssertionError, match="✗ three: "):
+        check_close("three", kind(2.0), 3.0, atol=0.999)
+    assert capsys.readouterr().out == ""
+
+
+def test_close_prints_one_line_with_both_numbers(capsys):
+    check_close("a claim", torch.tensor(-2.0, requires_grad=True), -2.5, atol=0.5)
+    assert capsys.readouterr().out == "✓ a claim: −2 = −2.5, difference 5.0e-01 (tolerance 0.5)\n"
+    check_close("an array", np.zeros((2, 500)), 0.0, atol=1e-12)
+    assert capsys.readouterr().out == "✓ an array: largest difference 0.0e+00 over 1,000 numbers (tolerance 1e-12)\n"
+    check_close("both", 100.0, 101.0, atol=0.1, rtol=0.01)
+    assert capsys.readouterr().out.endswith("(tolerance 0.1 + 0.01 relative)\n")
+
+
+def test_close_raises_with_both_numbers():
+    with pytest.raises(AssertionError, match=re.escape("✗ a claim: 1.5 = −2, difference 3.5e+00 (tolerance 1)")):
+        check_close("a claim", 1.5, -2.0, atol=1.0)
+
+
+def test_close_tolerances_add_up_and_rtol_is_relative_to_the_expected():
+    check_close("relative", 99.0, 100.0, rtol=0.01)
+    with pytest.raises(AssertionError):
+        check_close("relative", 100.0, 98.9, rtol=0.011)  # 1.1 apart, 1.0879 allowed
+    check_close("sum", 98.5, 100.0, rtol=0.01, atol=0.5)
+    with pytest.raises(AssertionError):
+        check_close("sum", 98.4, 100.0, rtol=0.01, atol=0.5)
+
+
+def test_close_fails_on_a_single_wrong_entry():
+    wrong = torch.zeros(1000)
+    wrong[517] = 1e-3
+    with pytest.raises(AssertionError, match=re.escape("largest difference 1.0e-03")):
+        check_close("zeros", wrong, torch.zeros(1000), atol=1e-6)
+
+
+@pytest.mark.parametrize("tolerance", [{"atol": 1e9}, {"rtol": 1e9}])
+@pytest.mark.parametrize(
+    ("actual", "expected"), [(NAN, 0.0), (0.0, NAN), (NAN, NAN), (INF, 0.0), (1.0, INF), (INF, INF)]
+)
+def test_close_fails_on_what_is_not_finite(actual, expected, tolerance):
+    for kind in (float, lambda v: torch.tensor([1.0, v])):
+        with pytest.raises(AssertionError, match="✗ claim"):
+            check_close("claim", kind(actual), kind(expected), **tolerance)
+
+
+def test_close_fails_on_nothing_to_compare():
+    with pytest.raises(AssertionError, match="over 0 numbers"):
+        check_close("claim", torch.zeros(0), 0.0)
+
+
+@pytest.mark.parametrize("check", [check_close, check_at_most, check_at_least])
+def test_shapes_must_be_equal(check):
+    sentence = re.escape("claim: shapes (3,) and (3, 1) differ; compare arrays of one shape.")
+    with pytest.raises(ValueError, match=sentence):
+        check("claim", torch.zeros(3), torch.zeros(3, 1))
+
+
+@pytest.mark.parametrize("kind", [float, np.array, torch.tensor, lambda v: torch.tensor([v, v])])
+def test_bounds_take_numbers_arrays_and_tensors(kind):
+    check_at_most("below", kind(1.0), 2.0)
+    check_at_least("above", kind(2.0), 1.0)
+    with pytest.raises(AssertionError, match=re.escape("✗ below: 2 ≤ 1, margin -1.0e+00")):
+        check_at_most("below", kind(2.0), 1.0)
+    with pytest.raises(AssertionError, match=re.escape("✗ above: 1 ≥ 2, margin -1.0e+00")):
+        check_at_least("above", kind(1.0), 2.0)
+
+
+def test_bounds_show_the_tightest_pair(capsys):
+    check_at_most("below", np.array([0.0, 3.0, 1.0]), np.array([9.0, 4.0, 7.0]))
+    assert capsys.readouterr().out == "✓ below: 3 ≤ 4, margin 1.0e+00\n"
+    check_at_least("above", np.array([9.0, -4.0, 7.0]), -6.0)
+    assert capsys.readouterr().out == "✓ above: −4 ≥ −6, margin 2.0e+00\n"
+
+
+def test_bounds_are_inclusive_and_slack_is_for_rounding(capsys):
+    check_at_most("equal", 1.0, 1.0)
+    check_at_least("equal", 1.0, 1.0)
+    capsys.readouterr()
+    check_at_most("rounded", 1.0 + 1e-13, 1.0, slack=1e-12)
+    assert capsys.readouterr().out.endswith("(tolerance 1e-12)\n")
+    check_at_least("rounded", 1.0 - 1e-13, 1.0, slack=1e-12)
+    for check, value in [(check_at_most, 1.0 + 1e-11), (check_at_least, 1.0 - 1e-11)]:
+        with pytest.raises(AssertionError):
+            check("too far", value, 1.0, slack=1e-12)
+
+
+@pytest.mark.parametrize("check", [check_at_most, check_at_least])
+@pytest.mark.parametrize(("value", "bound"), [(NAN, 0.0), (0.0, NAN), (NAN, NAN), (INF, INF)])
+def test_bounds_fail_on_what_is_not_a_number(check, value, bound):
+    for kind in (float, lambda v: torch.tensor([v, v])):
+        with pytest.raises(AssertionError, match="✗ claim"):
+            check("claim", kind(value), kind(bound))
+    sign = -1.0 if check is check_at_most else 1.0
+    with pytest.raises(AssertionError, match="✗ claim"):  # one bad entry among entries that hold
+        check("claim", torch.tensor([sign, NAN, sign]), 0.0)
+
+
+def test_bounds_with_infinities():
+    check_at_most("log of zero", torch.tensor([-INF, 0.0]), 1.0)
+    check_at_least("log of zero", 1.0, -INF)
+    with pytest.raises(AssertionError):
+        check_at_most("infinite", INF, 1.0)
+    with pytest.raises(AssertionError):
+        check_at_least("infinite", -INF, 1.0)
+
+
+@pytest.mark.parametrize("check", [check_at_most, check_at_least])
+def test_bounds_fail_on_nothing_to_compare(check):
+    with pytest.raises(AssertionError, match="✗ claim: there are no numbers to compare"):
+        check("claim", torch.zeros(0), 1.0)
+
+
+def test_true(capsys):
+    for condition in (True, np.bool_(True), torch.tensor(True)):
+        check_true("a statement", condition)
+        assert capsys.readouterr().out == "✓ a statement\n"
+    for condition in (False, np.bool_(False), torch.tensor(False)):
+        with pytest.raises(AssertionError, match=r"^✗ a statement$"):
+            check_true("a statement", condition)
+
+
+def test_fails_shows_what_the_check_says(capsys):
+    check_fails(lambda: check_close("one is two", 1.0, 2.0))
+    out = capsys.readouterr().out
+    assert out.startswith("✗ one is two: 1 = 2, difference 1.0e+00")
+    assert "caught" in out
+
+
+def test_fails_raises_when_the_check_holds():
+    with pytest.raises(AssertionError, match="does not catch the mistake"):
+        check_fails(lambda: check_true("fine", True))
+
+
+def test_fails_lets_other_errors_through():
+    with pytest.raises(ValueError, match="shapes"):
+        check_fails(lambda: check_close("claim", torch.zeros(2), torch.zeros(3)))
+
+
+@pytest.fixture
+def example_answers(monkeypatch):
+    """Answers of a chapter that the book does not have."""
+    entries = {
+        "99.1": {
+            "answer": 2.0,
+            "atol": 0.01,
+            "hint": "Add.",
+            "misconceptions": [
+                {"answer": 4.0, "hint": "You multiplied."},
+                {"answer": 3.0, "atol": 0.5, "hint": "You added one."},
+            ],
+        },
+        "99.2": {"answer": "b", "hint": "Read again.", "misconceptions": [{"answer": "a", "hint": "Not a."}]},
+        "99.3": {"answer": [1, 2], "hint": "Two numbers.", "misconceptions": [{"answer": [2, 1], "hint": "Swapped."}]},
+    }
+    monkeypatch.setattr(exercises, "_answers", lambda chapter: entries if chapter == "99" else {})
+
+
+@pytest.mark.parametrize(
+    ("exercise", "value", "said"),
+    [
+        ("99.1", ..., "· exercise 99.1: not answered yet. Put your answer in place of the three dots."),
+        ("99.1", 2, "✓ exercise 99.1: right."),
+        ("99.1", 2.009, "✓ exercise 99.1: right."),
+        ("99.1", torch.tensor(2.0, requires_grad=True), "✓ exercise 99.1: right."),
+        ("99.1", np.array([2.0]), "✓ exercise 99.1: right."),
+        ("99.1", 2.02, "✗ exercise 99.1: not yet. Add."),
+        ("99.1", 4.009, "✗ exercise 99.1: not yet. You multiplied."),
+        ("99.1", 4.02, "✗ exercise 99.1: not yet. Add."),
+        ("99.1", 3.4, "✗ exercise 99.1: not yet. You added one."),
+        ("99.1", NAN, "✗ exercise 99.1: not yet. Add."),
+        ("99.1", None, "✗ exercise 99.1: not yet. Add."),
+        ("99.1", "two", "✗ exercise 99.1: not yet. Add."),
+        ("99.1", [2.0, 2.0], "✗ exercise 99.1: not yet. Add."),
+        ("99.2", " B", "✓ exercise 99.2: right."),
+        ("99.2", "a", "✗ exercise 99.2: not yet. Not a."),
+        ("99.2", 1, "✗ exercise 99.2: not yet. Read again."),
+        ("99.3", (1.0, 2.0), "✓ exercise 99.3: right."),
+        ("99.3", torch.tensor([1.0, 2.0]), "✓ exercise 99.3: right."),
+        ("99.3", [2, 1], "✗ exercise 99.3: not yet. Swapped."),
+        ("99.3", 1, "✗ exercise 99.3: not yet. Two numbers."),
+        ("99.3", [[1, 2]], "✗ exercise 99.3: not yet. Two numbers."),
+    ],
+)
+def test_answer(example_answers, capsys, exercise, value, said):
+    check_answer(exercise, value)
+    assert capsys.readouterr().out == said + "\n"
+
+
+@pytest.mark.parametrize("exercise", ["99.4", "98.1", "1.99", "x"])
+def test_an_unknown_exercise_is_an_error(exercise):
+    with pytest.raises(ValueError, match=f"There is no exercise '{exercise}'"):
+        check_answer(exercise, 1.0)
+
+
+def test_every_chapter_has_an_answers_file():
+    assert [f"chapter_{path.stem[:2]}.json" for path in CHAPTERS] == [file.name for file in ANSWER_FILES]
+
+
+@pytest.mark.parametrize("file", ANSWER_FILES, ids=lambda file: file.stem)
+def test_answers_belong_to_exercises_of_their_chapter(file):
+    chapter = int(file.stem.removeprefix("chapter_"))
+    (path,) = (path for path in CHAPTERS if int(path.stem[:2]) == chapter)
+    prose = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    titles = re.findall(r"^### Exercise (\d+\.\d+) ", prose, flags=re.MULTILINE)
+    assert list(json.loads(file.read_text("utf-8"))) == titles
+
+
+@pytest.mark.parametrize("number", ANSWERS)
+def test_an_answer_is_complete(number):
+    entry = ANSWERS[number]
+    assert set(entry) - {"atol"} == {"answer", "hint", "misconceptions"}
+    assert entry["hint"].strip()
+    assert len(entry["misconceptions"]) >= 1
+    for misconception in entry["misconceptions"]:
+        assert set(misconception) - {"atol"} == {"answer", "hint"}
+        assert misconception["hint"].strip()
+        assert np.shape(misconception["answer"]) == np.shape(entry["answer"])
+
+
+@pytest.mark.parametrize("number", ANSWERS)
+def test_the_right_answer_is_right(number, capsys):
+    check_answer(number, ANSWERS[number]["answer"])
+    assert capsys.readouterr().out == f"✓ exercise {number}: right.\n"
+
+
+@pytest.mark.parametrize(("number", "i"), MISCONCEPTIONS)
+def test_a_misconception_is_wrong_and_meets_its_own_hint(number, i, capsys):
+    misconception = ANSWERS[number]["misconceptions"][i]
+    check_answer(number, misconception["answer"])
+    assert capsys.readouterr().out == f"✗ exercise {number}: not yet. {misconception['hint']}\n"

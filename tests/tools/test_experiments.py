@@ -1,0 +1,152 @@
+"""Experiments: run in a process of their own, stored whole with their stamp, gone on with where they were stopped."""
+
+import json
+
+import pytest
+import torch
+from latent_models import Conjugate, data_of
+
+from aevb_utils.results import load
+from experiments import _runs
+from tools import experiments
+from tools.notebooks import ROOT
+from tools.stamps import FULL, SAME, Stamp
+
+DOUBLED = """
+from aevb_utils.budget import budget
+from experiments._runs import parts
+
+
+def main():
+    print("epoch 1")
+    values = parts({"twice": lambda: budget(full=21, fast=2) * 2, "one": lambda: 1})
+    return {"value": values["twice"], "minutes": 3}
+"""
+
+
+@pytest.fixture
+def script(tmp_path, monkeypatch):
+    """An experiment that doubles a number, in a repository of its own."""
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "aevb_utils" / "results").mkdir(parents=True)
+    file = tmp_path / "experiments" / "doubled.py"
+    file.write_text(DOUBLED)
+    monkeypatch.setattr(experiments, "SCRIPTS", (file,))
+    return file
+
+
+def test_figures_are_stored_with_what_made_them(script, capfd):
+    assert experiments.main(["doubled"]) == 0
+    stored = experiments.stored(script)
+    stamp = Stamp.from_json(stored)
+    assert (stamp.code_hash, stamp.made_by) == (experiments.experiment_hash(script), FULL)
+    assert stamp.fingerprint == [["figures 1: /value", "float64", 4.0]]
+    assert stored["figures"] == {"value": 42, "minutes": 3}
+    assert set(stored) == {"code_hash", "made_by", "fingerprint", "machine", "minutes", "weights", "figures"}
+    assert [file.name for file in experiments.file_of(script).parent.iterdir()] == ["doubled.json"]
+    assert not [*(script.parent.parent / "_build" / "experiments").iterdir()], "checkpoints are left"
+    said = capfd.readouterr().out
+    assert "doubled: epoch 1\n" in said
+    assert "0 to go, done" in said
+
+
+def test_an_experiment_that_fails_stores_nothing_and_goes_on_where_it_was(script, capfd):
+    broken = DOUBLED.replace("    return {", "    parts({'slow': lambda: 7, 'wrong': lambda: 1 / 0})\n    return {")
+    script.write_text(broken)
+    assert experiments.main([]) == 1
+    assert "ZeroDivisionError" in capfd.readouterr().err
+    assert experiments.stored(script) == {}
+    (kept,) = (script.parent.parent / "_build" / "experiments").iterdir()
+    assert json.loads((kept / "slow.json").read_text()) == 7
+
+
+def test_figures_that_are_no_numbers_are_not_stored(script, capfd):
+    script.write_text(DOUBLED.replace("lambda: budget(full=21, fast=2) * 2", "lambda: float('nan')"))
+    assert experiments.main([]) == 1
+    assert "Out of range float" in capfd.readouterr().err
+    assert experiments.stored(script) == {}
+
+
+def test_an_experiment_that_is_not_there(script, capsys):
+    assert experiments.main(["halved"]) == 1
+    assert capsys.readouterr().err == "There is no experiments/halved.py: name one of doubled.\n"
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """A folder for the checkpoints of a run."""
+    monkeypatch.setattr(_runs, "folder", lambda: tmp_path)
+    monkeypatch.setattr(_runs, "SAVE_EVERY", 0.0)
+    return tmp_path
+
+
+def train(epochs, **options):
+    """A model after some epochs, and what they were."""
+    torch.manual_seed(0)
+    model, seen = Conjugate(), []
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    scheduler = _runs.one_cycle(optimizer, rows=16, epochs=4, batch_size=8)
+    x = data_of(model, 16)
+    history = _runs.train(
+        "model", model, x, optimizer=optimizer, scheduler=scheduler, epochs=epochs, batch_size=8,
+        before_epoch=seen.append, **options,
+    )  # fmt: skip
+    return model, history, seen
+
+
+def test_a_training_goes_on_from_its_checkpoint(kept):
+    train(2)
+    model, history, seen = train(4)
+    assert seen == [3, 4, 5]
+    (kept / "model.safetensors").unlink()
+    whole, whole_history, _ = train(4)
+    assert torch.equal(history.elbo, whole_history.elbo)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_part_is_computed_once(kept, monkeypatch, workers):
+    monkeypatch.setenv("AEVB_WORKERS", workers)
+    jobs = {"one": lambda: {"a": (1, 2)}, "two": lambda: 2, "three": lambda: 3}
+    assert _runs.parts(jobs) == {"one": {"a": [1, 2]}, "two": 2, "three": 3}
+    again = {name: lambda: pytest.fail("computed again") for name in ("one", "two")}
+    assert _runs.parts(again | {"four": lambda: 4}) == {"one": {"a": [1, 2]}, "two": 2, "four": 4}
+    assert {file.name for file in kept.glob("*.json")} == {"one.json", "two.json", "three.json", "four.json"}
+
+
+def test_a_part_that_fails_in_its_process_ends_the_run_and_the_others_are_kept(kept, monkeypatch, capfd):
+    monkeypatch.setenv("AEVB_WORKERS", "2")
+    with pytest.raises(RuntimeError, match="The part 'wrong' failed; what is done is kept"):
+        _runs.parts({"right": lambda: 1, "wrong": lambda: 1 / 0, "never": lambda: 3})
+    assert "ZeroDivisionError" in capfd.readouterr().err
+    assert not (kept / "wrong.json").exists()
+
+
+def test_nothing_is_shipped_in_the_fast_budget(kept, monkeypatch):
+    monkeypatch.setattr(_runs, "save_pretrained", lambda *_: pytest.fail("weights were written"))
+    _runs.ship("vae-mnist", Conjugate(), {}, {})
+    assert _runs.shipped() == {}
+    assert not _runs.faster_in_bfloat16()
+
+
+@pytest.mark.parametrize("path", experiments.SCRIPTS, ids=lambda path: path.stem)
+def test_stored_figures_come_from_this_code(path):
+    stamp = Stamp.from_json(experiments.stored(path))
+    assert stamp, f"It has never been run: make results NAME={path.stem}"
+    assert stamp.made_by in (FULL, SAME)
+    assert stamp.fingerprint
+    fresh = stamp.code_hash == experiments.experiment_hash(path)
+    assert fresh, f"The code has changed since: make refresh, or make results NAME={path.stem}"
+
+
+def test_every_stored_figure_has_an_experiment():
+    stored = {file.stem for file in (ROOT / "aevb_utils" / "results").glob("*.json")}
+    assert stored == {script.stem for script in experiments.SCRIPTS}
+
+
+def test_loading_results():
+    for script in experiments.SCRIPTS:
+        assert load(script.stem)["figures"]
+    with pytest.raises(ValueError, match=r"There are no results 'nothing': load one of"):
+        load("nothing")

@@ -1,0 +1,153 @@
+"""Fingerprints: a run that behaves in the same way has the same one, and ten planted changes are caught."""
+
+import dataclasses
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from latent_models import Conjugate, data_of
+from torch.optim.optimizer import _global_optimizer_post_hooks
+
+from aevb_utils import checking
+from aevb_utils.training import fit
+from tools.fingerprint import Recorder, differences, figures_rows
+
+
+@dataclasses.dataclass(frozen=True)
+class Behaviour:
+    """A small piece of a book: what may go wrong in it is a setting."""
+
+    sign: float = 1.0
+    seed: int = 0
+    constant: float = 0.5 * math.log(2 * math.pi)
+    samples: int = 2
+    batch_size: int = 8
+    learning_rate: float = 1e-2
+    eps: float = 1e-8
+    order: int = 1
+    weight_decay: float = 0.0
+    epochs: int = 5
+    color: str = "tab:blue"
+    unit: str = "nats"
+    dtype: torch.dtype = torch.float64
+
+    def run(self) -> list:
+        """The rows that the run leaves."""
+        recorder = Recorder()
+        with recorder.recording():
+            recorder.place("training")
+            torch.manual_seed(3)
+            model = Conjugate().to(self.dtype)
+            x = data_of(model, 40).to(self.dtype)[:: self.order] if self.order > 0 else data_of(model, 40).flip(0)
+            optimizer = torch.optim.Adam(
+                model.parameters(), lr=self.learning_rate, eps=self.eps, weight_decay=self.weight_decay
+            )
+            options = {"epochs": self.epochs, "batch_size": self.batch_size, "num_samples": self.samples}
+            history = fit(model, x.to(self.dtype), optimizer=optimizer, seed=self.seed, **options)
+            recorder.place("checks")
+            elbo = self.sign * history.elbo[-1].item() - self.constant
+            checking.check_at_most("an ELBO that is not too high", elbo, 1e6)
+            recorder.text(f"ELBO {elbo:.3f} {self.unit}")
+            plt.plot(history.elbo, color=self.color)
+            recorder.close()
+        return recorder.rows
+
+
+SAME = {
+    "nothing": {},
+    "a setting that says the same": {"sign": 1, "constant": 0.9189385332046727},
+}
+CHANGES = {
+    "a sign": {"sign": -1.0},
+    "a seed": {"seed": 1},
+    "a dropped constant": {"constant": 0.0},
+    "a default": {"samples": 1},
+    "the order of the data": {"order": -1},
+    "the size of a batch": {"batch_size": 10},
+    "the optimizer's tolerance": {"eps": 1e-6},
+    "its step size": {"learning_rate": 1.01e-2},
+    "its decay": {"weight_decay": 1e-4},
+    "an epoch": {"epochs": 6},
+    "a color": {"color": "tab:orange"},
+    "a word": {"unit": "bits"},
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
+@pytest.mark.parametrize("change", SAME.values(), ids=SAME)
+def test_the_same_behaviour_has_the_same_fingerprint(capsys, dtype, change):
+    assert differences(Behaviour(dtype=dtype).run(), Behaviour(dtype=dtype, **change).run()) == []
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_planted_change_is_caught(capsys, dtype, change):
+    assert differences(Behaviour(dtype=dtype).run(), Behaviour(dtype=dtype, **change).run())
+
+
+def test_everything_is_put_back(capsys):
+    before = (checking.check_close, plt.Figure.savefig, dict(_global_optimizer_post_hooks))
+    Behaviour().run()
+    after = (checking.check_close, plt.Figure.savefig, dict(_global_optimizer_post_hooks))
+    assert before == after
+    assert plt.get_fignums() == []
+
+
+def rows(*values, kind="float64"):
+    return [["here 1: it", kind, *values]]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        (rows(1.0, 2.0), rows(1.0, 2.0 + 1e-9), True),
+        (rows(1.0, 2.0), rows(1.0, 2.0 + 1e-8), False),
+        (rows(1.0, kind="float32"), rows(1.00005, kind="float32"), True),
+        (rows(1.0, kind="float32"), rows(1.0003, kind="float32"), False),
+        (rows(1.0), rows(1.00005, kind="float32"), True),
+        (rows(1e-16, 0.0), rows(3e-16, 0.0), True),
+        (rows(3, 1.0), rows(4, 1.0), False),
+        (rows(1.0), rows(1.0, 1.0), False),
+        (rows("nan"), rows("nan"), True),
+        (rows("nan"), rows(1.0), False),
+        (rows("abc", "1.50", kind="text"), rows("abc", "1.51", kind="text"), True),
+        (rows("abc", "1.50", kind="text"), rows("abc", "1.53", kind="text"), False),
+        (rows("abc", "15", kind="text"), rows("abc", "16", kind="text"), False),
+        (rows("abc", "1e-3", kind="text"), rows("abd", "1e-3", kind="text"), False),
+        (rows(1.0), [], False),
+        ([], rows(1.0), False),
+    ],
+)
+def test_tolerances(before, after, same):
+    assert (differences(before, after) == []) == same
+
+
+def test_a_difference_says_what_differs():
+    assert differences(rows(1.0, 2.0), rows(1.0, 3.0)) == ["here 1: it: 1, 2 → 1, 3"]
+    assert differences(rows(1.0), []) == ["here 1: it: was there, and is not any more"]
+
+
+def test_figures_are_listed_by_their_path_without_times():
+    figures = {"runs": [{"elbo": 1.0, "minutes": 3}, {"elbo": 2.0}], "sizes": [1, 2], "processor seconds": 9}
+    assert list(figures_rows(figures)) == [("/runs/0/elbo", 1.0), ("/runs/1/elbo", 2.0), ("/sizes", [1, 2])]
+
+
+def test_times_are_not_compared():
+    recorder = Recorder()
+    recorder.place("here", timed=True)
+    recorder.note("faster", [0.7])
+    recorder.text("3.1 ms")
+    assert [row[:2] for row in recorder.rows] == [["here 1: faster", "float64"], ["here 2: printed", "text"]]
+    assert "0.7" not in str(recorder.rows)
+    assert "3.1" not in str(recorder.rows)
+
+
+def test_an_array_is_told_from_the_same_numbers_in_another_order():
+    recorder = Recorder()
+    recorder.note("one", [np.arange(5.0)])
+    recorder.note("one", [np.arange(5.0)[::-1]])
+    (_, *first), (_, *second) = recorder.rows
+    assert first[:3] == second[:3]  # kind, size, norm
+    assert first[3] != second[3]

@@ -1,0 +1,103 @@
+"""Refreshing: what behaves as before is stamped, what does not stays stale and says what differs."""
+
+import json
+import shutil
+
+import pytest
+from small_notebooks import notebook_of
+
+from tools.experiments import store, stored
+from tools.notebooks import RUN_KEY, read, write
+from tools.refresh import all_stored, main, refresh
+from tools.stamps import FULL, SAME, Stamp
+
+CODE = """
+from aevb_utils.checking import check_close
+
+total = sum(range(5))
+check_close("the sum", total, 10)
+print(f"{total / 3:.4f}")
+"""
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory):
+    """A folder with a notebook and an experiment, each with the stamp of a full run."""
+    root = tmp_path_factory.mktemp("book")
+    path, script = root / "notebooks" / "page.ipynb", root / "experiments" / "doubled.py"
+    for folder in (path.parent, script.parent, root / "aevb_utils" / "results"):
+        folder.mkdir(parents=True)
+    script.write_text("def main():\n    value = 21\n    return {'value': 2 * value}\n")
+    notebook = notebook_of(CODE)
+    notebook.cells[0].execution_count = 1
+    write(notebook, path)
+    for item in all_stored((path,), (script,)):
+        item.write(Stamp.of_full_run(item.file, item.code_hash))
+    store(script, stored(script) | {"figures": {"value": 42}})
+    return root
+
+
+@pytest.fixture
+def files(originals, tmp_path):
+    """The two in a folder of the test's own."""
+    shutil.copytree(originals, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "notebooks" / "page.ipynb", tmp_path / "experiments" / "doubled.py"
+
+
+def change(path, old, new):
+    if path.suffix == ".ipynb":
+        notebook = read(path)
+        assert old in notebook.cells[0].source
+        notebook.cells[0].source = notebook.cells[0].source.replace(old, new)
+        write(notebook, path)
+    else:
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+
+
+def test_what_behaves_as_before_is_stamped_and_nothing_else_is_touched(files, capsys):
+    path, script = files
+    change(path, "total", "amount")
+    change(script, "value = 21", "value = 3 * 7")
+    before = read(path)
+    assert [item.is_fresh for item in all_stored((path,), (script,))] == [False, False]
+    assert main(all_stored((path,), (script,))) == 0
+    assert "same by fast run" in capsys.readouterr().out
+    items = all_stored((path,), (script,))
+    assert [(item.is_fresh, item.stamp.made_by) for item in items] == [(True, SAME), (True, SAME)]
+    after = read(path)
+    assert before.metadata.pop(RUN_KEY)["made_by"] == FULL
+    after.metadata.pop(RUN_KEY)
+    assert after == before
+    assert stored(script)["figures"] == {"value": 42}
+    assert main(all_stored((path,), (script,))) == 0
+    assert "0 of 2 notebooks and experiments are stale." in capsys.readouterr().out
+
+
+def test_what_differs_is_said_and_left_as_it_was(files, capsys):
+    path, script = files
+    change(path, "range(5)", "range(1, 5)")  # the same
+    change(script, "2 * value", "value + 22")
+    kept = json.dumps(stored(script))
+    assert main(all_stored((path,), (script,))) == 1
+    out = capsys.readouterr().out
+    assert "doubled: differs" in out
+    assert "figures 1: /value: 42 → 43" in out
+    assert "make results NAME=doubled" in out
+    assert "page: same by fast run" in out
+    assert json.dumps(stored(script)) == kept
+
+
+def test_what_fails_or_was_never_run_stays_stale(files, capsys):
+    path, script = files
+    change(path, "range(5)", "range(6)")  # its check fails
+    script.with_name("halved.py").write_text("def main():\n    return {}\n")
+    (never,) = all_stored((), (script.with_name("halved.py"),))
+    assert refresh(never) == ["it has never been run as it is"]
+    assert main(all_stored((path,), ())) == 1
+    assert "page.ipynb failed in the fast budget" in capsys.readouterr().out
+    notebook = read(path)
+    notebook.cells[0].execution_count = None
+    write(notebook, path)
+    (new_cell,) = all_stored((path,), ())
+    assert refresh(new_cell) == ["it has never been run as it is"]

@@ -1,0 +1,107 @@
+"""Run a notebook or an experiment in the fast budget, in a process of its own, and tell its fingerprint.
+
+``python -m tools.fast_run FILE OUTPUT`` is that process. Its numbers depend on the code and as little as can be on the
+machine: one thread, and the instructions that every x86 processor of the last ten years has.
+"""
+
+import json
+import os
+import platform
+import runpy
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tools.fingerprint import Recorder, Row, figures_rows
+
+ROOT = Path(__file__).resolve().parent.parent
+
+FAST_RUN = {"AEVB_FAST": "1", "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "PYTHONHASHSEED": "0"}
+"""The environment of every fast run that is compared."""
+SAME_INSTRUCTIONS = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "MKL_CBWR": "AVX2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "OPENBLAS_CORETYPE": "Haswell",
+}
+TIMERS = ("perf_counter", "process_time", "seconds")
+"""A cell that names one of these tells how long something took: its numbers are not compared."""
+
+
+class FastRunError(RuntimeError):
+    """The code failed in the fast budget."""
+
+
+def fingerprint(file: Path, root: Path = ROOT) -> list[Row]:
+    """The fingerprint of a notebook or of an experiment, from a process of its own.
+
+    Raises:
+        FastRunError: the code failed.
+    """
+    same = SAME_INSTRUCTIONS if platform.machine().lower() in ("x86_64", "amd64") else {}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AEVB_")} | FAST_RUN | same
+    with tempfile.TemporaryDirectory(prefix="aevb-fast-") as folder:
+        output = Path(folder) / "fingerprint.json"
+        command = [sys.executable, "-m", "tools.fast_run", str(file), str(output)]
+        run = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+        if run.returncode or not output.is_file():
+            raise FastRunError(f"{file.name} failed in the fast budget:\n{run.stderr[-2000:]}{run.stdout[-500:]}")
+        return json.loads(output.read_text(encoding="utf-8"))
+
+
+def of_notebook(file: Path) -> list[Row]:
+    """Run a notebook's cells in this process, those tagged ``setup`` and ``live`` aside."""
+    from IPython.core.interactiveshell import InteractiveShell  # an experiment does without, and starts sooner
+    from IPython.utils.capture import capture_output
+
+    shell, recorder = InteractiveShell.instance(colors="nocolor"), Recorder()
+    os.chdir(file.parent)
+    with recorder.recording():
+        for name, source in _cells(file):
+            recorder.place(name, timed=any(timer in source for timer in TIMERS))
+            with capture_output() as captured:
+                result = shell.run_cell(source)
+            if not result.success:
+                raise FastRunError(f"The cell {name} failed:\n{source}\n{captured.stdout}")
+            texts = [output.data.get("text/plain", "") for output in captured.outputs if "text/html" not in output.data]
+            recorder.text(captured.stdout + "\n".join(texts))
+        recorder.close()
+    return recorder.rows
+
+
+def _cells(file: Path) -> Iterator[tuple[str, str]]:
+    """The id and the source of each cell to run. (nbformat would read them too, and takes seconds to import.)"""
+    for cell in json.loads(file.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        if (
+            cell["cell_type"] == "code"
+            and source.strip()
+            and not {"setup", "live"} & {*cell["metadata"].get("tags", ())}
+        ):
+            yield cell["id"], source
+
+
+def of_experiment(file: Path) -> list[Row]:
+    """Run an experiment's ``main`` in this process."""
+    recorder = Recorder()
+    with recorder.recording():
+        main = runpy.run_path(str(file))["main"]
+        recorder.place(file.stem)
+        figures = main()
+        recorder.close()
+        recorder.place("figures")
+        for name, value in figures_rows(figures):
+            recorder.note(name, [np.asarray(value) if isinstance(value, list | tuple) else value])
+    return recorder.rows
+
+
+if __name__ == "__main__":
+    source, target = Path(sys.argv[1]).resolve(), Path(sys.argv[2])
+    torch.manual_seed(0)
+    rows = of_notebook(source) if source.suffix == ".ipynb" else of_experiment(source)
+    target.write_text(json.dumps(rows, allow_nan=False), encoding="utf-8")

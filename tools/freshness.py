@@ -1,0 +1,345 @@
+"""What made some outputs, as one hash: the definitions that their code reaches, by name, and nothing else.
+
+The code that is run counts whole: the cells of a notebook, the file of an experiment. From there, names are followed
+through the modules that it imports. A module falls into *definitions* (top-level functions, classes, constants), which
+count where their names are reached, and other statements (``torch.set_default_dtype(…)``, ``if``, ``table["x"] = f``),
+which run at import and so count always, as do definitions whose decorator may register them. A definition reaches all
+names that are global in it: in its body, decorators, base classes, default arguments and annotations. What cannot be
+followed by name counts whole: a module that is used as a value (``getattr(module, name)``), imported by ``*`` or by
+``importlib``, and one that reads its own names (``globals()``).
+
+Code counts as a syntax tree, so that comments, docstrings and layout do not. Stored figures and weights that the code
+loads count too: they are named by strings in it.
+"""
+
+import ast
+import hashlib
+import json
+import symtable
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+PACKAGES = ("aevb_utils", "experiments")
+"""What is followed; every other import (torch, the standard library) is pinned by requirements.txt."""
+
+HARMLESS_DECORATORS = frozenset(
+    {"cache", "contextmanager", "dataclass", "final", "inference_mode", "lru_cache", "no_grad", "overload"}
+    | {"runtime_checkable", "total_ordering", "wraps"}
+)
+"""These leave nothing behind beside the name; another decorator may keep what it decorates in a table."""
+
+OWN_NAMES = frozenset({"globals", "eval", "exec"})
+"""Functions by which a module may reach any of its own names."""
+
+IMPORTERS = ("__import__", "importlib.import_module", "importlib.reload", "importlib.util", "runpy", "sys.modules")
+"""Names by which code may reach any module."""
+
+Chain = tuple[str, ...]
+"""A dotted name in its parts: ``data.mnist`` is ("data", "mnist")."""
+Target = tuple[str, Chain]
+"""What an imported name means: a module, and the name in it, if there is one."""
+
+
+class Module:
+    """One file of the followed packages: its definitions, its imports, and what runs in any case."""
+
+    def __init__(self, name: str, tree: ast.Module) -> None:
+        self.name = name
+        self.definitions: dict[str, list[ast.stmt]] = {}
+        self.always: list[ast.stmt] = []
+        self.imports: dict[str, Target] = {}
+        self.stars: list[str] = []  # modules imported by *
+        for statement in _without_strings(tree).body:
+            imports, stars = _imports([statement])
+            if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                self.imports |= imports  # also those in an if or a try
+                self.stars += stars
+            if not isinstance(statement, ast.Import | ast.ImportFrom):
+                names = _defined(statement)
+                for name in names:
+                    self.definitions.setdefault(name, []).append(statement)
+                if not names or _may_register(statement):
+                    self.always.append(statement)
+
+
+class Reached:
+    """All that some code reaches in the packages below a folder."""
+
+    def __init__(self, trees: Iterable[ast.Module], root: Path) -> None:
+        self.root = root
+        self.modules: dict[str, Module | None] = {}
+        self.code: dict[tuple[str, str], list[ast.stmt]] = {}  # by module and name
+        self._whole: set[str] = set()
+        self._resolved: set[Target] = set()
+        for number, tree in enumerate(trees):
+            entry = Module(f"<{number}>", tree)
+            self._import([*entry.imports.values(), *((star, ()) for star in entry.stars)])
+            self._follow(entry, "", tree.body)
+
+    def strings(self) -> set[str]:
+        """Every string in the code that counts."""
+        return {string for code in self.code.values() for string in _strings(code)}
+
+    def _module(self, name: str) -> Module | None:
+        """A module of the packages, read the first time, and what it imports too; None if there is no such."""
+        if name not in self.modules:
+            file = _file(name, self.root)
+            self.modules[name] = None if file is None else Module(name, ast.parse(file.read_text(encoding="utf-8")))
+            if (module := self.modules[name]) is not None:
+                self._import([*module.imports.values(), *((star, ()) for star in module.stars)])
+                self._follow(module, "", module.always)
+        return self.modules[name]
+
+    def _import(self, targets: Iterable[Target]) -> None:
+        """Read what imports read: each package on the way, the module, and the one inside it that is named."""
+        for name, inner in targets:
+            parts = (*name.split("."), *inner)
+            for length in range(1, len(parts) + 1):
+                self._module(".".join(parts[:length]))
+
+    def _follow(self, module: Module, name: str, code: Sequence[ast.stmt]) -> None:
+        """Count some code of a module, once, and follow the names in it."""
+        if not code or (module.name, name) in self.code:
+            return
+        self.code[module.name, name] = list(code)
+        inside, stars = _imports(code)
+        self._import([*inside.values(), *((star, ()) for star in stars)])
+        for star in stars:
+            self._count_whole(star)
+        for chain in _chains(code, set(inside)):
+            self._follow_chain(module, chain, inside, code)
+
+    def _follow_chain(self, module: Module, chain: Chain, inside: dict[str, Target], code: Sequence[ast.stmt]) -> None:
+        """Follow one dotted name in some code of a module, which may import it inside."""
+        first, *rest = chain
+        target = inside.get(first) or module.imports.get(first)
+        full = ".".join(chain) if target is None else ".".join((target[0], *target[1], *rest))
+        if first in module.definitions:
+            self._follow(module, first, module.definitions[first])
+        if target is not None:
+            self._resolve(target[0], (*target[1], *rest))
+        elif first not in module.definitions:
+            for star in module.stars:
+                self._count_whole(star)
+            if first in OWN_NAMES:
+                self._count_whole(module.name)
+        if any(f"{full}.".startswith(f"{name}.") for name in IMPORTERS):
+            named = [string for string in _strings(code) if _file(string, self.root) is not None]
+            for name in named or _all_modules(self.root):  # where no string names a module, it may be any
+                self._count_whole(name)
+
+    def _resolve(self, name: str, chain: Chain) -> None:
+        """Follow a name in a module of the packages to the definition that it means, through what imports it again."""
+        if (name, chain) in self._resolved or (module := self._module(name)) is None:
+            return
+        self._resolved.add((name, chain))
+        if not chain:  # the module is used as a value
+            self._count_whole(name)
+        elif chain[0] in module.definitions:
+            self._follow(module, chain[0], module.definitions[chain[0]])
+        elif chain[0] in module.imports and module.imports[chain[0]] != (name, (chain[0],)):
+            again, inner = module.imports[chain[0]]
+            self._resolve(again, (*inner, *chain[1:]))
+        elif self._module(f"{name}.{chain[0]}") is not None:
+            self._resolve(f"{name}.{chain[0]}", chain[1:])
+        else:  # a name that it gets in some other way
+            self._count_whole(name)
+
+    def _count_whole(self, name: str) -> None:
+        """Count every definition of a module, all that its imports bring, and the modules inside it."""
+        if name in self._whole or (module := self._module(name)) is None:
+            return
+        self._whole.add(name)
+        for definition, code in module.definitions.items():
+            self._follow(module, definition, code)
+        for target in module.imports.values():
+            self._resolve(*target)
+        for inner in [*module.stars, *(other for other in _all_modules(self.root) if other.startswith(f"{name}."))]:
+            self._count_whole(inner)
+
+
+def code_hash(trees: Sequence[ast.Module], root: Path) -> str:
+    """The hash of some code: of itself, the definitions it reaches below ``root``, the figures and weights it loads.
+
+    Args:
+        trees: the code that is run, one syntax tree a file; it counts whole.
+        root: the folder that holds the packages.
+    """
+    reached = Reached(trees, root)
+    digest = hashlib.sha256()
+    for place, code in sorted(reached.code.items()):
+        digest.update(f"{place}{_canonical(code)}".encode())
+    for content in _loaded(reached, root):
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _loaded(reached: Reached, root: Path) -> Iterator[bytes]:
+    """The stored figures and weights that the code names, if it reaches the functions that load them."""
+    functions = {name for _, name in reached.code}
+    strings = sorted(reached.strings())
+    results = root / "aevb_utils" / "results"
+    if ("aevb_utils.results", "load") in reached.code:
+        for file in (results / f"{name}.json" for name in strings if name.isidentifier()):
+            if file.is_file():
+                stored = json.loads(file.read_text(encoding="utf-8"))
+                yield json.dumps({key: stored[key] for key in ("machine", "minutes", "figures")}).encode()
+    if functions & {"load_pretrained", "provenance"}:
+        for file in (root / "aevb_utils" / "training" / "weights" / f"{name}.safetensors" for name in strings):
+            if "/" not in file.stem and len(file.stem) < 100 and file.is_file():
+                yield hashlib.sha256(file.read_bytes()).digest()
+
+
+# What a statement defines, and what it may leave behind
+
+
+def _defined(statement: ast.stmt) -> list[str]:
+    """The names that a function, a class or a constant defines; none for any other statement."""
+    match statement:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return [statement.name]
+        case ast.Assign(targets=targets):
+            parts = [part for target in targets for part in _parts(target)]
+            return [part.id for part in parts] if all(isinstance(part, ast.Name) for part in parts) else []
+        case ast.AnnAssign(target=ast.Name(id=name)) | ast.AugAssign(target=ast.Name(id=name)):
+            return [name]
+    return [statement.name.id] if type(statement).__name__ == "TypeAlias" else []  # new in Python 3.12
+
+
+def _parts(target: ast.expr) -> list[ast.expr]:
+    """The targets in ``a, (b, c) = …``."""
+    if isinstance(target, ast.Tuple | ast.List):
+        return [part for element in target.elts for part in _parts(element)]
+    return [target.value] if isinstance(target, ast.Starred) else [target]
+
+
+def definitions(code: Sequence[ast.stmt]) -> list[str]:
+    """The names that some top-level code defines, in order."""
+    return [name for statement in code for name in _defined(statement)]
+
+
+def _may_register(statement: ast.stmt) -> bool:
+    """Whether a definition may leave something behind when it is made: by a decorator, or by a class keyword."""
+    decorators = getattr(statement, "decorator_list", [])
+    names = [_chain(node.func if isinstance(node, ast.Call) else node) for node in decorators]
+    return bool(getattr(statement, "keywords", [])) or any(
+        name is None or name[-1] not in HARMLESS_DECORATORS for name in names
+    )
+
+
+# Names
+
+
+def _chains(code: Sequence[ast.stmt], local: set[str]) -> set[Chain]:
+    """The dotted names in some code that begin with a global name, or with one of ``local``."""
+    names = global_names(code) | local
+    found: set[Chain] = set()
+    queue: list[ast.AST] = list(code)
+    while queue:
+        node = queue.pop()
+        chain = _chain(node)
+        if chain is None:
+            queue.extend(ast.iter_child_nodes(node))
+        elif chain[0] in names:
+            found.add(chain)
+    return found
+
+
+def _chain(node: ast.AST) -> Chain | None:
+    """The parts of a dotted name; None for anything else."""
+    if isinstance(node, ast.Name):
+        return (node.id,)
+    if isinstance(node, ast.Attribute) and (inner := _chain(node.value)) is not None:
+        return (*inner, node.attr)
+    return None
+
+
+def global_names(code: Sequence[ast.stmt]) -> set[str]:
+    """The names that some top-level code reads from its module, however deep inside it."""
+    source = "\n".join(map(ast.unparse, code))
+    top = symtable.symtable(source, "<code>", "exec")
+    names = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_referenced()}
+    queue = top.get_children()
+    while queue:
+        table = queue.pop()
+        queue.extend(table.get_children())
+        names |= {symbol.get_name() for symbol in table.get_symbols() if symbol.is_global()}
+    return names
+
+
+def _strings(code: Sequence[ast.stmt]) -> set[str]:
+    """The strings in some code."""
+    nodes = (node for statement in code for node in ast.walk(statement))
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+def _imports(code: Sequence[ast.stmt]) -> tuple[dict[str, Target], list[str]]:
+    """What each imported name means, and the modules that are imported by ``*``."""
+    names: dict[str, Target] = {}
+    stars: list[str] = []
+    for node in (node for statement in code for node in ast.walk(statement)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                top = alias.name.split(".")[0]
+                names[alias.asname or top] = (alias.name if alias.asname else top, ())
+                names[f"import {alias.name}"] = (alias.name, ())  # `import a.b` brings the name a, and reads a.b too
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                if alias.name == "*":
+                    stars.append(node.module)
+                else:
+                    names[alias.asname or alias.name] = (node.module, (alias.name,))
+    return names, stars
+
+
+# Files
+
+
+def _file(name: str, root: Path) -> Path | None:
+    """The file of a module of the packages, None if there is no such."""
+    parts = name.split(".")
+    if parts[0] not in PACKAGES or not all(part.isidentifier() for part in parts):
+        return None
+    base = root.joinpath(*parts)
+    if base.is_dir():
+        return base / "__init__.py" if (base / "__init__.py").is_file() else None
+    file = base.with_suffix(".py")
+    return file if file.is_file() else None
+
+
+def _all_modules(root: Path) -> list[str]:
+    """The names of all modules of the packages."""
+    files = (file for package in PACKAGES for file in sorted((root / package).rglob("*.py")))
+    return [".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__") for file in files]
+
+
+# Syntax trees
+
+
+def _without_strings(tree: ast.Module) -> ast.Module:
+    """The tree less every string that stands alone as a statement: docstrings."""
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            kept = [statement for statement in body if not _is_string(statement)]
+            node.body = kept if kept or isinstance(node, ast.Module) else [ast.Pass()]
+    return tree
+
+
+def _is_string(statement: ast.AST) -> bool:
+    """Whether a statement is a lone string."""
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
+
+
+def _canonical(node: object) -> str:
+    """A syntax tree as text that is the same in every Python version (``ast.dump`` is not)."""
+    if isinstance(node, ast.AST):
+        fields = ((name, value) for name, value in ast.iter_fields(node) if value is not None and value != [])
+        return f"{type(node).__name__}({','.join(f'{name}={_canonical(value)}' for name, value in fields)})"
+    if isinstance(node, list):
+        return f"[{','.join(map(_canonical, node))}]"
+    return repr(node)

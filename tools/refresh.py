@@ -1,0 +1,108 @@
+"""Bring what is stored up to date with code that has changed, by fast runs alone: ``python -m tools.refresh``.
+
+A notebook or an experiment is stale when the hash of its code is not the stored one. Each stale one is run in the fast
+budget; where its fingerprint agrees with the stored one, the new code behaves as the old did, and the new hash is
+stamped on the outputs that are there, "same by fast run". Where it does not, this says what differs and leaves the file
+stale: ``make execute`` and ``make results`` are the only ways to new figures.
+"""
+
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.experiments import SCRIPTS, experiment_hash, store, stored
+from tools.fast_run import FastRunError, fingerprint
+from tools.fingerprint import differences
+from tools.notebooks import CHAPTERS, PAGES, RUN_KEY, code_cells, notebook_hash, read, write
+from tools.stamps import AT_ONCE, SAME, Stamp
+
+SHOWN = 8
+"""How many differences are printed of each file."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A notebook or an experiment: its file, the stamp that is stored, the hash of its present code."""
+
+    file: Path
+    stamp: Stamp | None
+    code_hash: str
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether what is stored belongs to the present code."""
+        return self.stamp is not None and self.stamp.code_hash == self.code_hash
+
+    @property
+    def command(self) -> str:
+        """How to run it in full."""
+        if self.file.suffix == ".ipynb":
+            return f"make execute NOTEBOOK=notebooks/{self.file.name}"
+        return f"make results NAME={self.file.stem}"
+
+    def write(self, stamp: Stamp) -> None:
+        """Store another stamp beside the outputs or figures that are there."""
+        if self.file.suffix == ".ipynb":
+            notebook = read(self.file)
+            notebook.metadata[RUN_KEY] = stamp.as_json()
+            write(notebook, self.file)
+        else:
+            store(self.file, stamp.as_json() | {k: v for k, v in stored(self.file).items() if k not in stamp.as_json()})
+
+
+def all_stored(notebooks: tuple[Path, ...] = (*PAGES, *CHAPTERS), scripts: tuple[Path, ...] = SCRIPTS) -> list[Stored]:
+    """Every experiment and every notebook."""
+    found = [Stored(script, Stamp.from_json(stored(script)), experiment_hash(script)) for script in scripts]
+    for path in notebooks:
+        notebook = read(path)
+        stamp = Stamp.from_json(notebook.metadata.get(RUN_KEY, {}))
+        if any(cell.execution_count is None for cell in code_cells(notebook)):
+            stamp = None  # a cell is new: there is no output of it
+        found.append(Stored(path, stamp, notebook_hash(notebook)))
+    return found
+
+
+def refresh(item: Stored) -> list[str]:
+    """Run a stale file in the fast budget and stamp it if it behaves as before; else what differs, a line each."""
+    if item.stamp is None:
+        return ["it has never been run as it is"]
+    try:
+        rows = fingerprint(item.file)
+    except FastRunError as error:
+        return [str(error)]
+    different = differences(item.stamp.fingerprint, rows)
+    if not different:
+        item.write(Stamp(item.code_hash, SAME, item.stamp.fingerprint))
+    return different
+
+
+def main(items: list[Stored]) -> int:
+    """Refresh what is stale of these; return 1 if something stays so."""
+    stale = sorted(
+        (item for item in items if not item.is_fresh), key=lambda item: item.file.stat().st_size, reverse=True
+    )
+    print(f"{len(stale)} of {len(items)} notebooks and experiments are stale.", flush=True)
+    left: list[Stored] = []
+    started = time.perf_counter()
+
+    def go(item: Stored) -> None:
+        different = refresh(item)
+        left.extend([item] if different else [])
+        seconds = time.perf_counter() - started
+        print(f"{seconds:5.0f} s  {item.file.stem}: {'differs' if different else 'same by fast run'}", flush=True)
+        for line in different[:SHOWN]:
+            print(f"           {line}", flush=True)
+        if len(different) > SHOWN:
+            print(f"           and {len(different) - SHOWN} more", flush=True)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(go, stale))
+    if left:
+        print("Still stale; for new figures:", *(f"  {item.command}" for item in left), sep="\n")
+    return int(bool(left))
+
+
+if __name__ == "__main__":
+    sys.exit(main(all_stored()))

@@ -1,0 +1,47 @@
+"""How stored outputs and figures came about, and whether they are those of the present code."""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tools.fast_run import fingerprint
+from tools.fingerprint import Row
+
+FULL, SAME = "full run", "same by fast run"
+AT_ONCE = max(1, min(2, os.cpu_count() or 1))
+"""How many runs there are at a time, each on one thread."""
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What is stored beside outputs or figures.
+
+    Attributes:
+        code_hash: of the code that they belong to, see :mod:`tools.freshness`.
+        made_by: ``FULL``, this code was run in full; ``SAME``, its fast run agrees with that of the code that was.
+        fingerprint: what its fast run showed, see :mod:`tools.fingerprint`.
+    """
+
+    code_hash: str
+    made_by: str
+    fingerprint: list[Row]
+
+    @classmethod
+    def of_full_run(cls, file: Path, code_hash: str) -> "Stamp":
+        """The stamp of a full run that has just been made; makes the fast run that belongs to it.
+
+        Raises:
+            FastRunError: the code fails in the fast budget.
+        """
+        return cls(code_hash, FULL, fingerprint(file))
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> "Stamp | None":
+        """The stamp among other entries, None if there is none."""
+        names = ("code_hash", "made_by", "fingerprint")
+        return cls(*(stored[name] for name in names)) if all(name in stored for name in names) else None
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, ready for JSON."""
+        return asdict(self)
