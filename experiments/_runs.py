@@ -66,7 +66,8 @@ def parts(jobs: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
         jobs: what computes the figures of each part, by its name, which is also that of its file.
     """
     left = [name for name in jobs if not _file_of(name).is_file()]
-    workers = min(int(os.environ.get("AEVB_WORKERS", "1")), len(left))
+    can_fork = "fork" in multiprocessing.get_all_start_methods()
+    workers = min(int(os.environ.get("AEVB_WORKERS", "1")), len(left)) if can_fork else 1
     done, started = len(jobs) - len(left), time.perf_counter()
     for number, name in enumerate(_computed(jobs, left, workers), start=1):
         each = (time.perf_counter() - started) / 60 / number

@@ -47,6 +47,7 @@ def fingerprint(file: Path, root: Path = ROOT) -> list[Row]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AEVB_")} | FAST_RUN | same
     with tempfile.TemporaryDirectory(prefix="aevb-fast-") as folder:
         output = Path(folder) / "fingerprint.json"
+        environment["AEVB_KEEP"] = f"{folder}/kept"
         command = [sys.executable, "-m", "tools.fast_run", str(file), str(output)]
         run = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
         if run.returncode or not output.is_file():
