@@ -34,7 +34,7 @@ TOLERANCES = {
     "float32": (1e-4, 1e-6),
     "parameters, float64": (1e-9, 0.0),
     "parameters, float32": (1e-6, 0.0),
-    "picture": (0.0, 1e-3),
+    "picture": (0.0, 2e-4),
     "text": (1e-4, 0.0),
 }
 """Relative to the largest number of a row (for text, to each), and absolute."""
