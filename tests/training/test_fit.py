@@ -476,6 +476,44 @@ def test_held_out_data_without_a_finite_elbo_stop_after_the_epoch():
         run(Line(), held_out=unseen)
 
 
+def test_the_scheduler_is_stepped_after_every_update():
+    model = Line()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.0 if step else 1.0)  # the first step alone
+    fit(model, X, optimizer=optimizer, scheduler=scheduler, epochs=2, batch_size=1)
+    assert scheduler.last_epoch == 6
+    assert model.b.item() == pytest.approx(0.8, abs=1e-15)  # as after one step of 0.1
+
+
+def test_a_scheduler_of_another_optimizer_is_refused():
+    other = torch.optim.SGD(Line().parameters(), lr=0.1)
+    with pytest.raises(ValueError, match="moves the step size of another optimizer"):
+        run(Line(), scheduler=torch.optim.lr_scheduler.ConstantLR(other))
+
+
+def test_bfloat16_on_a_model_in_float64_is_refused():
+    with pytest.raises(ValueError, match="bfloat16=True has no effect on a model in float64"):
+        run(Line(), bfloat16=True)
+
+
+def test_the_record_stays_on_the_device_until_the_epoch_is_closed():
+    history = History()
+    history.add_step({"elbo": torch.tensor(1.0, requires_grad=True) * 2})
+    (row,) = history._open
+    assert not row.requires_grad
+    assert row.dtype == torch.float32
+    assert history.take_steps().dtype == torch.float64
+
+
+def test_a_sum_of_terms_that_overflows_is_named():
+    class Huge(Line):
+        def elbo_terms(self, x, *, num_samples=1):
+            return {name: term.float() * 0 - 3e38 for name, term in super().elbo_terms(x).items()}
+
+    with pytest.raises(TrainingError, match="the ELBO's term 'sum' became -inf"):
+        run(Huge(), batch_size=1)
+
+
 def test_progress_is_shown_unless_it_is_turned_off():
     code = "from test_fit import *; run(Line(), epochs=2)"
     for disabled in ("", "1"):
