@@ -58,6 +58,7 @@ lint: $(READY) ## check the style of the code
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 
-clean: ## remove what builds and tests leave behind (.venv stays)
-	rm -rf _build .pytest_cache .ruff_cache
+clean: ## remove what builds and tests leave behind (.venv stays, and experiments that were stopped)
+	[ ! -d _build ] || find _build -mindepth 1 -maxdepth 1 ! -name experiments -exec rm -rf {} +
+	rm -rf .pytest_cache .ruff_cache
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +

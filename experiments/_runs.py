@@ -54,7 +54,9 @@ def _minutes_before() -> float:
 
 def _keep_minutes() -> None:
     """Note how long the run has taken."""
-    (folder() / "minutes.txt").write_text(f"{minutes():.3f}")
+    partial = folder() / f"minutes.{os.getpid()}"
+    partial.write_text(f"{minutes():.3f}")
+    partial.replace(folder() / "minutes.txt")
 
 
 def parts(jobs: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
@@ -65,6 +67,7 @@ def parts(jobs: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
     Args:
         jobs: what computes the figures of each part, by its name, which is also that of its file.
     """
+    _minutes_before()  # now, before this run keeps minutes of its own
     left = [name for name in jobs if not _file_of(name).is_file()]
     can_fork = "fork" in multiprocessing.get_all_start_methods()
     workers = min(int(os.environ.get("AEVB_WORKERS", "1")), len(left)) if can_fork else 1
@@ -143,6 +146,7 @@ def train(
         before_epoch: called with the number of each epoch, from 1, before it begins.
         options: all else that ``fit`` takes.
     """
+    _minutes_before()
     file = folder() / f"{name}.safetensors"
     history = checkpoints.load(file, model, optimizer, scheduler) if file.is_file() else History()
     clock = {"saved": time.monotonic(), "told": time.monotonic(), "started": time.monotonic(), "done": len(history)}
@@ -188,6 +192,9 @@ def _tell(line: str) -> None:
 @cache
 def faster_in_bfloat16() -> bool:
     """Whether this machine multiplies matrices in bfloat16 faster than in float32; false in the fast budget."""
+    kept = folder() / "bfloat16.json"  # decided once, for all parts and for a run that goes on
+    if kept.is_file():
+        return json.loads(kept.read_text())
     seconds = {}
     for kind in () if FAST else (torch.float32, torch.bfloat16):
         a, b = torch.ones(200, 500, dtype=kind), torch.ones(500, 500, dtype=kind)
@@ -197,7 +204,9 @@ def faster_in_bfloat16() -> bool:
             a @ b
             times.append(time.perf_counter() - started)
         seconds[kind] = min(times)
-    return bool(seconds) and seconds[torch.bfloat16] < 0.8 * seconds[torch.float32]
+    faster = bool(seconds) and seconds[torch.bfloat16] < 0.8 * seconds[torch.float32]
+    kept.write_text(json.dumps(faster))
+    return faster
 
 
 def products() -> str:

@@ -69,10 +69,13 @@ def main(paths: list[Path]) -> int:
             return 1
         print(f"Executing {path.name} …", flush=True)
         notebook = read(path)
+        made_of = notebook_hash(notebook)
         try:
             execute(notebook, path.parent)
             clean(notebook)
-            stamp = Stamp.of_full_run(path, notebook_hash(notebook))
+            stamp = Stamp.of_full_run(path, made_of)
+            if notebook_hash(read(path)) != made_of:
+                raise UncleanOutputError("The code has changed while it ran: run it again.")
         except (CellControlSignal, DeadKernelError, UncleanOutputError, FastRunError) as error:
             print(f"{error}\n{path.name} was left as it was.", file=sys.stderr)
             return 1

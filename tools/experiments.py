@@ -82,7 +82,10 @@ def run(script: Path, workers: int = 1) -> None:
     if process.returncode:
         raise ExperimentError(f"experiments/{script.name} failed:\n{''.join(lines[-20:])}")
     entries = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    store(script, Stamp.of_full_run(script, made_of).as_json() | entries)
+    stamp = Stamp.of_full_run(script, made_of)
+    if experiment_hash(script) != made_of:
+        raise ExperimentError(f"The code of experiments/{script.name} has changed while it ran: run it again.")
+    store(script, stamp.as_json() | entries)
     shutil.rmtree(folder)
     print(f"Wrote {file_of(script).relative_to(script.parent.parent)}", flush=True)
 

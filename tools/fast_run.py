@@ -4,6 +4,7 @@
 machine: one thread, and the instructions that every x86 processor of the last ten years has.
 """
 
+import ast
 import json
 import os
 import platform
@@ -30,7 +31,7 @@ SAME_INSTRUCTIONS = {
     "OPENBLAS_CORETYPE": "Haswell",
 }
 TIMERS = ("perf_counter", "process_time", "seconds")
-"""A cell that names one of these tells how long something took: its numbers are not compared."""
+"""A cell with a name in which one of these stands tells how long something took: its numbers are not compared."""
 
 
 class FastRunError(RuntimeError):
@@ -64,7 +65,7 @@ def of_notebook(file: Path) -> list[Row]:
     os.chdir(file.parent)
     with recorder.recording():
         for name, source in _cells(file):
-            recorder.place(name, timed=any(timer in source for timer in TIMERS))
+            recorder.place(name, timed=_takes_times(source))
             with capture_output() as captured:
                 result = shell.run_cell(source)
             if not result.success:
@@ -73,6 +74,14 @@ def of_notebook(file: Path) -> list[Row]:
             recorder.text(captured.stdout + "\n".join(texts))
         recorder.close()
     return recorder.rows
+
+
+def _takes_times(source: str) -> bool:
+    """Whether some code has a name in which one of ``TIMERS`` stands."""
+    nodes = list(ast.walk(ast.parse(source)))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    names |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    return any(timer in name for timer in TIMERS for name in names)
 
 
 def _cells(file: Path) -> Iterator[tuple[str, str]]:
@@ -92,7 +101,7 @@ def of_experiment(file: Path) -> list[Row]:
     recorder = Recorder()
     with recorder.recording():
         main = runpy.run_path(str(file))["main"]
-        recorder.place(file.stem)
+        recorder.place(file.stem)  # what came before: the budgets
         figures = main()
         recorder.close()
         recorder.place("figures")

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from aevb_utils import checking
+from aevb_utils import budget, checking
 
 Row = list[Any]
 """What it is about, the kind of its numbers (a key of ``TOLERANCES``), and the numbers, or text."""
@@ -55,11 +55,13 @@ class Recorder:
         self._coarse = False  # whether a float32 number has been seen
         self._moved: dict[int, tuple[Optimizer, int]] = {}
         self._pictures: list[np.ndarray] = []
+        self._budgets: list[str] = []
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
         """Note checks, optimizers and figures in a ``with`` block."""
         originals = {name: getattr(checking, name) for name in CHECKS}
+        choose = budget.budget
         print_figure = FigureCanvasBase.print_figure
         recorder = self
 
@@ -72,10 +74,12 @@ class Recorder:
             for name, check in originals.items():
                 setattr(checking, name, self._noting(check))
             FigureCanvasBase.print_figure = print_and_note
+            budget.budget = self._noting_budget(choose)
             yield
         finally:
             hook.remove()
             FigureCanvasBase.print_figure = print_figure
+            budget.budget = choose
             for name, check in originals.items():
                 setattr(checking, name, check)
 
@@ -85,6 +89,15 @@ class Recorder:
         def noted(claim: str, *values: Any, **options: Any) -> None:  # noqa: ANN401
             self.note(claim, [*values, *(value for _, value in sorted(options.items()))])
             check(claim, *values, **options)
+
+        return noted
+
+    def _noting_budget(self, choose: Any) -> Any:  # noqa: ANN401
+        """``budget`` that notes what it would give in the full run: a fast run sees nothing else of it."""
+
+        def noted(*, full: Any, fast: Any) -> Any:  # noqa: ANN401
+            self._budgets.append(re.sub(r"0x[0-9a-f]+", "", repr(full)))
+            return choose(full=full, fast=fast)
 
         return noted
 
@@ -139,7 +152,9 @@ class Recorder:
             self._add("parameters moved", f"parameters, {kind}", [len(self._moved), steps, *_summary(everything)])
             settings = sorted({_settings(optimizer) for optimizer, _ in self._moved.values()})
             self._add("optimizers", "text", ["; ".join(settings)])
-        self._moved, self._pictures = {}, []
+        if self._budgets:
+            self._add("full budgets", "text", [hashlib.sha256("\n".join(self._budgets).encode()).hexdigest()[:12]])
+        self._moved, self._pictures, self._budgets = {}, [], []
 
     def _note_step(self, optimizer: Optimizer) -> None:
         """An optimizer has made a step."""

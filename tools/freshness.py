@@ -17,6 +17,7 @@ import hashlib
 import json
 import symtable
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 PACKAGES = ("aevb_utils", "experiments")
@@ -47,12 +48,13 @@ class Module:
         self.name = name
         self.definitions: dict[str, list[ast.stmt]] = {}
         self.always: list[ast.stmt] = []
-        self.imports: dict[str, Target] = {}
+        self.imports: dict[str, list[Target]] = {}
         self.stars: list[str] = []  # modules imported by *
         for statement in _without_strings(tree).body:
             imports, stars = _imports([statement])
             if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                self.imports |= imports  # also those in an if or a try
+                for name, targets in imports.items():  # also those in an if or a try
+                    self.imports.setdefault(name, []).extend(targets)
                 self.stars += stars
             if not isinstance(statement, ast.Import | ast.ImportFrom):
                 names = _defined(statement)
@@ -60,6 +62,27 @@ class Module:
                     self.definitions.setdefault(name, []).append(statement)
                 if not names or _may_register(statement):
                     self.always.append(statement)
+        self._read: dict[str, tuple[dict[str, list[Target]], list[str], set[Chain]]] = {}
+        self._canonical: dict[str, str] = {}
+
+    def reads(self, name: str, code: Sequence[ast.stmt]) -> tuple[dict[str, list[Target]], list[str], set[Chain]]:
+        """What some code of the module imports inside, also by ``*``, and the dotted names in it; worked out once."""
+        if name not in self._read:
+            imports, stars = _imports(code)
+            self._read[name] = imports, stars, _chains(code, set(imports))
+        return self._read[name]
+
+    def canonical(self, name: str, code: Sequence[ast.stmt]) -> str:
+        """Some code of the module as text, see :func:`_canonical`; worked out once."""
+        if name not in self._canonical:
+            self._canonical[name] = _canonical(list(code))
+        return self._canonical[name]
+
+
+@cache
+def _module(name: str, source: str) -> Module:
+    """A module, from its source."""
+    return Module(name, ast.parse(source))
 
 
 class Reached:
@@ -69,11 +92,13 @@ class Reached:
         self.root = root
         self.modules: dict[str, Module | None] = {}
         self.code: dict[tuple[str, str], list[ast.stmt]] = {}  # by module and name
+        self.imported: set[tuple[str, str, Target]] = set()  # what each name that is read means, by its module
         self._whole: set[str] = set()
         self._resolved: set[Target] = set()
         for number, tree in enumerate(trees):
             entry = Module(f"<{number}>", tree)
-            self._import([*entry.imports.values(), *((star, ()) for star in entry.stars)])
+            self.modules[entry.name] = entry
+            self._import(entry.imports, entry.stars)
             self._follow(entry, "", tree.body)
 
     def strings(self) -> set[str]:
@@ -84,15 +109,15 @@ class Reached:
         """A module of the packages, read the first time, and what it imports too; None if there is no such."""
         if name not in self.modules:
             file = _file(name, self.root)
-            self.modules[name] = None if file is None else Module(name, ast.parse(file.read_text(encoding="utf-8")))
+            self.modules[name] = None if file is None else _module(name, file.read_text(encoding="utf-8"))
             if (module := self.modules[name]) is not None:
-                self._import([*module.imports.values(), *((star, ()) for star in module.stars)])
+                self._import(module.imports, module.stars)
                 self._follow(module, "", module.always)
         return self.modules[name]
 
-    def _import(self, targets: Iterable[Target]) -> None:
+    def _import(self, imports: dict[str, list[Target]], stars: list[str]) -> None:
         """Read what imports read: each package on the way, the module, and the one inside it that is named."""
-        for name, inner in targets:
+        for name, inner in [target for targets in imports.values() for target in targets] + [(s, ()) for s in stars]:
             parts = (*name.split("."), *inner)
             for length in range(1, len(parts) + 1):
                 self._module(".".join(parts[:length]))
@@ -102,28 +127,31 @@ class Reached:
         if not code or (module.name, name) in self.code:
             return
         self.code[module.name, name] = list(code)
-        inside, stars = _imports(code)
-        self._import([*inside.values(), *((star, ()) for star in stars)])
+        inside, stars, chains = module.reads(name, code)
+        self._import(inside, stars)
         for star in stars:
             self._count_whole(star)
-        for chain in _chains(code, set(inside)):
+        for chain in chains:
             self._follow_chain(module, chain, inside, code)
 
-    def _follow_chain(self, module: Module, chain: Chain, inside: dict[str, Target], code: Sequence[ast.stmt]) -> None:
+    def _follow_chain(
+        self, module: Module, chain: Chain, inside: dict[str, list[Target]], code: Sequence[ast.stmt]
+    ) -> None:
         """Follow one dotted name in some code of a module, which may import it inside."""
         first, *rest = chain
-        target = inside.get(first) or module.imports.get(first)
-        full = ".".join(chain) if target is None else ".".join((target[0], *target[1], *rest))
+        targets = [*inside.get(first, []), *module.imports.get(first, [])]  # a name may be imported twice
+        full = {".".join((target[0], *target[1], *rest)) for target in targets} or {".".join(chain)}
         if first in module.definitions:
             self._follow(module, first, module.definitions[first])
-        if target is not None:
+        for target in targets:
+            self.imported.add((module.name, first, target))
             self._resolve(target[0], (*target[1], *rest))
-        elif first not in module.definitions:
+        if not targets and first not in module.definitions:
             for star in module.stars:
                 self._count_whole(star)
             if first in OWN_NAMES:
                 self._count_whole(module.name)
-        if any(f"{full}.".startswith(f"{name}.") for name in IMPORTERS):
+        if any(f"{each}.".startswith(f"{name}.") for each in full for name in IMPORTERS):
             named = [string for string in _strings(code) if _file(string, self.root) is not None]
             for name in named or _all_modules(self.root):  # where no string names a module, it may be any
                 self._count_whole(name)
@@ -137,9 +165,9 @@ class Reached:
             self._count_whole(name)
         elif chain[0] in module.definitions:
             self._follow(module, chain[0], module.definitions[chain[0]])
-        elif chain[0] in module.imports and module.imports[chain[0]] != (name, (chain[0],)):
-            again, inner = module.imports[chain[0]]
-            self._resolve(again, (*inner, *chain[1:]))
+        elif again := [target for target in module.imports.get(chain[0], []) if target != (name, (chain[0],))]:
+            for target in again:
+                self._resolve(target[0], (*target[1], *chain[1:]))
         elif self._module(f"{name}.{chain[0]}") is not None:
             self._resolve(f"{name}.{chain[0]}", chain[1:])
         else:  # a name that it gets in some other way
@@ -152,7 +180,7 @@ class Reached:
         self._whole.add(name)
         for definition, code in module.definitions.items():
             self._follow(module, definition, code)
-        for target in module.imports.values():
+        for target in (target for targets in module.imports.values() for target in targets):
             self._resolve(*target)
         for inner in [*module.stars, *(other for other in _all_modules(self.root) if other.startswith(f"{name}."))]:
             self._count_whole(inner)
@@ -167,27 +195,30 @@ def code_hash(trees: Sequence[ast.Module], root: Path) -> str:
     """
     reached = Reached(trees, root)
     digest = hashlib.sha256()
-    for place, code in sorted(reached.code.items()):
-        digest.update(f"{place}{_canonical(code)}".encode())
+    for (module, name), code in sorted(reached.code.items()):
+        digest.update(f"{module, name}{reached.modules[module].canonical(name, code)}".encode())
+    digest.update(repr(sorted(reached.imported)).encode())
     for content in _loaded(reached, root):
         digest.update(content)
     return digest.hexdigest()
 
 
 def _loaded(reached: Reached, root: Path) -> Iterator[bytes]:
-    """The stored figures and weights that the code names, if it reaches the functions that load them."""
+    """The stored figures and weights that the code names, or all, if it reaches what loads them and names none."""
     functions = {name for _, name in reached.code}
-    strings = sorted(reached.strings())
-    results = root / "aevb_utils" / "results"
     if ("aevb_utils.results", "load") in reached.code:
-        for file in (results / f"{name}.json" for name in strings if name.isidentifier()):
-            if file.is_file():
-                stored = json.loads(file.read_text(encoding="utf-8"))
-                yield json.dumps({key: stored[key] for key in ("machine", "minutes", "figures")}).encode()
+        for file in _named(reached, root / "aevb_utils" / "results", "json"):
+            stored = json.loads(file.read_text(encoding="utf-8"))
+            yield json.dumps({key: stored[key] for key in ("machine", "minutes", "figures")}).encode()
     if functions & {"load_pretrained", "provenance"}:
-        for file in (root / "aevb_utils" / "training" / "weights" / f"{name}.safetensors" for name in strings):
-            if "/" not in file.stem and len(file.stem) < 100 and file.is_file():
-                yield hashlib.sha256(file.read_bytes()).digest()
+        for file in _named(reached, root / "aevb_utils" / "training" / "weights", "safetensors"):
+            yield hashlib.sha256(file.read_bytes()).digest()
+
+
+def _named(reached: Reached, folder: Path, kind: str) -> list[Path]:
+    """The files of a folder that strings in the code name; all of them, if none does."""
+    files, strings = sorted(folder.glob(f"*.{kind}")), reached.strings()
+    return [file for file in files if file.stem in strings] or files
 
 
 # What a statement defines, and what it may leave behind
@@ -273,22 +304,22 @@ def _strings(code: Sequence[ast.stmt]) -> set[str]:
     return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
-def _imports(code: Sequence[ast.stmt]) -> tuple[dict[str, Target], list[str]]:
+def _imports(code: Sequence[ast.stmt]) -> tuple[dict[str, list[Target]], list[str]]:
     """What each imported name means, and the modules that are imported by ``*``."""
-    names: dict[str, Target] = {}
+    names: dict[str, list[Target]] = {}
     stars: list[str] = []
     for node in (node for statement in code for node in ast.walk(statement)):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 top = alias.name.split(".")[0]
-                names[alias.asname or top] = (alias.name if alias.asname else top, ())
-                names[f"import {alias.name}"] = (alias.name, ())  # `import a.b` brings the name a, and reads a.b too
+                names.setdefault(alias.asname or top, []).append((alias.name if alias.asname else top, ()))
+                names.setdefault(f"import {alias.name}", []).append((alias.name, ()))  # `import a.b` reads a.b too
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             for alias in node.names:
                 if alias.name == "*":
                     stars.append(node.module)
                 else:
-                    names[alias.asname or alias.name] = (node.module, (alias.name,))
+                    names.setdefault(alias.asname or alias.name, []).append((node.module, (alias.name,)))
     return names, stars
 
 

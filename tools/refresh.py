@@ -3,7 +3,8 @@
 A notebook or an experiment is stale when the hash of its code is not the stored one. Each stale one is run in the fast
 budget; where its fingerprint agrees with the stored one, the new code behaves as the old did, and the new hash is
 stamped on the outputs that are there, "same by fast run". Where it does not, this says what differs and leaves the file
-stale: ``make execute`` and ``make results`` are the only ways to new figures.
+stale: ``make execute`` and ``make results`` are the only ways to new figures. A fast run sees of a full one the values
+of ``budget(full=…)`` and no more: what else the full run alone does (real files, bfloat16) asks for a full run.
 """
 
 import sys
@@ -42,6 +43,10 @@ class Stored:
             return f"make execute NOTEBOOK=notebooks/{self.file.name}"
         return f"make results NAME={self.file.stem}"
 
+    def present_hash(self) -> str:
+        """The hash of its code as it is now."""
+        return notebook_hash(read(self.file)) if self.file.suffix == ".ipynb" else experiment_hash(self.file)
+
     def write(self, stamp: Stamp) -> None:
         """Store another stamp beside the outputs or figures that are there."""
         if self.file.suffix == ".ipynb":
@@ -72,6 +77,8 @@ def refresh(item: Stored) -> list[str]:
         rows = fingerprint(item.file)
     except FastRunError as error:
         return [str(error)]
+    if item.present_hash() != item.code_hash:
+        return ["its code has changed while it ran: refresh again"]
     different = differences(item.stamp.fingerprint, rows)
     if not different:
         item.write(Stamp(item.code_hash, SAME, item.stamp.fingerprint))

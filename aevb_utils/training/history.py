@@ -72,6 +72,7 @@ class History:
                 f"The history was begun with seed {self.seed} and this call has seed {seed}: continue as it began."
             )
         self.seed, self._open = seed, []
+        self.names = self.names if len(self) else ()
         if len(self) and with_held_out != bool(self._held_out):
             had, now = ("had", "has none") if self._held_out else ("had no", "has some")
             raise ValueError(f"The history {had} held-out data and this call {now}: continue as it began.")

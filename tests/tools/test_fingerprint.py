@@ -10,7 +10,7 @@ import torch
 from latent_models import Conjugate, data_of
 from torch.optim.optimizer import _global_optimizer_post_hooks
 
-from aevb_utils import checking
+from aevb_utils import budget, checking
 from aevb_utils.training import fit
 from tools.fingerprint import Recorder, differences, figures_rows
 
@@ -132,6 +132,19 @@ def test_a_difference_says_what_differs():
 def test_figures_are_listed_by_their_path_without_times():
     figures = {"runs": [{"elbo": 1.0, "minutes": 3}, {"elbo": 2.0}], "sizes": [1, 2], "processor seconds": 9}
     assert list(figures_rows(figures)) == [("/runs/0/elbo", 1.0), ("/runs/1/elbo", 2.0), ("/sizes", [1, 2])]
+
+
+def test_a_full_budget_that_changes_is_caught():
+    def rows_of(epochs):
+        recorder = Recorder()
+        with recorder.recording():
+            recorder.place("here")
+            assert budget.budget(full=epochs, fast=1) == 1
+            recorder.close()
+        return recorder.rows
+
+    assert differences(rows_of(300), rows_of(300)) == []
+    assert differences(rows_of(300), rows_of(3))
 
 
 def test_times_are_not_compared():

@@ -205,6 +205,16 @@ COUNTS = {
     "the same in a module that is imported and not used": (
         "import aevb_utils.effect", "aevb_utils/effect.py", "math.tau", "math.pi",
     ),
+    "an import from elsewhere, by the same name": (
+        FIT, LOOP, "RATE = 0.1", "from math import tau as RATE",
+    ),
+    "a name imported twice, the first": (
+        "from aevb_utils.lazy import late as f\nf()\nfrom aevb_utils.lazy import later as f\nf()", "aevb_utils/lazy.py",
+        "return 1", "return 0",
+    ),
+    "globals() of the code itself": (
+        "from aevb_utils.lazy import late\nglobals()['la' + 'te']()", "aevb_utils/lazy.py", "return 1", "return 0",
+    ),
     "what experiments share": (
         "from experiments._shared import HALF\nHALF", "experiments/_shared.py", "HALF = 0.5", "HALF = 0.6",
     ),
@@ -289,6 +299,22 @@ def test_figures_that_are_loaded_count_but_not_their_stamps(root):
     file.write_text(json.dumps(stored | {"code_hash": "2", "stamp": "same by fast run"}))
     assert hash_of(source, root) == before
     file.write_text(json.dumps(stored | {"figures": {"value": 43}}))
+    assert hash_of(source, root) != before
+
+
+def test_an_import_of_another_name_counts(root):
+    (root / "aevb_utils" / "lazy.py").write_text("from math import log\n\n\ndef late(x):\n    return log(x)\n")
+    source = "from aevb_utils.lazy import late\nlate(2)"
+    before = hash_of(source, root)
+    change(root, "aevb_utils/lazy.py", "import log", "import log1p as log")
+    assert hash_of(source, root) != before
+
+
+def test_all_figures_count_where_the_name_is_computed(root):
+    (root / "aevb_utils" / "results" / "a.json").write_text('{"machine": "", "minutes": 1, "figures": 1}')
+    source = "from aevb_utils import results\nresults.load(x + y)"
+    before = hash_of(source, root)
+    change(root, "aevb_utils/results/a.json", '"figures": 1', '"figures": 2')
     assert hash_of(source, root) != before
 
 
