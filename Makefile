@@ -29,7 +29,8 @@ book: $(READY) ## build the site from the notebooks' stored outputs
 	@echo "The book is built. Open $(CURDIR)/_build/html/index.html in a browser."
 
 test: $(READY) ## run all tests
-	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist loadgroup --nbval-lax --nbval-current-env --nbval-cell-timeout 120 \
+	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder \
+		--nbval-lax --nbval-current-env --nbval-cell-timeout 120 \
 		tests notebooks/[a-z]*.ipynb
 
 execute: $(READY) ## run the notebooks in full and store their outputs (one: NOTEBOOK=notebooks/01_….ipynb)

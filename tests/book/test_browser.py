@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import pytest
-from alone import alone
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect, sync_playwright
 from site_build import page_names, serve
@@ -137,7 +136,7 @@ def look_at(page: Page, name: str, host: str) -> Visit:
     return visit
 
 
-@pytest.mark.parametrize("name", [alone(name, id=name) for name in PAGE_NAMES])
+@pytest.mark.parametrize("name", PAGE_NAMES)
 def test_a_page_in_light_in_dark_and_on_a_phone(browser, address, name):
     context = browser.new_context(base_url=address)
     visit = look_at(context.new_page(), name, urlsplit(address).netloc)

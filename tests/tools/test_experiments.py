@@ -40,7 +40,8 @@ def test_figures_are_stored_with_what_made_them(script, capfd):
     stored = experiments.stored(script)
     stamp = Stamp.from_json(stored)
     assert (stamp.code_hash, stamp.made_by) == (experiments.experiment_hash(script), FULL)
-    assert stamp.fingerprint == [["figures 1: /value", "float64", 4.0]]
+    assert [row[0] for row in stamp.fingerprint] == ["doubled 1: full budgets", "figures 1: /value"]
+    assert stamp.fingerprint[1] == ["figures 1: /value", "float64", 4.0]
     assert stored["figures"] == {"value": 42, "minutes": 3}
     assert set(stored) == {"code_hash", "made_by", "fingerprint", "machine", "minutes", "weights", "figures"}
     assert [file.name for file in experiments.file_of(script).parent.iterdir()] == ["doubled.json"]

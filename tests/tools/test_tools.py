@@ -280,6 +280,7 @@ def two_chapters(tmp_path, monkeypatch):
     write(notebook_of("# ½ Two", ("x = 2", "export"), aevb_export="models.two"), second)
     monkeypatch.setattr(export, "CHAPTERS", (first, second))
     monkeypatch.setattr(export, "ROOT", tmp_path)
+    monkeypatch.setattr(export, "PICTURE", tmp_path / "ladder.svg")
     return first, second
 
 
@@ -291,7 +292,7 @@ def test_export_writes_the_modules_that_chapters_name(tmp_path, two_chapters, ca
     assert {"models.two": module.read_text(encoding="utf-8")} == export.module_sources(
         read(two_chapters[1]), "02_two.ipynb"
     )
-    assert capsys.readouterr().out == f"Wrote {Path('aevb_utils/models/two.py')}\n"
+    assert capsys.readouterr().out == f"Wrote {Path('aevb_utils/models/two.py')}\nWrote ladder.svg\n"
 
 
 def test_two_chapters_cannot_export_one_module(two_chapters):
