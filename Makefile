@@ -61,5 +61,5 @@ lint: $(READY) ## check the style of the code
 
 clean: ## remove what builds and tests leave behind (.venv stays, and experiments that were stopped)
 	[ ! -d _build ] || find _build -mindepth 1 -maxdepth 1 ! -name experiments -exec rm -rf {} +
-	rm -rf .pytest_cache .ruff_cache
+	rm -rf .pytest_cache .ruff_cache .hypothesis
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +

@@ -3,6 +3,7 @@
 import os
 
 import nbval.kernel
+from hypothesis import settings
 
 from tools.kernels import SocketKernelManager
 
@@ -10,3 +11,6 @@ os.environ["AEVB_FAST"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["TQDM_DISABLE"] = "1"  # no progress bars between the test results
 nbval.kernel.KernelManager = SocketKernelManager
+
+settings.register_profile("book", derandomize=True, deadline=None, database=None, max_examples=50)  # the same every time
+settings.load_profile("book")
