@@ -12,5 +12,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["TQDM_DISABLE"] = "1"  # no progress bars between the test results
 nbval.kernel.KernelManager = SocketKernelManager
 
-settings.register_profile("book", derandomize=True, deadline=None, database=None, max_examples=50)  # the same every time
+# the same examples every time, and no files left behind
+settings.register_profile("book", derandomize=True, deadline=None, database=None, max_examples=50)
 settings.load_profile("book")

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from tqdm.auto import trange
 
 
 class MixtureParameters(NamedTuple):
@@ -27,38 +28,57 @@ def cholesky(covariances: Tensor) -> Tensor:
     """Lower-triangular K_c with Σ_c = K_c K_cᵀ, shape (C, D, D).
 
     Raises:
-        FitError: a covariance is not positive definite: its component has collapsed.
+        FitError: a covariance is not positive definite, up to rounding: its component has
+            collapsed.
     """
     factors, info = torch.linalg.cholesky_ex(covariances)
-    if info.any():
+    pivots = factors.detach().diagonal(dim1=-2, dim2=-1).square()  # (C, D)
+    rounding = 10 * pivots.shape[-1] * torch.finfo(pivots.dtype).eps
+    variances = covariances.detach().diagonal(dim1=-2, dim2=-1)
+    flat = (info > 0) | ~(pivots > rounding * variances).all(dim=-1)
+    if flat.any():
         raise FitError(
-            f"Component {int(info.nonzero()[0, 0])} has collapsed: its covariance is not "
+            f"Component {int(flat.nonzero()[0, 0])} has collapsed: its covariance is not "
             "positive definite. Set a larger covariance_floor, ask for fewer components, "
             "start elsewhere, or drop columns that are constant or copies of others."
         )
     return factors
 
 
-def log_joint(x: Tensor, parameters: MixtureParameters) -> Tensor:
+class Whitening(NamedTuple):
+    """What eq. (2.1) needs of θ, computed once for all data."""
+
+    means: Tensor  # μ, (C, D)
+    inverse_factors: Tensor  # K⁻¹, (C, D, D)
+    constants: Tensor  # log π − log det K − D/2 · log 2π, (C,)
+
+
+def whitening(parameters: MixtureParameters) -> Whitening:
+    """Factor the covariances, once. Raises FitError where one is not positive definite."""
+    weights, means, covariances = parameters
+    D = means.shape[1]
+    factors = cholesky(covariances)  # K
+    identity = torch.eye(D, dtype=means.dtype, device=means.device)
+    inverse_factors = torch.linalg.solve_triangular(factors, identity, upper=False)
+    half_log_det = factors.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    constants = weights.log() - half_log_det - 0.5 * D * math.log(2 * math.pi)
+    return Whitening(means, inverse_factors, constants)
+
+
+def log_joint(x: Tensor, parameters: MixtureParameters | Whitening) -> Tensor:
     """The log of p(x_i, z_i = c), eq. (2.1), in nats.
 
     Args:
         x: data, shape (N, D).
-        parameters: θ, of the data's dtype.
+        parameters: θ, of the data's dtype, or its whitening.
 
     Returns:
         Tensor of shape (N, C).
     """
-    weights, means, covariances = parameters
-    D = x.shape[1]
-    factors = cholesky(covariances)  # K, (C, D, D)
-    identity = torch.eye(D, dtype=x.dtype)
-    whiten = torch.linalg.solve_triangular(factors, identity, upper=False)  # K⁻¹
-    white = torch.einsum("nd,ced->nce", x, whiten)  # K⁻¹ x, (N, C, D)
-    white = white - torch.einsum("ced,cd->ce", whiten, means)  # K⁻¹ (x − μ)
-    half_log_det = factors.diagonal(dim1=-2, dim2=-1).log().sum(-1)  # (C,)
-    constant = weights.log() - half_log_det - 0.5 * D * math.log(2 * math.pi)  # (C,)
-    return constant - 0.5 * white.square().sum(-1)  # (N, C)
+    ready = parameters if isinstance(parameters, Whitening) else whitening(parameters)
+    deviations = x - ready.means[:, None]  # x − μ, (C, N, D)
+    white = deviations @ ready.inverse_factors.mT  # K⁻¹ (x − μ)
+    return ready.constants - 0.5 * white.square().sum(dim=-1).T  # (N, C)
 
 
 def elbo(x: Tensor, q: Tensor, parameters: MixtureParameters) -> Tensor:
@@ -75,7 +95,7 @@ def elbo(x: Tensor, q: Tensor, parameters: MixtureParameters) -> Tensor:
     return (q * log_joint(x, parameters) - torch.special.xlogy(q, q)).sum(dim=1)
 
 
-def e_step(x: Tensor, parameters: MixtureParameters) -> tuple[Tensor, Tensor]:
+def e_step(x: Tensor, parameters: MixtureParameters | Whitening) -> tuple[Tensor, Tensor]:
     """The posterior of the component, eq. (2.6), and the evidence of each, eq. (2.2).
 
     Returns:
@@ -87,18 +107,30 @@ def e_step(x: Tensor, parameters: MixtureParameters) -> tuple[Tensor, Tensor]:
 
 
 class SufficientStatistics(NamedTuple):
-    """The three sums of eq. (2.10): all that an M-step needs of the data."""
+    """The three sums of eq. (2.10), and the points the data are measured from."""
 
     counts: Tensor  # N_c, (C,)
     sums: Tensor  # s_c, (C, D)
     outers: Tensor  # O_c, (C, D, D)
+    origins: Tensor  # a_c, (C, D)
 
 
-def sufficient_statistics(x: Tensor, q: Tensor) -> SufficientStatistics:
-    """The sums of eq. (2.10) for data of shape (N, D) and probabilities (N, C)."""
-    N, D = x.shape
-    outers = (x[:, :, None] * x[:, None, :]).reshape(N, D * D)  # x xᵀ, (N, D²)
-    return SufficientStatistics(q.sum(dim=0), q.T @ x, (q.T @ outers).reshape(-1, D, D))
+def sufficient_statistics(
+    x: Tensor, q: Tensor, origins: Tensor | None = None
+) -> SufficientStatistics:
+    """The sums of eq. (2.10) for data of shape (N, D) and probabilities (N, C).
+
+    The data are measured from ``origins``, (C, D), by default from their weighted means.
+    Sums of several blocks of data may be added if they have the same origins.
+    """
+    counts = q.sum(dim=0)
+    if origins is None:
+        origins = q.T @ x / counts.clamp_min(torch.finfo(q.dtype).tiny)[:, None]
+    deviations = x - origins[:, None]  # (C, N, D)
+    weighted = q.T[:, :, None] * deviations
+    return SufficientStatistics(
+        counts, weighted.sum(dim=1), weighted.mT @ deviations, origins
+    )
 
 
 CovarianceType = Literal["full", "tied", "diagonal"]
@@ -123,71 +155,88 @@ def m_step(
     statistics: SufficientStatistics,
     *,
     covariance_type: CovarianceType = "full",
-    covariance_floor: float = 0.0,
+    covariance_floor: float | Tensor = 0.0,
 ) -> MixtureParameters:
     """The θ that maximizes the ELBO at fixed q, eqs. (2.7) to (2.9).
 
-    ``covariance_floor`` is added to the diagonals of the covariances.
+    ``covariance_floor``, a number or one a column, (D,), is added to the diagonals of the
+    covariances, in squared units of x.
 
     Raises:
         FitError: a component has lost its data.
     """
-    counts, sums, outers = statistics
+    counts, sums, outers, origins = statistics
     held, dead = counts.min(dim=0)
-    if held < 1e-8:
+    if not held >= 1e-8:
         raise FitError(
             f"Component {dead} has died: it holds {held:.0e} of {counts.sum():.0f} data. "
             "Ask for fewer components, or start elsewhere."
         )
-    means = sums / counts[:, None]  # eq. (2.8)
-    squares = means[:, :, None] * means[:, None, :]  # μ μᵀ, (C, D, D)
+    shifts = sums / counts[:, None]  # δ, (C, D)
+    squares = shifts[:, :, None] * shifts[:, None, :]  # δ δᵀ
     scatters = outers / counts[:, None, None] - squares  # Σ̂, (C, D, D)
-    floor = covariance_floor * torch.eye(means.shape[1], dtype=means.dtype)
-    covariances = constrain(scatters, counts, covariance_type) + floor  # eq. (2.9)
-    return MixtureParameters(counts / counts.sum(), means, covariances)  # eq. (2.7)
+    floor = torch.as_tensor(covariance_floor, dtype=sums.dtype).expand(sums.shape[1])
+    covariances = constrain(scatters, counts, covariance_type) + floor.diag()  # (2.9)
+    return MixtureParameters(counts / counts.sum(), origins + shifts, covariances)
 
 
 BLOCK_NUMBERS = 2**18  # how many numbers a block's largest array may hold: 2 MB in float64
+BLOCK_ROWS = 256  # the least that keep matrix products efficient
 
 
 def blocks(x: Tensor, width: int) -> Iterator[Tensor]:
     """Consecutive rows of x in float64, so few that ``width`` numbers a row stay small."""
-    for block in x.split(max(1, BLOCK_NUMBERS // width)):
-        yield block.double()
+    for block in x.split(max(BLOCK_ROWS, BLOCK_NUMBERS // width)):
+        yield block.cpu().double()
+
+
+def collect(
+    x: Tensor, parameters: MixtureParameters, origins: Tensor
+) -> tuple[SufficientStatistics, float]:
+    """The sums of eq. (2.10) after an E-step, measured from ``origins``, and ℓ(θ)."""
+    C, D = parameters.means.shape
+    ready = whitening(parameters)
+    sums = [origins.new_zeros(C, *shape) for shape in [(), (D,), (D, D)]]
+    log_likelihood = 0.0
+    for block in blocks(x, C * D):
+        responsibilities, log_evidence = e_step(block, ready)
+        part = sufficient_statistics(block, responsibilities, origins)
+        sums = [total + term for total, term in zip(sums, part[:3], strict=True)]
+        log_likelihood += log_evidence.sum().item()
+    return SufficientStatistics(*sums, origins), log_likelihood
 
 
 def expected_statistics(
-    x: Tensor, parameters: MixtureParameters, center: Tensor
+    x: Tensor, parameters: MixtureParameters
 ) -> tuple[SufficientStatistics, float]:
-    """An E-step and the sums of eq. (2.10), in one pass; memory does not grow with N.
+    """An E-step and the sums of eq. (2.10); memory does not grow with N.
 
     Args:
         x: data, shape (N, D).
-        parameters: θ for the data less ``center``.
-        center: the point to subtract, shape (D,).
+        parameters: θ, in float64.
 
     Returns:
-        The statistics of the data less ``center``, and ℓ(θ) in nats.
+        The statistics, and ℓ(θ) in nats.
     """
-    C, D = parameters.means.shape
-    total = SufficientStatistics(
-        *(torch.zeros(C, *shape, dtype=torch.float64) for shape in [(), (D,), (D, D)])
-    )
-    log_likelihood = 0.0
-    for block in blocks(x, D * max(C, D)):
-        responsibilities, log_evidence = e_step(block - center, parameters)
-        part = sufficient_statistics(block - center, responsibilities)
-        total = SufficientStatistics(*map(torch.add, total, part))
-        log_likelihood += log_evidence.sum().item()
-    return total, log_likelihood
+    statistics, log_likelihood = collect(x, parameters, parameters.means)
+    shifts = statistics.sums / statistics.counts[:, None]
+    squares = statistics.outers.diagonal(dim1=-2, dim2=-1) / statistics.counts[:, None]
+    if (shifts.square() > (1 - 1e-6) * squares).any():  # six digits or more cancel
+        statistics, _ = collect(x, parameters, parameters.means + shifts)
+    return statistics, log_likelihood
 
 
 class EMRun(NamedTuple):
     """What one run of EM gives."""
 
-    parameters: MixtureParameters
+    parameters: MixtureParameters  # of the highest ℓ on the way
     log_likelihoods: list[float]  # ℓ(θ[k]) in nats, all data, k = 0, 1, …
     converged: bool
+
+    @property
+    def log_likelihood(self) -> float:
+        """ℓ of the parameters, in nats: the highest on the way."""
+        return max(self.log_likelihoods)
 
 
 @torch.no_grad()
@@ -196,29 +245,30 @@ def run_em(
     start: MixtureParameters,
     *,
     covariance_type: CovarianceType = "full",
-    covariance_floor: float = 0.0,
+    covariance_floor: float | Tensor = 0.0,
     tolerance: float = 1e-8,
     max_iterations: int = 2000,
 ) -> EMRun:
     """Alternate E- and M-steps until ℓ changes by less than ``tolerance`` nats a datum.
 
-    A tolerance of 0 is never reached: EM then runs for all of ``max_iterations``.
+    A tolerance of 0 is never reached: EM then runs for all of ``max_iterations``. The
+    parameters are those of the highest ℓ on the way.
 
     Raises:
         FitError: a component has died or collapsed.
     """
-    center = x.mean(dim=0, dtype=torch.float64)
-    start = MixtureParameters(*(part.double() for part in start))
-    parameters = start._replace(means=start.means - center)
-    statistics, log_likelihood = expected_statistics(x, parameters, center)
+    options = {"covariance_type": covariance_type, "covariance_floor": covariance_floor}
+    best = parameters = MixtureParameters(*(part.cpu().double() for part in start))
+    statistics, log_likelihood = expected_statistics(x, parameters)
     log_likelihoods, converged = [log_likelihood], False
-    while not converged and len(log_likelihoods) <= max_iterations:
-        parameters = m_step(
-            statistics, covariance_type=covariance_type, covariance_floor=covariance_floor
-        )
-        statistics, log_likelihood = expected_statistics(x, parameters, center)
-        converged = abs(log_likelihood - log_likelihoods[-1]) < tolerance * len(x)
-        log_likelihoods.append(log_likelihood)
-    return EMRun(
-        parameters._replace(means=parameters.means + center), log_likelihoods, converged
-    )
+    with trange(max_iterations, desc="EM", unit="round", leave=False, delay=2) as rounds:
+        for _ in rounds:
+            parameters = m_step(statistics, **options)
+            statistics, log_likelihood = expected_statistics(x, parameters)
+            if log_likelihood >= max(log_likelihoods):
+                best = parameters
+            converged = abs(log_likelihood - log_likelihoods[-1]) < tolerance * len(x)
+            log_likelihoods.append(log_likelihood)
+            if converged:
+                break
+    return EMRun(best, log_likelihoods, converged)
