@@ -13,6 +13,7 @@ from aevb_utils.models.mixture_em import (
     EMRun,
     FitError,
     MixtureParameters,
+    cholesky,
     run_em,
     whitening,
 )
@@ -48,11 +49,14 @@ def climbs_when_nudged(
 ) -> bool:
     """Whether EM climbs above the run's end after its means have moved a little."""
     weights, means, covariances = run.parameters
-    noise = torch.randn(means.shape, generator=torch.Generator().manual_seed(0))
-    widths = covariances.diagonal(dim1=-2, dim2=-1).sqrt()
-    nudged = MixtureParameters(weights, means + 0.03 * widths * noise, covariances)
+    noise = torch.randn(means.shape, generator=torch.Generator().manual_seed(0)).to(means)
+    moves = 0.03 * torch.einsum("cde,ce->cd", cholesky(covariances), noise)
+    nudged = MixtureParameters(weights, means + moves, covariances)
     options = {"covariance_type": covariance_type, "covariance_floor": floor}
-    again = run_em(x, nudged, tolerance=1e-7, max_iterations=50, **options)
+    try:
+        again = run_em(x, nudged, tolerance=1e-7, max_iterations=50, **options)
+    except FitError:  # from there a component collapses: no better end
+        return False
     return again.log_likelihood > run.log_likelihood + max(0.1, 1e-5 * len(x))
 
 
