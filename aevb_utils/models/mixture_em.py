@@ -181,7 +181,7 @@ def m_step(
 
 
 BLOCK_NUMBERS = 2**18  # how many numbers a block's largest array may hold: 2 MB in float64
-BLOCK_ROWS = 256  # the least that keep matrix products efficient
+BLOCK_ROWS = 512  # the least that keep matrix products efficient
 
 
 def blocks(x: Tensor, width: int) -> Iterator[Tensor]:
@@ -201,7 +201,8 @@ def collect(
     for block in blocks(x, C * D):
         responsibilities, log_evidence = e_step(block, ready)
         part = sufficient_statistics(block, responsibilities, origins)
-        sums = [total + term for total, term in zip(sums, part[:3], strict=True)]
+        for total, term in zip(sums, part[:3], strict=True):
+            total += term  # in place: for many dimensions the sums are large
         log_likelihood += log_evidence.sum().item()
     return SufficientStatistics(*sums, origins), log_likelihood
 
