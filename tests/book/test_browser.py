@@ -91,6 +91,13 @@ def page(browser, address):
     context.close()
 
 
+@pytest.fixture
+def quick_page(page):
+    """A page whose formulas stay as they are written: setting them takes most of the time that a page takes."""
+    page.route("**/tex-*.js", lambda route: route.abort())
+    return page
+
+
 def look_at(page: Page, name: str, host: str) -> Visit:
     """Open a page, look at it in light and dark and at the width of a phone."""
     visit = Visit(name)
@@ -173,14 +180,14 @@ def test_formulas_can_be_explored_by_ear(page):
     page.on("response", lambda r: missing.append(r.url) if r.status >= 400 else None)
     page.add_init_script("""localStorage.setItem('MathJax-Menu-Settings', '{"explorer": true}')""")
     page.goto("book/notation.html", wait_until="networkidle")
-    expect(page.locator("mjx-container[aria-label]").first).to_be_attached()
+    expect(page.locator("mjx-container[aria-label]").first).to_be_attached(timeout=60_000)
     assert not missing
 
 
 @pytest.mark.parametrize("chapter", [path.stem for path in CHAPTERS])
-def test_every_slider_of_a_chapter_moves_its_viewer(page, chapter):
-    page.goto(f"notebooks/{chapter}.html")
-    viewers = page.locator(".aevb-viewer").all()
+def test_every_slider_of_a_chapter_moves_its_viewer(quick_page, chapter):
+    quick_page.goto(f"notebooks/{chapter}.html")
+    viewers = quick_page.locator(".aevb-viewer").all()
     assert viewers
     for figure in viewers:
         image, sliders = figure.locator("img"), figure.locator("input").all()
@@ -194,10 +201,10 @@ def test_every_slider_of_a_chapter_moves_its_viewer(page, chapter):
 
 
 @pytest.fixture
-def viewer(page):
+def viewer(quick_page):
     """The first viewer of the book; all have the same script."""
-    page.goto(f"notebooks/{CHAPTERS[0].stem}.html")
-    figure = page.locator(".aevb-viewer").first
+    quick_page.goto(f"notebooks/{CHAPTERS[0].stem}.html")
+    figure = quick_page.locator(".aevb-viewer").first
     figure.scroll_into_view_if_needed()
     return figure
 
