@@ -118,12 +118,21 @@ def load_weights(path: FilePath, model: nn.Module) -> None:
         CheckpointError: there is no such file; it is damaged or no checkpoint; or it was saved from another class of
             model, other shapes, number formats or settings. The model is as it was.
     """
-    model = uncompiled(model)
-    content, states = read_sealed(Path(path))
-    check_class(path, content, "model", model)
-    check_model(path, content, states["model"], model)
+    state = read_weights(path, model)
     with all_or_nothing(path, model):
-        model.load_state_dict(states["model"])
+        uncompiled(model).load_state_dict(state)
+
+
+def read_weights(path: FilePath, model: nn.Module) -> Json:
+    """The saved parameters and buffers of a model, by name, as :func:`load_weights` would put them into it.
+
+    Raises:
+        CheckpointError: as :func:`load_weights`.
+    """
+    content, states = read_sealed(Path(path))
+    check_class(path, content, "model", uncompiled(model))
+    check_model(path, content, states["model"], uncompiled(model))
+    return states["model"]
 
 
 def read_provenance(path: FilePath) -> Json:
