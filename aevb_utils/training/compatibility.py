@@ -75,14 +75,16 @@ def check_optimizer(path: FilePath, content: Json, saved: Json, model: nn.Module
             f"{path} was saved with an optimizer over other parameters, or in another order or other groups: build the "
             "optimizer as it was built for the run."
         )
+    own, groups = optimizer.state_dict(), saved.get("param_groups")
+    scheduled = "scheduler" in content["classes"]  # a scheduler adds settings to the groups
+    required = own["param_groups"][0].keys() if scheduled else {"params", *optimizer.defaults}
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    own = optimizer.state_dict()
-    required = ("params", *optimizer.defaults)
-    groups = saved.get("param_groups")
-    fits = _alike(groups, own["param_groups"], required) and [group["params"] for group in groups] == [
-        group["params"] for group in own["param_groups"]
-    ]
-    if not (saved.keys() == own.keys() and fits and _states_fit(saved["state"], parameters)):
+    if not (
+        saved.keys() == own.keys()
+        and _alike(groups, own["param_groups"], required)
+        and all(given["params"] == group["params"] for given, group in zip(groups, own["param_groups"], strict=True))
+        and _states_fit(saved["state"], parameters)
+    ):
         raise _another_form(path, "optimizer", optimizer)
 
 
@@ -128,12 +130,10 @@ def _alike(saved: object, own: object, required: object = ()) -> bool:
         required: keys that each dictionary of settings at the outermost level must have.
     """
     match own:
-        case None:
-            return True
-        case _ if saved is None:
-            return True
-        case bool() | str():
-            return type(saved) is type(own)
+        case None | bool():  # None: torch decides
+            return saved is None or isinstance(saved, bool) or (own is None and isinstance(saved, int | float))
+        case str():
+            return isinstance(saved, str)
         case int() | float() | Tensor():
             return isinstance(saved, int | float | Tensor) and not isinstance(saved, bool)
         case dict():
@@ -164,7 +164,7 @@ def history_of(path: FilePath, saved: Json) -> History:
         lengths = [len(table) for table in tables]
         fits = (
             all(isinstance(name, str) for name in saved["names"])
-            and isinstance(saved["seed"], int | None)
+            and (type(saved["seed"]) is int or (saved["seed"] is None and lengths == [0, 0, 0]))
             and widths <= {len(saved["names"])}
             and lengths[0] >= lengths[1] >= lengths[2]
         )
@@ -191,8 +191,8 @@ def all_or_nothing(path: FilePath, *parts: Part | None) -> Iterator[None]:
         if not isinstance(error, Exception):
             raise
         raise CheckpointError(
-            f"{path} cannot be put into the model, optimizer and scheduler, which are as they were "
-            f"({type(error).__name__}): it was altered, or saved by another version of torch or of the model."
+            f"{path} could not be loaded to its end ({type(error).__name__}), and all is as it was before: the file "
+            "was altered, or saved by another version of torch or of the model."
         ) from error
 
 

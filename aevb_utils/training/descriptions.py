@@ -80,7 +80,7 @@ def _describe(value: object, above: tuple[int, ...]) -> object:
         case nn.Module():
             return _module(value, above)
         case Mapping():
-            return {"keys": {_text(_describe(key, inside)): _describe(item, inside) for key, item in value.items()}}
+            return {"keys": {_text(_describe(key, inside)): [_describe(item, inside)] for key, item in value.items()}}
         case type():
             return {"class": value.__qualname__}
         case functools.partial():

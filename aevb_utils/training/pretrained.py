@@ -151,7 +151,9 @@ def _build(name: str, about: Mapping[str, Any]) -> nn.Module:
 def _entry(name: str, what: str, given: object, known: Mapping[str, Any]) -> Any:  # noqa: ANN401
     """What a file of weights names, out of what is known."""
     if not isinstance(given, str) or given not in known:
-        raise CheckpointError(f"The weights {name!r} name the {what} {given!r:.80}: it must be one of {', '.join(known)}.")
+        raise CheckpointError(
+            f"The weights {name!r} name the {what} {given!r:.80}: it must be one of {', '.join(known)}."
+        )
     return known[given]
 
 

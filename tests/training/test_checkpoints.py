@@ -256,7 +256,7 @@ def test_odd_models(tmp_path):
     assert_same_bits(bits(other), bits(model))
     assert isinstance(other.extra["pair"], tuple)
     assert other.second.weight is other.first.weight
-    with pytest.raises(CheckpointError, match="was saved with passing[.]sha256 = "):
+    with pytest.raises(CheckpointError, match=r"was saved with passing\.sha256 = "):
         load_weights(path, Odd(1.0, passing=3.0))  # no part of the state: the file cannot give it back
 
 
