@@ -1,14 +1,18 @@
 """Weights of long runs, shipped with the package, so that a reader can skip the training."""
 
 import copy
+import inspect
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from aevb_utils import networks
 from aevb_utils.training import checkpoints
+from aevb_utils.training.descriptions import describe, first_difference
 from aevb_utils.training.sealed_files import CheckpointError
 
 FOLDER = Path(__file__).parent / "weights"
@@ -21,14 +25,19 @@ def load_pretrained(name: str) -> nn.Module:
     Args:
         name: one of :func:`shipped`, such as ``"vae-mnist"``.
 
+    Nothing that the file says is run or imported: it names a class and a likelihood out of two tables in this module,
+    with plain values as arguments, and the class is built only if the tensors of the file are those that it needs.
+
     Raises:
         ValueError: there are no weights of that name.
         CheckpointError: the file is damaged: its SHA-256 is not the one that was written into it; or it names a model
-            or a likelihood that is not one of the book's.
+            or a likelihood that is not one of the book's; or its arguments or tensors are not that model's.
     """
-    about = provenance(name)
-    model = _entry(name, "model", about["model"], _models())(**_with_likelihood(name, about["arguments"])).half()
-    checkpoints.load_weights(_file(name), model)
+    file, about = _file(name), provenance(name)
+    with torch.device("meta"):  # sizes without memory
+        checkpoints.read_weights(file, _build(name, about).half())
+    model = _build(name, about).half()
+    checkpoints.load_weights(file, model)
     return model.float().eval()
 
 
@@ -56,18 +65,26 @@ def save_pretrained(name: str, model: nn.Module, arguments: Mapping[str, Any], a
     """Write a model's weights in half precision, with what they are in the file's header.
 
     Args:
-        name: of the file.
+        name: of the file, without folder and ending.
         model: of one of the classes that :func:`load_pretrained` knows.
         arguments: what the class was called with, ready for JSON; a likelihood by its name in ``networks``.
         about: the experiment that made them, data, seed, budget, test figures; ready for JSON.
 
     Raises:
-        CheckpointError: the file cannot be written, ``about`` or ``arguments`` is not ready for JSON, or the class is
-            not one that can be loaded.
+        ValueError: the name is not letters, digits, ``_``, ``-`` and dots alone.
+        CheckpointError: the file cannot be written, ``about`` or ``arguments`` is not ready for JSON, or the class
+            called with the arguments is not what can be loaded, or not the model.
     """
-    kind = type(model).__name__
-    _entry(name, "model", kind, _models())
-    entries = {"model": kind, "arguments": dict(arguments), **about}
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise ValueError(f"Weights have a name of letters, digits, '_', '-' and dots, not {name!r}.")
+    entries = {"model": type(model).__name__, "arguments": dict(arguments), **about}
+    with torch.device("meta"):
+        difference = first_difference(describe(model), describe(_build(name, entries)))
+    if difference:
+        place, given, built = difference
+        raise CheckpointError(
+            f"The arguments do not make the model: its {place} is {given!r:.80}, and they give {built!r:.80}."
+        )
     checkpoints.save(FOLDER / f"{name}.safetensors", copy.deepcopy(model).half(), provenance=entries)
 
 
@@ -97,14 +114,51 @@ LIKELIHOODS: dict[str, networks.Likelihood] = {
 """The likelihoods that a file of weights may name."""
 
 
+LONGEST = 100
+"""The largest number of layers that a file of weights may ask for."""
+
+
+def _build(name: str, about: Mapping[str, Any]) -> nn.Module:
+    """The model that a file of weights describes, not yet with its weights.
+
+    Raises:
+        CheckpointError: the file says nothing of it, or names or asks for something that is not known.
+    """
+    missing = [key for key in ("model", "arguments") if key not in about]
+    if missing:
+        raise CheckpointError(
+            f"The weights {name!r} do not say what they are of: they have no {' and no '.join(missing)}."
+        )
+    kind = _entry(name, "model", about["model"], _models())
+    arguments = about["arguments"]
+    if not isinstance(arguments, dict):
+        raise CheckpointError(f"The weights {name!r} have arguments that are no dictionary.")
+    for key, value in arguments.items():
+        if key not in inspect.signature(kind).parameters or not _is_plain(value):
+            raise CheckpointError(
+                f"The weights {name!r} have the argument {key!r}, which {kind.__name__} does not take as it is there."
+            )
+    if "likelihood" in arguments:
+        arguments = arguments | {"likelihood": _entry(name, "likelihood", arguments["likelihood"], LIKELIHOODS)}
+    try:
+        return kind(**arguments)
+    except Exception as error:
+        raise CheckpointError(
+            f"The weights {name!r} have arguments with which {kind.__name__} cannot be built ({type(error).__name__})."
+        ) from error
+
+
 def _entry(name: str, what: str, given: object, known: Mapping[str, Any]) -> Any:  # noqa: ANN401
     """What a file of weights names, out of what is known."""
-    if given not in known:
-        raise CheckpointError(f"The weights {name!r} name the {what} {given!r}: it must be one of {', '.join(known)}.")
+    if not isinstance(given, str) or given not in known:
+        raise CheckpointError(
+            f"The weights {name!r} name the {what} {given!r:.80}: it must be one of {', '.join(known)}."
+        )
     return known[given]
 
 
-def _with_likelihood(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments, with a likelihood looked up by its name."""
-    named = arguments.get("likelihood")
-    return arguments if named is None else arguments | {"likelihood": _entry(name, "likelihood", named, LIKELIHOODS)}
+def _is_plain(value: object) -> bool:
+    """Whether an argument is a number, a word, or a list of a few whole numbers."""
+    if isinstance(value, list | tuple):
+        return len(value) <= LONGEST and all(isinstance(width, int) for width in value)
+    return isinstance(value, bool | int | float | str | None)

@@ -90,6 +90,85 @@ def test_a_file_names_what_is_known_or_is_refused(folder, monkeypatch, entries, 
     assert [file.name for file in folder.iterdir()] == ["small.safetensors"]
 
 
+SMALL = {"D": 5, "L": 2, "hidden": [8]}
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({}, "do not say what they are of: they have no model and no arguments"),
+        ({"model": "VAE"}, "do not say what they are of: they have no arguments"),
+        ({"model": ["VAE"], "arguments": SMALL}, r"name the model \['VAE'\]: it must be one of"),
+        ({"model": "VAE", "arguments": [5, 2]}, "have arguments that are no dictionary"),
+        (
+            {"model": "VAE", "arguments": SMALL | {"likelihood": {}}},
+            "have the argument 'likelihood', which VAE does not",
+        ),
+        ({"model": "VAE", "arguments": SMALL | {"likelihood": None}}, "name the likelihood None: it must be one of"),
+        ({"model": "VAE", "arguments": SMALL | {"self": 1}}, "have the argument 'self', which VAE does not"),
+        (
+            {"model": "VAE", "arguments": SMALL | {"hidden": [1] * 10**5}},
+            "have the argument 'hidden', which VAE does not",
+        ),
+        ({"model": "VAE", "arguments": SMALL | {"hidden": ["8"]}}, "have the argument 'hidden', which VAE does not"),
+        ({"model": "VAE", "arguments": {"D": 5}}, r"have arguments with which VAE cannot be built \(TypeError\)"),
+        (
+            {"model": "VAE", "arguments": SMALL | {"layer": "os"}},
+            r"arguments with which VAE cannot be built \(ValueError\)",
+        ),
+        (
+            {"model": "VAE", "arguments": SMALL | {"D": 10**12}},
+            "does not fit the model: its '.*' is torch.float16 of shape",
+        ),
+        ({"model": "VAE", "arguments": SMALL | {"D": 10**30}}, "have arguments with which VAE cannot be built"),
+        (
+            {"model": "VAE", "arguments": SMALL | {"layer": "tanh"}},
+            "was saved with .* = 'ReLU', but the model has 'Tanh'",
+        ),
+    ],
+)
+def test_a_file_whose_arguments_are_not_its_models_is_refused(folder, entries, message) -> None:
+    checkpoints.save(folder / "small.safetensors", VAE(5, 2, hidden=(8,)).half(), provenance=entries)
+    with pytest.raises(checkpoints.CheckpointError, match=message) as caught:
+        pretrained.load_pretrained("small")
+    one_sentence(caught.value)
+
+
+def test_names_stay_in_their_folder(folder) -> None:
+    inside = folder / "weights"
+    inside.mkdir()
+    checkpoints.save(folder / "outside.safetensors", VAE(5, 2, hidden=(8,)).half())
+    pretrained.FOLDER = inside
+    for name in ("../outside", str(folder / "outside"), "..", "", "a/../../outside", "..\\outside", "outside\0"):
+        with pytest.raises(ValueError, match="There are no weights"):
+            pretrained.load_pretrained(name)
+        with pytest.raises(ValueError, match="There are no weights"):
+            pretrained.provenance(name)
+        with pytest.raises(ValueError, match="Weights have a name of letters, digits") as caught:
+            pretrained.save_pretrained(name, VAE(**SMALL), SMALL, {})
+        one_sentence(caught.value)
+    assert list(inside.iterdir()) == []
+
+
+def test_a_model_that_the_arguments_do_not_make_is_not_written(folder) -> None:
+    model = VAE(5, 2, hidden=(8,), likelihood=networks.continuous_bernoulli)
+    with pytest.raises(checkpoints.CheckpointError, match=r"The arguments do not make the model: its likelihood"):
+        pretrained.save_pretrained("small", model, SMALL, {})
+    with pytest.raises(checkpoints.CheckpointError, match="does not take as it is there"):
+        pretrained.save_pretrained("small", model, SMALL | {"likelihood": networks.continuous_bernoulli}, {})
+    assert list(folder.iterdir()) == []
+
+
+def test_loading_draws_the_random_numbers_of_one_model(folder) -> None:
+    pretrained.save_pretrained("small", VAE(**SMALL), SMALL, {})
+    torch.manual_seed(0)
+    VAE(**SMALL)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    pretrained.load_pretrained("small")
+    assert torch.equal(torch.rand(3), expected)
+
+
 def test_weights_that_could_not_be_loaded_are_not_written(folder) -> None:
     with pytest.raises(checkpoints.CheckpointError, match="the model 'Linear': it must be one of"):
         pretrained.save_pretrained("small", nn.Linear(1, 1), {}, {})
