@@ -212,6 +212,16 @@ def figures_rows(figures: Any, place: str = "") -> Iterator[tuple[str, Any]]:  #
         yield place, figures
 
 
+def is_row(stored: object) -> bool:
+    """Whether something stored has the form of a row."""
+    match stored:
+        case [str(), "text", *values]:
+            return all(isinstance(value, str) for value in values)
+        case [str(), str(kind), *values]:
+            return kind in TOLERANCES and all(isinstance(value, int | float | str) for value in values)
+    return False
+
+
 def differences(before: list[Row], after: list[Row]) -> list[str]:
     """What differs between two fingerprints, a line each; empty if they agree."""
     found = []

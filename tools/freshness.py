@@ -20,6 +20,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+from tools.syntax import canonical, parse, read_text, without_strings
+
 PACKAGES = ("aevb_utils", "experiments")
 """What is followed; every other import (torch, the standard library) is pinned by requirements.txt."""
 
@@ -50,7 +52,7 @@ class Module:
         self.always: list[ast.stmt] = []
         self.imports: dict[str, list[Target]] = {}
         self.stars: list[str] = []  # modules imported by *
-        for statement in _without_strings(tree).body:
+        for statement in without_strings(tree).body:
             imports, stars = _imports([statement])
             if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 for name, targets in imports.items():  # also those in an if or a try
@@ -73,16 +75,16 @@ class Module:
         return self._read[name]
 
     def canonical(self, name: str, code: Sequence[ast.stmt]) -> str:
-        """Some code of the module as text, see :func:`_canonical`; worked out once."""
+        """Some code of the module as text, see :func:`~tools.syntax.canonical`; worked out once."""
         if name not in self._canonical:
-            self._canonical[name] = _canonical(list(code))
+            self._canonical[name] = canonical(list(code))
         return self._canonical[name]
 
 
 @cache
 def _module(name: str, source: str) -> Module:
     """A module, from its source."""
-    return Module(name, ast.parse(source))
+    return Module(name, parse(source, f"The module {name}"))
 
 
 class Reached:
@@ -109,7 +111,7 @@ class Reached:
         """A module of the packages, read the first time, and what it imports too; None if there is no such."""
         if name not in self.modules:
             file = _file(name, self.root)
-            self.modules[name] = None if file is None else _module(name, file.read_text(encoding="utf-8"))
+            self.modules[name] = None if file is None else _module(name, read_text(file))
             if (module := self.modules[name]) is not None:
                 self._import(module.imports, module.stars)
                 self._follow(module, "", module.always)
@@ -342,35 +344,3 @@ def _all_modules(root: Path) -> list[str]:
     """The names of all modules of the packages."""
     files = (file for package in PACKAGES for file in sorted((root / package).rglob("*.py")))
     return [".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__") for file in files]
-
-
-# Syntax trees
-
-
-def _without_strings(tree: ast.Module) -> ast.Module:
-    """The tree less every string that stands alone as a statement: docstrings."""
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            kept = [statement for statement in body if not _is_string(statement)]
-            node.body = kept if kept or isinstance(node, ast.Module) else [ast.Pass()]
-    return tree
-
-
-def _is_string(statement: ast.AST) -> bool:
-    """Whether a statement is a lone string."""
-    return (
-        isinstance(statement, ast.Expr)
-        and isinstance(statement.value, ast.Constant)
-        and isinstance(statement.value.value, str)
-    )
-
-
-def _canonical(node: object) -> str:
-    """A syntax tree as text that is the same in every Python version (``ast.dump`` is not)."""
-    if isinstance(node, ast.AST):
-        fields = ((name, value) for name, value in ast.iter_fields(node) if value is not None and value != [])
-        return f"{type(node).__name__}({','.join(f'{name}={_canonical(value)}' for name, value in fields)})"
-    if isinstance(node, list):
-        return f"[{','.join(map(_canonical, node))}]"
-    return repr(node)
