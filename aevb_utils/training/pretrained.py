@@ -52,7 +52,14 @@ def rounded(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model).half().float().eval()
 
 
-def save_pretrained(name: str, model: nn.Module, arguments: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+def save_pretrained(
+    name: str,
+    model: nn.Module,
+    arguments: Mapping[str, Any],
+    about: Mapping[str, Any],
+    *,
+    folder: Path | None = None,
+) -> None:
     """Write a model's weights in half precision, with what they are in the file's header.
 
     Args:
@@ -60,6 +67,7 @@ def save_pretrained(name: str, model: nn.Module, arguments: Mapping[str, Any], a
         model: of one of the classes that :func:`load_pretrained` knows.
         arguments: what the class was called with, ready for JSON; a likelihood by its name in ``networks``.
         about: the experiment that made them, data, seed, budget, test figures; ready for JSON.
+        folder: where, if it is not the package's own.
 
     Raises:
         CheckpointError: the file cannot be written, ``about`` or ``arguments`` is not ready for JSON, or the class is
@@ -68,7 +76,7 @@ def save_pretrained(name: str, model: nn.Module, arguments: Mapping[str, Any], a
     kind = type(model).__name__
     _entry(name, "model", kind, _models())
     entries = {"model": kind, "arguments": dict(arguments), **about}
-    checkpoints.save(FOLDER / f"{name}.safetensors", copy.deepcopy(model).half(), provenance=entries)
+    checkpoints.save((folder or FOLDER) / f"{name}.safetensors", copy.deepcopy(model).half(), provenance=entries)
 
 
 def _file(name: str) -> Path:
