@@ -9,17 +9,22 @@ followed by name counts whole: a module that is used as a value (``getattr(modul
 ``importlib``, and one that reads its own names (``globals()``).
 
 Code counts as a syntax tree, so that comments, docstrings and layout do not. Stored figures and weights that the code
-loads count too: they are named by strings in it.
+loads count too, and the answers to the exercises that it checks: they are named by strings in it.
+
+Three things are not seen: what a class leaves in a table by its base's ``__init_subclass__``, what a definition leaves
+there in passing (``_ = table.setdefault("x", f)``), and the order of a constant and a statement that runs at import.
 """
 
 import ast
 import hashlib
 import json
+import re
 import symtable
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+from aevb_utils.json_files import read_object
 from tools.syntax import canonical, parse, read_text, without_strings
 
 PACKAGES = ("aevb_utils", "experiments")
@@ -189,7 +194,7 @@ class Reached:
 
 
 def code_hash(trees: Sequence[ast.Module], root: Path) -> str:
-    """The hash of some code: of itself, the definitions it reaches below ``root``, the figures and weights it loads.
+    """The hash of some code: of itself, the definitions it reaches below ``root``, the files of the package it loads.
 
     Args:
         trees: the code that is run, one syntax tree a file; it counts whole.
@@ -206,21 +211,26 @@ def code_hash(trees: Sequence[ast.Module], root: Path) -> str:
 
 
 def _loaded(reached: Reached, root: Path) -> Iterator[bytes]:
-    """The stored figures and weights that the code names, or all, if it reaches what loads them and names none."""
-    functions = {name for _, name in reached.code}
+    """The answers, figures and weights that the code names, or all, if it reaches what loads them and names none."""
+    package, functions = root / "aevb_utils", {name for _, name in reached.code}
+    if ("aevb_utils.checking.exercises", "check_answer") in reached.code:
+        numbers = [string.split(".")[0] for string in reached.strings() if re.fullmatch(r"\d{1,2}\.\d+", string)]
+        chapters = {f"chapter_{number.zfill(2)}" for number in numbers}
+        for file in _named(chapters, package / "checking" / "answers", "json"):
+            yield json.dumps(read_object(file)).encode()
     if ("aevb_utils.results", "load") in reached.code:
-        for file in _named(reached, root / "aevb_utils" / "results", "json"):
-            stored = json.loads(file.read_text(encoding="utf-8"))
-            yield json.dumps({key: stored[key] for key in ("machine", "minutes", "figures")}).encode()
+        for file in _named(reached.strings(), package / "results", "json"):
+            stored = read_object(file)
+            yield json.dumps({key: stored.get(key) for key in ("machine", "minutes", "figures")}).encode()
     if functions & {"load_pretrained", "provenance"}:
-        for file in _named(reached, root / "aevb_utils" / "training" / "weights", "safetensors"):
+        for file in _named(reached.strings(), package / "training" / "weights", "safetensors"):
             yield hashlib.sha256(file.read_bytes()).digest()
 
 
-def _named(reached: Reached, folder: Path, kind: str) -> list[Path]:
-    """The files of a folder that strings in the code name; all of them, if none does."""
-    files, strings = sorted(folder.glob(f"*.{kind}")), reached.strings()
-    return [file for file in files if file.stem in strings] or files
+def _named(names: set[str], folder: Path, kind: str) -> list[Path]:
+    """The files of a folder that are named; all of them, if none is."""
+    files = sorted(folder.glob(f"*.{kind}"))
+    return [file for file in files if file.stem in names] or files
 
 
 # What a statement defines, and what it may leave behind
