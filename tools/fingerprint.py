@@ -185,7 +185,7 @@ def _summary(value: Any) -> list[Any]:  # noqa: ANN401 (a check compares anythin
         return [str(value)]
     try:
         array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return [type(value).__name__]
     if array.size == 1:
         return [_number(array.item())]

@@ -7,6 +7,7 @@ stale: ``make execute`` and ``make results`` are the only ways to new figures. A
 of ``budget(full=…)`` and no more: what else the full run alone does (real files, bfloat16) asks for a full run.
 """
 
+import shlex
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -42,7 +43,7 @@ class Stored:
     def command(self) -> str:
         """How to run it in full."""
         if self.file.suffix == ".ipynb":
-            return f"make execute NOTEBOOK=notebooks/{self.file.name}"
+            return f"make execute NOTEBOOK={shlex.quote(f'notebooks/{self.file.name}')}"
         return f"make results NAME={self.file.stem}"
 
     def present_hash(self) -> str:

@@ -139,6 +139,23 @@ def test_a_broken_file_of_answers_is_a_sentence_that_names_it(tmp_path, monkeypa
     one_sentence(caught.value)
 
 
+@given(st.data())
+def test_a_damaged_file_of_answers_is_whole_or_refused_in_a_sentence(tmp_path_factory, data):
+    content = bytearray(json.dumps(ENTRIES, indent=1).encode())
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(content) - 1))
+        content[place : place + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=3))
+    folder = tmp_path_factory.getbasetemp() / "answers"
+    folder.mkdir(exist_ok=True)
+    (folder / "chapter_77.json").write_bytes(content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(answers_file.resources, "files", lambda package: folder.parent)
+        try:
+            assert all(fault_of(entry) is None for entry in answers_of.__wrapped__(77).values())
+        except BrokenFileError as error:
+            one_sentence(error)
+
+
 @pytest.mark.parametrize("content", ["[]", "{", "", '{"figures": 1, "figures": 2}', "[" * 100_000, '{"minutes": 1}'])
 def test_broken_results_are_a_sentence_that_names_the_file(tmp_path, monkeypatch, content):
     (tmp_path / "run.json").write_text(content)
