@@ -1,7 +1,7 @@
 """What the experiments share: trainings that go on where they stopped, parts that are kept, weights that are shipped.
 
-A run keeps its checkpoints and the figures of its finished parts in a folder of its own, so that a run that is stopped
-and started again does only what is left. In the fast budget nothing is shipped.
+A run keeps its checkpoints, the figures of its finished parts and the weights that are to be shipped in a folder of its
+own, so that a run that is stopped and started again does only what is left. In the fast budget nothing is shipped.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 from aevb_utils.budget import FAST
 from aevb_utils.training import History, checkpoints, fit, save_pretrained
-from aevb_utils.training.pretrained import FOLDER as WEIGHTS
+from aevb_utils.training.atomic_write import write_atomically
 
 SAVE_EVERY, TELL_EVERY = 60.0, 20.0  # seconds
 _STARTED = time.perf_counter()
@@ -49,14 +49,33 @@ def minutes() -> float:
 def _minutes_before() -> float:
     """How long it had taken when it was started."""
     file = folder() / "minutes.txt"
-    return float(file.read_text()) if file.is_file() else 0.0
+    return float(file.read_text(encoding="utf-8")) if file.is_file() else 0.0
 
 
 def _keep_minutes() -> None:
     """Note how long the run has taken."""
-    partial = folder() / f"minutes.{os.getpid()}"
-    partial.write_text(f"{minutes():.3f}")
-    partial.replace(folder() / "minutes.txt")
+    write_atomically(folder() / "minutes.txt", f"{minutes():.3f}".encode())
+
+
+class ProcessorClock:
+    """The processor time of a piece of work; that of a run that was stopped counts up to its last checkpoint."""
+
+    def __init__(self, name: str) -> None:
+        self._file = folder() / f"{name}.seconds"
+        self._before = float(self._file.read_text(encoding="utf-8")) if self._file.is_file() else 0.0
+        self._started = time.process_time()
+
+    def minutes(self) -> float:
+        """The time so far, in minutes."""
+        return self._seconds() / 60
+
+    def keep(self) -> None:
+        """Note the time for a run that goes on; :func:`train` does so with every checkpoint."""
+        write_atomically(self._file, f"{self._seconds():.3f}".encode())
+
+    def _seconds(self) -> float:
+        """The time so far."""
+        return self._before + time.process_time() - self._started
 
 
 def parts(jobs: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
@@ -81,7 +100,14 @@ def parts(jobs: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
 
 def _file_of(name: str) -> Path:
     """Where the figures of a part are kept."""
-    return folder() / f"{name}.json"
+    return _inner("parts") / f"{name}.json"
+
+
+def _inner(name: str) -> Path:
+    """A folder within that of the run."""
+    path = folder() / name
+    path.mkdir(exist_ok=True)
+    return path
 
 
 def _computed(jobs: Mapping[str, Callable[[], Any]], left: list[str], workers: int) -> Iterator[str]:
@@ -110,9 +136,7 @@ def _computed(jobs: Mapping[str, Callable[[], Any]], left: list[str], workers: i
 
 def _compute(jobs: Mapping[str, Callable[[], Any]], name: str) -> None:
     """Compute a part and keep its figures, whole or not at all."""
-    partial = _file_of(name).with_suffix(".partial")
-    partial.write_text(json.dumps(jobs[name](), allow_nan=False), encoding="utf-8")
-    partial.replace(_file_of(name))
+    write_atomically(_file_of(name), json.dumps(jobs[name](), allow_nan=False).encode())
 
 
 def one_cycle(optimizer: Optimizer, *, rows: int, epochs: int, batch_size: int) -> OneCycleLR:
@@ -131,6 +155,7 @@ def train(
     epochs: int,
     objective: Any = None,  # noqa: ANN401
     before_epoch: Callable[[int], None] | None = None,
+    clock: ProcessorClock | None = None,
     **options: Any,  # noqa: ANN401
 ) -> History:
     """One run of ``fit`` that goes on from its checkpoint, if there is one, and tells how far it is.
@@ -144,27 +169,32 @@ def train(
         epochs: in all.
         objective: what ``fit`` trains, if it is not the model itself but wraps it.
         before_epoch: called with the number of each epoch, from 1, before it begins.
+        clock: what it shows is kept with each checkpoint.
         options: all else that ``fit`` takes.
     """
     _minutes_before()
     file = folder() / f"{name}.safetensors"
     history = checkpoints.load(file, model, optimizer, scheduler) if file.is_file() else History()
-    clock = {"saved": time.monotonic(), "told": time.monotonic(), "started": time.monotonic(), "done": len(history)}
+    times = {"saved": time.monotonic(), "told": time.monotonic(), "started": time.monotonic(), "done": len(history)}
 
     def after(epoch: int, trained: Any, history: History) -> None:  # noqa: ANN401
         begin(epoch + 1)
         now = time.monotonic()
-        if now - clock["saved"] > SAVE_EVERY or epoch == epochs:
+        if now - times["saved"] > SAVE_EVERY or epoch == epochs:
             checkpoints.save(file, model, optimizer, history, scheduler)
             _keep_minutes()
-            clock["saved"] = now
-        if now - clock["told"] > TELL_EVERY:
-            left = (now - clock["started"]) / (epoch - clock["done"]) * (epochs - epoch) / 60
+            if clock is not None:
+                clock.keep()
+            times["saved"] = now
+        if now - times["told"] > TELL_EVERY:
+            left = (now - times["started"]) / (epoch - times["done"]) * (epochs - epoch) / 60
             _tell(f"{name}: epoch {epoch} of {epochs}, {history.elbo[-1]:.2f} nats; {_left(left)}")
-            clock["told"] = now
+            times["told"] = now
 
     begin = before_epoch or (lambda epoch: None)
     begin(len(history) + 1)
+    if len(history) >= epochs:
+        return history
     trained = model if objective is None else objective
     return fit(
         trained,
@@ -194,7 +224,7 @@ def faster_in_bfloat16() -> bool:
     """Whether this machine multiplies matrices in bfloat16 faster than in float32; false in the fast budget."""
     kept = folder() / "bfloat16.json"  # decided once, for all parts and for a run that goes on
     if kept.is_file():
-        return json.loads(kept.read_text())
+        return json.loads(kept.read_text(encoding="utf-8"))
     seconds = {}
     for kind in () if FAST else (torch.float32, torch.bfloat16):
         a, b = torch.ones(200, 500, dtype=kind), torch.ones(500, 500, dtype=kind)
@@ -205,7 +235,7 @@ def faster_in_bfloat16() -> bool:
             times.append(time.perf_counter() - started)
         seconds[kind] = min(times)
     faster = bool(seconds) and seconds[torch.bfloat16] < 0.8 * seconds[torch.float32]
-    kept.write_text(json.dumps(faster))
+    write_atomically(kept, json.dumps(faster).encode())
     return faster
 
 
@@ -220,13 +250,15 @@ def in_parts(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 
 def ship(name: str, model: nn.Module, arguments: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-    """Write a model's weights to the package, with what they are; in the fast budget do nothing."""
+    """Write a model's weights, with what they are; in the fast budget do nothing.
+
+    They go into the run's folder. ``make results`` moves them into the package when it has stored the figures.
+    """
     if not FAST:
-        save_pretrained(name, model, arguments, about)
-        digest = hashlib.sha256((WEIGHTS / f"{name}.safetensors").read_bytes()).hexdigest()
-        (folder() / f"{name}.shipped").write_text(digest)
+        save_pretrained(name, model, arguments, about, folder=_inner("weights"))
 
 
 def shipped() -> dict[str, str]:
     """The weights that this run has written: the SHA-256 of each file, by its name."""
-    return {file.stem: file.read_text() for file in sorted(folder().glob("*.shipped"))}
+    files = sorted(_inner("weights").glob("*.safetensors"))
+    return {file.stem: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}

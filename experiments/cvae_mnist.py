@@ -5,7 +5,6 @@ the weights as they are shipped.
 """
 
 import math
-import time
 from typing import Any
 
 import torch
@@ -30,13 +29,13 @@ SAMPLES = budget(full=(1, 100, 1000), fast=(1, 10))  # K
 FEW = budget(full=1000, fast=100)  # test digits whose bounds are computed for all ten labels, with K = 100
 
 
-def train(model: ConditionalVAE, mnist: data.Dataset, y: Tensor) -> None:
+def train(model: ConditionalVAE, mnist: data.Dataset, y: Tensor, clock: _runs.ProcessorClock) -> None:
     """One run of ``fit``, with pixels drawn anew each epoch."""
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, fused=True)
     schedule = _runs.one_cycle(optimizer, rows=len(mnist.train), epochs=EPOCHS, batch_size=BATCH_SIZE)
     _runs.train(
         NAME, model, lambda: (mnist.draw(), y), optimizer=optimizer, scheduler=schedule, epochs=EPOCHS,
-        batch_size=BATCH_SIZE, seed=SEED, bfloat16=_runs.faster_in_bfloat16(),
+        batch_size=BATCH_SIZE, seed=SEED, bfloat16=_runs.faster_in_bfloat16(), clock=clock,
     )  # fmt: skip
 
 
@@ -66,9 +65,9 @@ def main() -> dict[str, Any]:
     mnist = data.mnist("dynamic")
     arguments = MODEL | {"D": mnist.train.shape[1]}
     torch.manual_seed(SEED)
-    model, started = ConditionalVAE(**arguments), time.process_time()
-    train(model, mnist, one_hot(mnist.train_labels, 10).float())
-    minutes = round((time.process_time() - started) / 60, 1)
+    model, clock = ConditionalVAE(**arguments), _runs.ProcessorClock(NAME)
+    train(model, mnist, one_hot(mnist.train_labels, 10).float(), clock)
+    minutes = round(clock.minutes(), 1)
     model = rounded(model)
     figures = evaluate(model, mnist.test, mnist.test_labels)
     about = {

@@ -5,7 +5,6 @@ the exact sum over y. Each variant differs from the first in one thing, the last
 gives the start, the networks are those of a VAE, which has been trained for some epochs before.
 """
 
-import time
 from functools import partial
 from typing import Any
 
@@ -60,13 +59,13 @@ def from_random(
     mnist: data.Dataset, name: str, seed: int, *, mean_scale: float = 0.16, warm_up: int = 0, num_samples: int = 1
 ) -> dict[str, Any]:
     """Figures after a training from a random start; β rises from 0.1 to 1 over ``warm_up`` epochs."""
-    x, started = mnist.train, time.process_time()
+    x, clock = mnist.train, _runs.ProcessorClock(f"{name} {seed}")
     torch.manual_seed(seed)
     model = GaussianMixtureVAE(x.shape[1], L, 10, hidden=WIDTHS, mean_scale=mean_scale)
     weighted = Weighted(model, warm_up)
     options = {"objective": weighted, "before_epoch": weighted.begin, "epochs": EPOCHS, "peak": PEAK}
-    train(f"{name} {seed}", model, x, len(x), seed=seed, num_samples=num_samples, **options)
-    cost = {"processor minutes": (time.process_time() - started) / 60}
+    train(f"{name} {seed}", model, x, len(x), seed=seed, num_samples=num_samples, clock=clock, **options)
+    cost = {"processor minutes": clock.minutes()}
     return {"seed": seed} | cost | evaluate(model, mnist, x)
 
 

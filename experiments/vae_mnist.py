@@ -5,7 +5,6 @@ number of epochs fixed beforehand. The test part is used for the figures alone, 
 """
 
 import math
-import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -62,7 +61,7 @@ def step_size(epoch: float) -> float:
     return max(0.0, min(1.0, epoch / RISE, (EPOCHS - epoch) / FALL))
 
 
-def train(model: VAE, mnist: data.Dataset) -> History:
+def train(model: VAE, mnist: data.Dataset, clock: _runs.ProcessorClock) -> History:
     """One long run of ``fit``; β, the weight of the KL, rises with the epochs, the step size moves with the steps."""
     objective = WarmedUp(model)
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, fused=True)
@@ -71,6 +70,7 @@ def train(model: VAE, mnist: data.Dataset) -> History:
     return _runs.train(
         NAME, model, mnist.draw, objective=objective, optimizer=optimizer, scheduler=schedule, epochs=EPOCHS,
         batch_size=BATCH_SIZE, seed=SEED, bfloat16=_runs.faster_in_bfloat16(), before_epoch=objective.begin,
+        clock=clock,
     )  # fmt: skip
 
 
@@ -97,9 +97,9 @@ def main() -> dict[str, Any]:
     mnist = data.mnist("dynamic")
     arguments = MODEL | {"D": mnist.train.shape[1]}
     torch.manual_seed(SEED)
-    model, started = VAE(**arguments), time.process_time()
-    train(model, mnist)
-    minutes = round((time.process_time() - started) / 60)
+    model, clock = VAE(**arguments), _runs.ProcessorClock(NAME)
+    train(model, mnist, clock)
+    minutes = round(clock.minutes())
     model = rounded(model)
     figures = evaluate(model, mnist.test)
     about = {

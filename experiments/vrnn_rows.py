@@ -5,7 +5,6 @@ many. The test part is used for the figures alone, with the weights rounded as t
 """
 
 import math
-import time
 from functools import partial
 from typing import Any
 
@@ -51,12 +50,12 @@ def train(name: str, model: nn.Module, mnist: data.Dataset, epochs: int) -> floa
     """One run of ``fit``; the processor time in minutes."""
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, fused=True)
     schedule = _runs.one_cycle(optimizer, rows=len(mnist.train), epochs=epochs, batch_size=BATCH_SIZE)
-    started = time.process_time()
+    clock = _runs.ProcessorClock(name)
     _runs.train(
         name, model, lambda: rows(mnist.draw()), optimizer=optimizer, scheduler=schedule, epochs=epochs,
-        batch_size=BATCH_SIZE, seed=SEED, bfloat16=_runs.faster_in_bfloat16(),
+        batch_size=BATCH_SIZE, seed=SEED, bfloat16=_runs.faster_in_bfloat16(), clock=clock,
     )  # fmt: skip
-    return round((time.process_time() - started) / 60, 1)
+    return round(clock.minutes(), 1)
 
 
 def evaluate(model: VariationalRNN, x: Tensor) -> dict[str, Any]:

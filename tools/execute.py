@@ -13,6 +13,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellControlSignal, DeadKernelError
 from nbformat import NotebookNode
 
+from aevb_utils.json_files import BrokenFileError
+from tools.commands import command
 from tools.fast_run import FastRunError
 from tools.kernels import SocketKernelManager
 from tools.notebooks import CHAPTERS, FULL_RUN, PAGES, RUN_KEY, code_cells, notebook_hash, read, tags, write
@@ -61,27 +63,36 @@ def clean(notebook: NotebookNode) -> None:
         cell.outputs = [] if "live" in tags(cell) else [o for o in cell.outputs if WIDGET not in o.get("data", {})]
 
 
+@command
 def main(paths: list[Path]) -> int:
-    """Execute the notebooks one after the other; return 1 at the first that fails, which stays as it was."""
+    """Execute the notebooks one after the other; return 1 at the first that fails, 2 if there is none of that name.
+
+    A notebook that fails stays as it was.
+    """
     for path in paths:
         if not path.is_file():
             print(f"There is no notebook {path}: name one of those in notebooks/.", file=sys.stderr)
-            return 1
+            return 2
         print(f"Executing {path.name} …", flush=True)
-        notebook = read(path)
-        made_of = notebook_hash(notebook)
         try:
-            execute(notebook, path.parent)
-            clean(notebook)
-            stamp = Stamp.of_full_run(path, made_of)
-            if notebook_hash(read(path)) != made_of:
-                raise UncleanOutputError("The code has changed while it ran: run it again.")
-        except (CellControlSignal, DeadKernelError, UncleanOutputError, FastRunError) as error:
+            write(_executed(path), path)
+        except (CellControlSignal, DeadKernelError, UncleanOutputError, FastRunError, BrokenFileError) as error:
             print(f"{error}\n{path.name} was left as it was.", file=sys.stderr)
             return 1
-        notebook.metadata[RUN_KEY] = stamp.as_json()
-        write(notebook, path)
     return 0
+
+
+def _executed(path: Path) -> NotebookNode:
+    """A notebook with new outputs and the stamp of the run that made them."""
+    before, notebook = read(path), read(path)
+    made_of = notebook_hash(notebook, name=path.name)
+    execute(notebook, path.parent)
+    clean(notebook)
+    stamp = Stamp.of_full_run(path, made_of)
+    if notebook_hash(before) != made_of or read(path) != before:
+        raise UncleanOutputError("The notebook, or code that it reaches, has changed while it ran: run it again.")
+    notebook.metadata[RUN_KEY] = stamp.as_json()
+    return notebook
 
 
 if __name__ == "__main__":

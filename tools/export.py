@@ -8,6 +8,7 @@ what they define for other modules.
 
 import ast
 import sys
+import tempfile
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +16,12 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from aevb_utils.figures.ladder import write as write_ladder
+from aevb_utils.json_files import BrokenFileError
+from aevb_utils.training.atomic_write import write_atomically
+from tools.commands import command
 from tools.freshness import definitions, global_names
-from tools.notebooks import CHAPTERS, ROOT, code_cells, read, tags
+from tools.notebooks import CHAPTERS, ROOT, code_cells, read, tags, where
+from tools.syntax import parse
 
 EXPORT_KEY = "aevb_export"
 PICTURE = ROOT / "book" / "static" / "ladder.svg"
@@ -33,7 +38,7 @@ def module_sources(notebook: NotebookNode, name: str) -> dict[str, str]:
         name: its file name.
 
     Raises:
-        ValueError: a cell is tagged ``export``, but neither it nor the notebook names a module.
+        BrokenFileError: a cell is tagged ``export``, but is no Python, or neither it nor the notebook names a module.
     """
     default = notebook.metadata.get(EXPORT_KEY)
     cells: dict[str, list[str]] = {}
@@ -41,9 +46,15 @@ def module_sources(notebook: NotebookNode, name: str) -> dict[str, str]:
         if "export" in tags(cell):
             module = cell.metadata.get(EXPORT_KEY, default)
             if module is None:
-                raise ValueError(f"{name} exports a cell, but names no module: set {EXPORT_KEY} in its metadata.")
+                raise BrokenFileError(f"{name} exports a cell, but names no module: set {EXPORT_KEY} in its metadata.")
+            if not (isinstance(module, str) and all(part.isidentifier() for part in module.split("."))):
+                raise BrokenFileError(f"{name} exports to {module!r}: {EXPORT_KEY} must be like 'models.vae'.")
+            parse(cell.source, where(name, cell))
             cells.setdefault(module, []).append(cell.source.strip())
-    title = notebook.cells[0].source.splitlines()[0].lstrip("# ")
+    for module, sources in cells.items():
+        if not any(map(_without_imports, sources)):
+            raise BrokenFileError(f"{name} exports nothing but imports to {module!r}: tag a cell with code, or none.")
+    title = next(iter(notebook.cells[0].source.splitlines() if notebook.cells else []), name).lstrip("# ")
     trees = {module: ast.parse("\n".join(sources)) for module, sources in cells.items()}
     return {
         module: _module_source(sources, title, name, _imports_for(module, trees)) for module, sources in cells.items()
@@ -111,26 +122,34 @@ def exports() -> dict[Path, str]:
     """For every module that a chapter exports: its file and what it should hold.
 
     Raises:
-        ValueError: two chapters export the same module.
+        BrokenFileError: a chapter is broken, or two export the same module.
     """
     found: dict[Path, str] = {}
     for path in CHAPTERS:
         for module, source in module_sources(read(path), path.name).items():
             file = ROOT.joinpath("aevb_utils", *module.split(".")).with_suffix(".py")
             if file in found:
-                raise ValueError(f"{path.name} exports {module}, which an earlier chapter exports too: rename one.")
+                raise BrokenFileError(f"{path.name} exports {module}, as an earlier chapter does: rename one.")
             found[file] = source
     return found
 
 
+def picture() -> bytes:
+    """The ladder as an SVG file."""
+    with tempfile.TemporaryDirectory(prefix="aevb-export-") as folder:
+        file = Path(folder) / PICTURE.name
+        write_ladder(file)
+        return file.read_bytes()
+
+
+@command
 def main() -> int:
-    """Write every exported module, and the ladder's picture."""
-    for path, source in exports().items():
+    """Write every exported module, and the ladder's picture, each whole or not at all."""
+    files = {path: source.encode() for path, source in exports().items()} | {PICTURE: picture()}
+    for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(source, encoding="utf-8")
+        write_atomically(path, content)
         print(f"Wrote {path.relative_to(ROOT)}")
-    write_ladder(PICTURE)
-    print(f"Wrote {PICTURE.relative_to(ROOT)}")
     return 0
 
 

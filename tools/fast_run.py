@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 FAST_RUN = {"AEVB_FAST": "1", "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "PYTHONHASHSEED": "0"}
 """The environment of every fast run that is compared."""
+UTF8 = {"PYTHONIOENCODING": "utf-8"}
+"""The environment of a process whose output is read here, whatever the console's own characters are."""
 SAME_INSTRUCTIONS = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "MKL_CBWR": "AVX2",
@@ -45,12 +47,13 @@ def fingerprint(file: Path, root: Path = ROOT) -> list[Row]:
         FastRunError: the code failed.
     """
     same = SAME_INSTRUCTIONS if platform.machine().lower() in ("x86_64", "amd64") else {}
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AEVB_")} | FAST_RUN | same
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AEVB_")}
+    environment |= FAST_RUN | UTF8 | same
     with tempfile.TemporaryDirectory(prefix="aevb-fast-") as folder:
         output = Path(folder) / "fingerprint.json"
         environment["AEVB_KEEP"] = f"{folder}/kept"
         command = [sys.executable, "-m", "tools.fast_run", str(file), str(output)]
-        run = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+        run = subprocess.run(command, cwd=root, env=environment, capture_output=True, encoding="utf-8", check=False)
         if run.returncode or not output.is_file():
             raise FastRunError(f"{file.name} failed in the fast budget:\n{run.stderr[-2000:]}{run.stdout[-500:]}")
         return json.loads(output.read_text(encoding="utf-8"))

@@ -185,7 +185,7 @@ def _summary(value: Any) -> list[Any]:  # noqa: ANN401 (a check compares anythin
         return [str(value)]
     try:
         array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return [type(value).__name__]
     if array.size == 1:
         return [_number(array.item())]
@@ -210,6 +210,16 @@ def figures_rows(figures: Any, place: str = "") -> Iterator[tuple[str, Any]]:  #
             yield from figures_rows(value, f"{place}/{number}")
     else:
         yield place, figures
+
+
+def is_row(stored: object) -> bool:
+    """Whether something stored has the form of a row."""
+    match stored:
+        case [str(), "text", *values]:
+            return all(isinstance(value, str) for value in values)
+        case [str(), str(kind), *values]:
+            return kind in TOLERANCES and all(isinstance(value, int | float | str) for value in values)
+    return False
 
 
 def differences(before: list[Row], after: list[Row]) -> list[str]:

@@ -9,16 +9,23 @@ followed by name counts whole: a module that is used as a value (``getattr(modul
 ``importlib``, and one that reads its own names (``globals()``).
 
 Code counts as a syntax tree, so that comments, docstrings and layout do not. Stored figures and weights that the code
-loads count too: they are named by strings in it.
+loads count too, and the answers to the exercises that it checks: they are named by strings in it.
+
+Three things are not seen: what a class leaves in a table by its base's ``__init_subclass__``, what a definition leaves
+there in passing (``_ = table.setdefault("x", f)``), and the order of a constant and a statement that runs at import.
 """
 
 import ast
 import hashlib
 import json
+import re
 import symtable
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+
+from aevb_utils.json_files import read_object
+from tools.syntax import canonical, parse, read_text, without_strings
 
 PACKAGES = ("aevb_utils", "experiments")
 """What is followed; every other import (torch, the standard library) is pinned by requirements.txt."""
@@ -50,7 +57,7 @@ class Module:
         self.always: list[ast.stmt] = []
         self.imports: dict[str, list[Target]] = {}
         self.stars: list[str] = []  # modules imported by *
-        for statement in _without_strings(tree).body:
+        for statement in without_strings(tree).body:
             imports, stars = _imports([statement])
             if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 for name, targets in imports.items():  # also those in an if or a try
@@ -73,16 +80,16 @@ class Module:
         return self._read[name]
 
     def canonical(self, name: str, code: Sequence[ast.stmt]) -> str:
-        """Some code of the module as text, see :func:`_canonical`; worked out once."""
+        """Some code of the module as text, see :func:`~tools.syntax.canonical`; worked out once."""
         if name not in self._canonical:
-            self._canonical[name] = _canonical(list(code))
+            self._canonical[name] = canonical(list(code))
         return self._canonical[name]
 
 
 @cache
 def _module(name: str, source: str) -> Module:
     """A module, from its source."""
-    return Module(name, ast.parse(source))
+    return Module(name, parse(source, f"The module {name}"))
 
 
 class Reached:
@@ -109,7 +116,7 @@ class Reached:
         """A module of the packages, read the first time, and what it imports too; None if there is no such."""
         if name not in self.modules:
             file = _file(name, self.root)
-            self.modules[name] = None if file is None else _module(name, file.read_text(encoding="utf-8"))
+            self.modules[name] = None if file is None else _module(name, read_text(file))
             if (module := self.modules[name]) is not None:
                 self._import(module.imports, module.stars)
                 self._follow(module, "", module.always)
@@ -187,7 +194,7 @@ class Reached:
 
 
 def code_hash(trees: Sequence[ast.Module], root: Path) -> str:
-    """The hash of some code: of itself, the definitions it reaches below ``root``, the figures and weights it loads.
+    """The hash of some code: of itself, the definitions it reaches below ``root``, the files of the package it loads.
 
     Args:
         trees: the code that is run, one syntax tree a file; it counts whole.
@@ -204,21 +211,26 @@ def code_hash(trees: Sequence[ast.Module], root: Path) -> str:
 
 
 def _loaded(reached: Reached, root: Path) -> Iterator[bytes]:
-    """The stored figures and weights that the code names, or all, if it reaches what loads them and names none."""
-    functions = {name for _, name in reached.code}
+    """The answers, figures and weights that the code names, or all, if it reaches what loads them and names none."""
+    package, functions = root / "aevb_utils", {name for _, name in reached.code}
+    if ("aevb_utils.checking.exercises", "check_answer") in reached.code:
+        numbers = [string.split(".")[0] for string in reached.strings() if re.fullmatch(r"\d{1,2}\.\d+", string)]
+        chapters = {f"chapter_{number.zfill(2)}" for number in numbers}
+        for file in _named(chapters, package / "checking" / "answers", "json"):
+            yield json.dumps(read_object(file)).encode()
     if ("aevb_utils.results", "load") in reached.code:
-        for file in _named(reached, root / "aevb_utils" / "results", "json"):
-            stored = json.loads(file.read_text(encoding="utf-8"))
-            yield json.dumps({key: stored[key] for key in ("machine", "minutes", "figures")}).encode()
+        for file in _named(reached.strings(), package / "results", "json"):
+            stored = read_object(file)
+            yield json.dumps({key: stored.get(key) for key in ("machine", "minutes", "figures")}).encode()
     if functions & {"load_pretrained", "provenance"}:
-        for file in _named(reached, root / "aevb_utils" / "training" / "weights", "safetensors"):
+        for file in _named(reached.strings(), package / "training" / "weights", "safetensors"):
             yield hashlib.sha256(file.read_bytes()).digest()
 
 
-def _named(reached: Reached, folder: Path, kind: str) -> list[Path]:
-    """The files of a folder that strings in the code name; all of them, if none does."""
-    files, strings = sorted(folder.glob(f"*.{kind}")), reached.strings()
-    return [file for file in files if file.stem in strings] or files
+def _named(names: set[str], folder: Path, kind: str) -> list[Path]:
+    """The files of a folder that are named; all of them, if none is."""
+    files = sorted(folder.glob(f"*.{kind}"))
+    return [file for file in files if file.stem in names] or files
 
 
 # What a statement defines, and what it may leave behind
@@ -342,35 +354,3 @@ def _all_modules(root: Path) -> list[str]:
     """The names of all modules of the packages."""
     files = (file for package in PACKAGES for file in sorted((root / package).rglob("*.py")))
     return [".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__") for file in files]
-
-
-# Syntax trees
-
-
-def _without_strings(tree: ast.Module) -> ast.Module:
-    """The tree less every string that stands alone as a statement: docstrings."""
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            kept = [statement for statement in body if not _is_string(statement)]
-            node.body = kept if kept or isinstance(node, ast.Module) else [ast.Pass()]
-    return tree
-
-
-def _is_string(statement: ast.AST) -> bool:
-    """Whether a statement is a lone string."""
-    return (
-        isinstance(statement, ast.Expr)
-        and isinstance(statement.value, ast.Constant)
-        and isinstance(statement.value.value, str)
-    )
-
-
-def _canonical(node: object) -> str:
-    """A syntax tree as text that is the same in every Python version (``ast.dump`` is not)."""
-    if isinstance(node, ast.AST):
-        fields = ((name, value) for name, value in ast.iter_fields(node) if value is not None and value != [])
-        return f"{type(node).__name__}({','.join(f'{name}={_canonical(value)}' for name, value in fields)})"
-    if isinstance(node, list):
-        return f"[{','.join(map(_canonical, node))}]"
-    return repr(node)

@@ -1,13 +1,18 @@
 """What the developer commands and the tests share: finding, reading, writing and hashing the book's notebooks."""
 
 import ast
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
 
+from aevb_utils.json_files import BrokenFileError, read_object
+from aevb_utils.training.atomic_write import write_atomically
 from tools.freshness import code_hash
+from tools.syntax import parse
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS: tuple[Path, ...] = tuple(sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")))
@@ -35,18 +40,45 @@ if "google.colab" in sys.modules:
 
 
 def read(path: Path) -> NotebookNode:
-    """Read a notebook, checked against the notebook format."""
-    notebook = nbformat.read(path, as_version=4)
-    nbformat.validate(notebook)
-    return notebook
+    """Read a notebook, checked against the notebook format.
+
+    Raises:
+        BrokenFileError: there is no such file, or it is no notebook of format 4.
+    """
+    content = read_object(path)
+    try:
+        reason = _fault(content)
+        if reason is None:
+            return nbformat.v4.to_notebook_json(content)
+    except RecursionError:
+        reason = "it is nested too deeply"
+    raise BrokenFileError(f"{path} is no notebook of format 4 ({reason}): save it anew in Jupyter, or put it back.")
+
+
+def _fault(content: dict[str, Any]) -> str | None:
+    """What keeps a JSON object from being a notebook; None if nothing does."""
+    if content.get("nbformat") != 4 or not isinstance(content.get("nbformat_minor"), int):
+        return "its format is another one"
+    for error in nbformat.validator.iter_validate(content):
+        where, said = "/".join(map(str, error.path)), " ".join(error.message.split())
+        return f"{where or 'all'}: {said if len(said) < 100 else said[:97] + '…'}"
+    try:
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return "it holds half a character, which no file can"
+    ids = [cell["id"] for cell in content["cells"] if "id" in cell]
+    return None if len(set(ids)) == len(ids) else "two cells have one id"
 
 
 def write(notebook: NotebookNode, path: Path) -> None:
-    """Write a notebook whole or not at all: a file beside it first, then one rename."""
+    """Write a notebook whole or not at all.
+
+    Raises:
+        ValidationError: it is no notebook.
+        OSError: the file cannot be written; it is as it was.
+    """
     nbformat.validate(notebook)
-    partial = path.with_suffix(".partial")
-    partial.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_atomically(path, (nbformat.writes(notebook) + "\n").encode())
 
 
 def tags(cell: NotebookNode) -> frozenset[str]:
@@ -61,9 +93,27 @@ def code_cells(notebook: NotebookNode, *, without: str | None = None) -> Iterato
             yield cell
 
 
-def notebook_hash(notebook: NotebookNode, root: Path = ROOT) -> str:
-    """The hash of what made a notebook's outputs: its code cells, those tagged ``setup`` aside, and all they reach."""
+def notebook_hash(notebook: NotebookNode, root: Path = ROOT, *, name: str = "The notebook") -> str:
+    """The hash of what made a notebook's outputs: its code cells, those tagged ``setup`` aside, and all they reach.
+
+    Args:
+        notebook: as :func:`read` gives it.
+        root: the folder that holds the packages.
+        name: what an error calls the notebook.
+
+    Raises:
+        BrokenFileError: a cell, or a module that it reaches, is no Python.
+    """
     body: list[ast.stmt] = []
     for cell in code_cells(notebook, without="setup"):
-        body += [*ast.parse(cell.source).body, ast.Pass()]  # the border of a cell
-    return code_hash([ast.Module(body, type_ignores=[])], root)
+        body += [*parse(cell.source, where(name, cell)).body, ast.Pass()]  # the border of a cell
+    try:
+        return code_hash([ast.Module(body, type_ignores=[])], root)
+    except RecursionError as error:
+        raise BrokenFileError(f"{name} has code that is nested too deeply: write it in several statements.") from error
+
+
+def where(name: str, cell: NotebookNode) -> str:
+    """A cell in the words of a message: its notebook, its id, its first line."""
+    first = cell.source.strip().splitlines()[0]
+    return f"{name}, in the cell {cell.get('id', '')!r} ({first[:40]!r}),"

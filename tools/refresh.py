@@ -7,12 +7,15 @@ stale: ``make execute`` and ``make results`` are the only ways to new figures. A
 of ``budget(full=…)`` and no more: what else the full run alone does (real files, bfloat16) asks for a full run.
 """
 
+import shlex
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from aevb_utils.json_files import BrokenFileError
+from tools.commands import command
 from tools.experiments import SCRIPTS, experiment_hash, store, stored
 from tools.fast_run import FastRunError, fingerprint
 from tools.fingerprint import differences
@@ -40,12 +43,16 @@ class Stored:
     def command(self) -> str:
         """How to run it in full."""
         if self.file.suffix == ".ipynb":
-            return f"make execute NOTEBOOK=notebooks/{self.file.name}"
+            return f"make execute NOTEBOOK={shlex.quote(f'notebooks/{self.file.name}')}"
         return f"make results NAME={self.file.stem}"
 
     def present_hash(self) -> str:
         """The hash of its code as it is now."""
-        return notebook_hash(read(self.file)) if self.file.suffix == ".ipynb" else experiment_hash(self.file)
+        return (
+            notebook_hash(read(self.file), name=self.file.name)
+            if self.file.suffix == ".ipynb"
+            else experiment_hash(self.file)
+        )
 
     def write(self, stamp: Stamp) -> None:
         """Store another stamp beside the outputs or figures that are there."""
@@ -58,14 +65,18 @@ class Stored:
 
 
 def all_stored(notebooks: tuple[Path, ...] = (*PAGES, *CHAPTERS), scripts: tuple[Path, ...] = SCRIPTS) -> list[Stored]:
-    """Every experiment and every notebook."""
+    """Every experiment and every notebook.
+
+    Raises:
+        BrokenFileError: a file of code, or one of figures, is broken.
+    """
     found = [Stored(script, Stamp.from_json(stored(script)), experiment_hash(script)) for script in scripts]
     for path in notebooks:
         notebook = read(path)
         stamp = Stamp.from_json(notebook.metadata.get(RUN_KEY, {}))
         if any(cell.execution_count is None for cell in code_cells(notebook)):
             stamp = None  # a cell is new: there is no output of it
-        found.append(Stored(path, stamp, notebook_hash(notebook)))
+        found.append(Stored(path, stamp, notebook_hash(notebook, name=path.name)))
     return found
 
 
@@ -75,9 +86,10 @@ def refresh(item: Stored) -> list[str]:
         return ["it has never been run as it is"]
     try:
         rows = fingerprint(item.file)
-    except FastRunError as error:
+        present = item.present_hash()
+    except (FastRunError, BrokenFileError) as error:
         return [str(error)]
-    if item.present_hash() != item.code_hash:
+    if present != item.code_hash:
         return ["its code has changed while it ran: refresh again"]
     different = differences(item.stamp.fingerprint, rows)
     if not different:
@@ -85,8 +97,10 @@ def refresh(item: Stored) -> list[str]:
     return different
 
 
-def main(items: list[Stored]) -> int:
-    """Refresh what is stale of these; return 1 if something stays so."""
+@command
+def main(items: list[Stored] | None = None) -> int:
+    """Refresh what is stale of these, or of all; return 1 if something stays so."""
+    items = all_stored() if items is None else items
     stale = sorted(
         (item for item in items if not item.is_fresh), key=lambda item: item.file.stat().st_size, reverse=True
     )
@@ -112,4 +126,4 @@ def main(items: list[Stored]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(all_stored()))
+    sys.exit(main())

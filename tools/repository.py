@@ -6,18 +6,25 @@ another address to move the book.
 """
 
 import argparse
+import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 import nbformat
 
+from aevb_utils.training.atomic_write import write_atomically
+from tools.commands import command
 from tools.notebooks import ROOT, read, tags
+from tools.syntax import read_text
 
 ADDRESS = re.compile(
     r"https://github\.com/(?P<owner>[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)/(?P<name>[\w.-]+?)(\.git)?/?", re.ASCII
 )
+RESERVED = frozenset({".", "..", ".git"})
+"""No repository has one of these names."""
 BADGES = ("<!-- badges:start -->", "<!-- badges:end -->")
 """README.md's badges stand between these two lines."""
 
@@ -38,13 +45,12 @@ def stamp(url: str, *, branch: str = "main", root: Path = ROOT) -> list[Path]:
         FileNotFoundError: a file that holds the address is missing.
     """
     match = ADDRESS.fullmatch(url.strip())
-    if match is None or set(match["name"]) <= {"."}:
+    if match is None or match["name"] in RESERVED or match["name"].endswith(".git"):
         raise ValueError(
             f"The repository's address must look like https://github.com/owner/name, and this is {url!r}: "
             "run make repository URL=https://github.com/owner/name"
         )
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", branch):
-        raise ValueError(f"A branch is named by letters, digits, '.', '_', '-' and '/', and this is {branch!r}.")
+    _check_branch(branch)
     owner, name = match["owner"], match["name"]
     url = f"https://github.com/{owner}/{name}"
 
@@ -58,19 +64,55 @@ def stamp(url: str, *, branch: str = "main", root: Path = ROOT) -> list[Path]:
     for path in notebooks:
         texts[path] = _notebook(path, f"{url}@{branch}")
 
-    changed = [path for path, text in texts.items() if path.read_text(encoding="utf-8") != text]
-    for path in changed:
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(texts[path], encoding="utf-8")
-    for path in changed:
-        path.with_name(path.name + ".partial").replace(path)
-    return changed
+    changed = {path: text for path, text in texts.items() if read_text(path) != text}
+    _write_all(changed)
+    return list(changed)
+
+
+def _check_branch(branch: str) -> None:
+    """A branch has a name that git takes (``git check-ref-format --branch``), of characters that need no escape.
+
+    Raises:
+        ValueError: it has not.
+    """
+    if not re.fullmatch(r"[\w./-]+", branch):
+        raise ValueError(f"A branch is named by letters, digits, '.', '_', '-' and '/', and this is {branch!r}.")
+    parts = branch.split("/")
+    if (
+        branch == "HEAD"
+        or branch.startswith("-")
+        or branch.endswith(".")
+        or ".." in branch
+        or any(part.startswith(".") or part.endswith(".lock") or not part for part in parts)
+    ):
+        raise ValueError(
+            f"git has no branch named {branch!r}: between '/' a name begins with no '.' and does not end in '.lock', "
+            "and the whole is not HEAD, begins with no '-', ends in no '.' and has no '..'."
+        )
+
+
+def _write_all(texts: Mapping[Path, str]) -> None:
+    """Write files: all of them or, when one cannot be written, none.
+
+    Raises:
+        OSError: one cannot be written.
+    """
+    before = {path: path.read_bytes() for path in texts}
+    written = []
+    try:
+        for path, text in texts.items():
+            write_atomically(path, text.encode())
+            written.append(path)
+    except BaseException:
+        for path in written:
+            write_atomically(path, before[path])
+        raise
 
 
 def _plan(texts: dict[Path, str], path: Path, change: Callable[[str], str]) -> None:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: run this in a copy of the book.")
-    texts[path] = change(path.read_text(encoding="utf-8"))
+    texts[path] = change(read_text(path))
 
 
 def _replace_once(pattern: str, replacement: str, text: str, where: str) -> str:
@@ -81,12 +123,14 @@ def _replace_once(pattern: str, replacement: str, text: str, where: str) -> str:
 
 
 def _config(text: str, url: str, branch: str) -> str:
-    block = f'repository:\n  url: "{url}"\n  branch: {branch}\n'
+    quoted = json.dumps(branch, ensure_ascii=False)  # YAML would take 1.0 and true for something else
+    block = f'repository:\n  url: "{url}"\n  branch: {quoted}\n'
     return _replace_once(r"^repository:\n  url: [^\n]*\n  branch: [^\n]*\n", block, text, "_config.yml")
 
 
 def _readme(text: str, owner: str, name: str, branch: str) -> str:
     first, last = BADGES
+    branch = quote(branch)
     badges = [
         ("Read the book", "https://img.shields.io/badge/read-the_book-0072B2", f"https://{owner}.github.io/{name}/"),
         (
@@ -118,8 +162,7 @@ def _citation(text: str, url: str) -> str:
 
 
 def _notebook(path: Path, address: str) -> str:
-    text = path.read_text(encoding="utf-8")
-    notebook = read(path)
+    text, notebook = read_text(path), read(path)
     cells = [cell for cell in notebook.cells if "setup" in tags(cell)]
     if len(cells) != 1:
         raise ValueError(
@@ -132,6 +175,7 @@ def _notebook(path: Path, address: str) -> str:
     return nbformat.writes(notebook) + "\n"
 
 
+@command
 def main(arguments: list[str] | None = None) -> int:
     """The command: stamp the address, say what changed, return the exit status."""
     parser = argparse.ArgumentParser(prog="tools.repository", description="Write the repository's address everywhere.")
@@ -142,6 +186,9 @@ def main(arguments: list[str] | None = None) -> int:
         changed = stamp(options.url, branch=options.branch)
     except (ValueError, FileNotFoundError) as error:
         print(f"Nothing was changed. {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"Nothing was changed. {error.filename} cannot be written: {error.strerror}.", file=sys.stderr)
         return 1
     for path in changed:
         print(f"stamped {path.relative_to(ROOT)}")

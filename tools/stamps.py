@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.fast_run import fingerprint
-from tools.fingerprint import Row
+from tools.fingerprint import Row, is_row
 
 FULL, SAME = "full run", "same by fast run"
 AT_ONCE = max(1, min(2, os.cpu_count() or 1))
@@ -38,9 +38,11 @@ class Stamp:
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "Stamp | None":
-        """The stamp among other entries, None if there is none."""
-        names = ("code_hash", "made_by", "fingerprint")
-        return cls(*(stored[name] for name in names)) if all(name in stored for name in names) else None
+        """The stamp among other entries; None if there is none, or none that is whole."""
+        match stored:
+            case {"code_hash": str(code_hash), "made_by": str(made_by), "fingerprint": list(rows)}:
+                return cls(code_hash, made_by, rows) if all(map(is_row, rows)) else None
+        return None
 
     def as_json(self) -> dict[str, Any]:
         """All of it, ready for JSON."""

@@ -61,7 +61,14 @@ def rounded(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model).half().float().eval()
 
 
-def save_pretrained(name: str, model: nn.Module, arguments: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+def save_pretrained(
+    name: str,
+    model: nn.Module,
+    arguments: Mapping[str, Any],
+    about: Mapping[str, Any],
+    *,
+    folder: Path | None = None,
+) -> None:
     """Write a model's weights in half precision, with what they are in the file's header.
 
     Args:
@@ -69,6 +76,7 @@ def save_pretrained(name: str, model: nn.Module, arguments: Mapping[str, Any], a
         model: of one of the classes that :func:`load_pretrained` knows.
         arguments: what the class was called with, ready for JSON; a likelihood by its name in ``networks``.
         about: the experiment that made them, data, seed, budget, test figures; ready for JSON.
+        folder: where, if it is not the package's own.
 
     Raises:
         ValueError: the name is not letters, digits, ``_``, ``-`` and dots alone.
@@ -85,7 +93,7 @@ def save_pretrained(name: str, model: nn.Module, arguments: Mapping[str, Any], a
         raise CheckpointError(
             f"The arguments do not make the model: its {place} is {given!r:.80}, and they give {built!r:.80}."
         )
-    checkpoints.save(FOLDER / f"{name}.safetensors", copy.deepcopy(model).half(), provenance=entries)
+    checkpoints.save((folder or FOLDER) / f"{name}.safetensors", copy.deepcopy(model).half(), provenance=entries)
 
 
 def _file(name: str) -> Path:

@@ -171,6 +171,10 @@ def test_fails_lets_other_errors_through():
         check_fails(lambda: check_close("claim", torch.zeros(2), torch.zeros(3)))
 
 
+NOT_FINITE = "It holds NaN or infinity: look for a division by 0, or a logarithm of one, on the way."
+TWO_NUMBERS = "The answer is numbers of shape (2,), and this has the shape"
+
+
 @pytest.fixture
 def example_answers(monkeypatch):
     """Answers of a chapter that the book does not have."""
@@ -202,18 +206,22 @@ def example_answers(monkeypatch):
         ("99.1", 4.009, "✗ exercise 99.1: not yet. You multiplied."),
         ("99.1", 4.02, "✗ exercise 99.1: not yet. Add."),
         ("99.1", 3.4, "✗ exercise 99.1: not yet. You added one."),
-        ("99.1", NAN, "✗ exercise 99.1: not yet. Add."),
-        ("99.1", None, "✗ exercise 99.1: not yet. Add."),
-        ("99.1", "two", "✗ exercise 99.1: not yet. Add."),
-        ("99.1", [2.0, 2.0], "✗ exercise 99.1: not yet. Add."),
+        ("99.1", NAN, f"✗ exercise 99.1: not yet. {NOT_FINITE}"),
+        ("99.1", INF, f"✗ exercise 99.1: not yet. {NOT_FINITE}"),
+        ("99.1", None, "✗ exercise 99.1: not yet. The answer is made of numbers, and this is None."),
+        ("99.1", [2.0, 2.0], "✗ exercise 99.1: not yet. The answer is one number, and this has the shape (2,)."),
         ("99.2", " B", "✓ exercise 99.2: right."),
         ("99.2", "a", "✗ exercise 99.2: not yet. Not a."),
-        ("99.2", 1, "✗ exercise 99.2: not yet. Read again."),
+        (
+            "99.2",
+            1,
+            "✗ exercise 99.2: not yet. The answer is a letter in quotes, such as 'A', and this is the number 1.",
+        ),
         ("99.3", (1.0, 2.0), "✓ exercise 99.3: right."),
         ("99.3", torch.tensor([1.0, 2.0]), "✓ exercise 99.3: right."),
         ("99.3", [2, 1], "✗ exercise 99.3: not yet. Swapped."),
-        ("99.3", 1, "✗ exercise 99.3: not yet. Two numbers."),
-        ("99.3", [[1, 2]], "✗ exercise 99.3: not yet. Two numbers."),
+        ("99.3", 1, f"✗ exercise 99.3: not yet. {TWO_NUMBERS} ()."),
+        ("99.3", [[1, 2]], f"✗ exercise 99.3: not yet. {TWO_NUMBERS} (1, 2)."),
     ],
 )
 def test_answer(example_answers, capsys, exercise, value, said):

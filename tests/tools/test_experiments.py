@@ -1,10 +1,12 @@
 """Experiments: run in a process of their own, stored whole with their stamp, gone on with where they were stopped."""
 
+import hashlib
 import json
 
 import pytest
 import torch
 from latent_models import Conjugate, data_of
+from sentences import one_sentence
 
 from aevb_utils.results import load
 from experiments import _runs
@@ -45,7 +47,8 @@ def test_figures_are_stored_with_what_made_them(script, capfd):
     assert stored["figures"] == {"value": 42, "minutes": 3}
     assert set(stored) == {"code_hash", "made_by", "fingerprint", "machine", "minutes", "weights", "figures"}
     assert [file.name for file in experiments.file_of(script).parent.iterdir()] == ["doubled.json"]
-    assert not [*(script.parent.parent / "_build" / "experiments").iterdir()], "checkpoints are left"
+    left = [file.name for file in (script.parent.parent / "_build" / "experiments").iterdir()]
+    assert left == ["doubled.lock"], "checkpoints are left"
     said = capfd.readouterr().out
     assert "doubled: epoch 1\n" in said
     assert "0 to go, done" in said
@@ -57,8 +60,8 @@ def test_an_experiment_that_fails_stores_nothing_and_goes_on_where_it_was(script
     assert experiments.main([]) == 1
     assert "ZeroDivisionError" in capfd.readouterr().err
     assert experiments.stored(script) == {}
-    (kept,) = (script.parent.parent / "_build" / "experiments").iterdir()
-    assert json.loads((kept / "slow.json").read_text()) == 7
+    (kept,) = (script.parent.parent / "_build" / "experiments").glob("doubled-*")
+    assert json.loads((kept / "parts" / "slow.json").read_text()) == 7
 
 
 def test_figures_that_are_no_numbers_are_not_stored(script, capfd):
@@ -69,7 +72,7 @@ def test_figures_that_are_no_numbers_are_not_stored(script, capfd):
 
 
 def test_an_experiment_that_is_not_there(script, capsys):
-    assert experiments.main(["halved"]) == 1
+    assert experiments.main(["halved"]) == 2
     assert capsys.readouterr().err == "There is no experiments/halved.py: name one of doubled.\n"
 
 
@@ -113,7 +116,7 @@ def test_a_part_is_computed_once(kept, monkeypatch, workers):
     assert _runs.parts(jobs) == {"one": {"a": [1, 2]}, "two": 2, "three": 3}
     again = {name: lambda: pytest.fail("computed again") for name in ("one", "two")}
     assert _runs.parts(again | {"four": lambda: 4}) == {"one": {"a": [1, 2]}, "two": 2, "four": 4}
-    assert {file.name for file in kept.glob("*.json")} == {"one.json", "two.json", "three.json", "four.json"}
+    assert {file.name for file in kept.glob("parts/*.json")} == {"one.json", "two.json", "three.json", "four.json"}
 
 
 def test_a_part_that_fails_in_its_process_ends_the_run_and_the_others_are_kept(kept, monkeypatch, capfd):
@@ -121,11 +124,95 @@ def test_a_part_that_fails_in_its_process_ends_the_run_and_the_others_are_kept(k
     with pytest.raises(RuntimeError, match="The part 'wrong' failed; what is done is kept"):
         _runs.parts({"right": lambda: 1, "wrong": lambda: 1 / 0, "never": lambda: 3})
     assert "ZeroDivisionError" in capfd.readouterr().err
-    assert not (kept / "wrong.json").exists()
+    assert not (kept / "parts" / "wrong.json").exists()
+
+
+def test_a_part_may_have_any_name_of_a_file_of_the_run(kept):
+    assert not _runs.faster_in_bfloat16()
+    jobs = {name: lambda: 7 for name in ("bfloat16", "result", "minutes")}
+    assert _runs.parts(jobs) == {"bfloat16": 7, "result": 7, "minutes": 7}
+
+
+SHIPPING = """
+from aevb_utils.models.vae import VAE
+from experiments import _runs
+
+_runs.FAST = False
+
+
+def main():
+    _runs.ship("small", VAE(3, 1, hidden=(4,)), {"D": 3, "L": 1, "hidden": [4]}, {})
+    return {"value": 1}
+"""
+
+
+def test_weights_are_moved_into_the_package_after_their_figures_are_stored(script, monkeypatch, capfd):
+    script.write_text(SHIPPING)
+    weights = script.parent.parent / "aevb_utils" / "training" / "weights" / "small.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"old")
+    monkeypatch.setattr(experiments.Stamp, "of_full_run", lambda script, made_of: Stamp(made_of, FULL, []))
+    whole = experiments.store
+
+    def stopped(script, entries):
+        raise KeyboardInterrupt
+
+    def store(script, entries):
+        assert weights.read_bytes() == b"old"
+        whole(script, entries)
+
+    monkeypatch.setattr(experiments, "store", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        experiments.run(script)
+    assert experiments.stored(script) == {}
+    assert weights.read_bytes() == b"old"
+    monkeypatch.setattr(experiments, "store", store)
+    experiments.run(script)
+    assert experiments.stored(script)["weights"] == {"small": hashlib.sha256(weights.read_bytes()).hexdigest()}
+
+
+def test_a_second_start_says_that_it_runs_already(script, capsys):
+    lock = script.parent.parent / "_build" / "experiments" / "doubled.lock"
+    with experiments.alone(script, lock):
+        assert experiments.main(["doubled"]) == 1
+        said = capsys.readouterr().err.splitlines()[0]
+        assert one_sentence(said).startswith("experiments/doubled.py runs already, in another process")
+        with pytest.raises(experiments.ExperimentError, match="runs already"), experiments.alone(script, lock):
+            pytest.fail("two hold one lock")
+    assert experiments.stored(script) == {}
+
+
+def test_the_processor_time_of_all_sessions_counts(kept, monkeypatch):
+    now = [10.0]
+    monkeypatch.setattr(_runs.time, "process_time", lambda: now[0])
+    clock = _runs.ProcessorClock("model")
+    now[0] = 70.0
+    train(2, clock=clock)
+    now[0] = 75.0  # after the last checkpoint
+    assert clock.minutes() == pytest.approx(65 / 60)
+    now[0] = 3.0  # another process
+    clock = _runs.ProcessorClock("model")
+    now[0] = 33.0
+    train(4, clock=clock)
+    assert clock.minutes() == pytest.approx(1.5)
+    assert _runs.ProcessorClock("another").minutes() == 0
+
+
+@pytest.mark.parametrize("content", ["def main(:", "x = '\0'", "é = 1".encode("latin-1")])
+def test_an_experiment_that_is_no_python_is_a_sentence(script, capsys, content):
+    script.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert experiments.main([]) == 1
+    assert "doubled.py" in one_sentence(capsys.readouterr().err.splitlines()[0])
+
+
+def test_broken_figures_are_a_sentence(script, capsys):
+    experiments.file_of(script).write_text('{"figures": ')
+    assert experiments.main([]) == 1
+    assert "doubled.json is broken" in one_sentence(capsys.readouterr().err.strip())
 
 
 def test_nothing_is_shipped_in_the_fast_budget(kept, monkeypatch):
-    monkeypatch.setattr(_runs, "save_pretrained", lambda *_: pytest.fail("weights were written"))
+    monkeypatch.setattr(_runs, "save_pretrained", lambda *_, **__: pytest.fail("weights were written"))
     _runs.ship("vae-mnist", Conjugate(), {}, {})
     assert _runs.shipped() == {}
     assert not _runs.faster_in_bfloat16()

@@ -116,6 +116,10 @@ def plain():
 """,
     "aevb_utils/effect.py": "import math\n\nCONSTANT = 1\nif CONSTANT:\n    math.tau\n\n\ndef used():\n    return 0\n",
     "aevb_utils/results/__init__.py": "def load(name):\n    return name\n",
+    "aevb_utils/checking/__init__.py": "from aevb_utils.checking.exercises import check_answer\n",
+    "aevb_utils/checking/exercises.py": "def check_answer(exercise, value):\n    return value\n",
+    "aevb_utils/checking/answers/chapter_02.json": '{"2.1": {"answer": 1}}',
+    "aevb_utils/checking/answers/chapter_11.json": '{"11.3": {"answer": 5}}',
     "experiments/__init__.py": "",
     "experiments/_shared.py": "HALF = 0.5\nTHIRD = 0.3\n",
     "elsewhere.py": "value = 3\n",
@@ -144,6 +148,8 @@ def change(root: Path, file: str, old: str, new: str) -> None:
 
 
 LOOP = "aevb_utils/training/loop.py"
+CHECK = "from aevb_utils.checking import check_answer\ncheck_answer('{}', x)"
+ANSWERS = "aevb_utils/checking/answers/chapter_{}.json"
 FIT = "from aevb_utils import fit\nfit(1)"
 COUNTS = {
     "a function's body": (FIT, LOOP, "helper(x) for", "-helper(x) for"),
@@ -221,14 +227,11 @@ COUNTS = {
     "the same, by the module": (
         "from experiments import _shared\n_shared.HALF", "experiments/_shared.py", "HALF = 0.5", "HALF = 0.6",
     ),
+    "the answers of a chapter": (CHECK.format("2.1"), ANSWERS.format("02"), '"answer": 1', '"answer": 2'),
+    "the answers of a chapter of two digits": (CHECK.format("11.3"), ANSWERS.format("11"), "5", "6"),
+    "another answer of the chapter": (CHECK.format("2.4"), ANSWERS.format("02"), "}}", '}, "2.2": {}}'),
+    "all answers, where the exercise is computed": (CHECK.format("2' + '.1"), ANSWERS.format("11"), "5", "6"),
 }  # fmt: skip
-
-
-@pytest.mark.parametrize(("source", "file", "old", "new"), COUNTS.values(), ids=COUNTS)
-def test_a_change_that_counts(root, source, file, old, new):
-    before = hash_of(source, root)
-    change(root, file, old, new)
-    assert hash_of(source, root) != before
 
 
 NEW_MODULE = (
@@ -262,18 +265,24 @@ COUNTS_NOT = {
     "a file of the package that is only read": (
         "from importlib import resources\nresources.files('aevb_utils')", "aevb_utils/lazy.py", "2", "3",
     ),
+    "the answers of another chapter": (CHECK.format("2.1"), ANSWERS.format("11"), "5", "6"),
+    "the layout of answers": (CHECK.format("2.1"), ANSWERS.format("02"), '{"2.1": ', '{\n "2.1": '),
+    "answers, where none is checked": ("from aevb_utils import checking\n'2.1'", ANSWERS.format("02"), "1}", "2}"),
     "what else experiments share": (
         "from experiments import _shared\n_shared.HALF", "experiments/_shared.py", "THIRD = 0.3", "THIRD = 0.4",
     ),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("source", "file", "old", "new"), COUNTS_NOT.values(), ids=COUNTS_NOT)
-def test_a_change_that_does_not_count(root, source, file, old, new):
+CASES = {name: (*case, True) for name, case in COUNTS.items()} | {k: (*case, False) for k, case in COUNTS_NOT.items()}
+
+
+@pytest.mark.parametrize(("source", "file", "old", "new", "counts"), CASES.values(), ids=CASES)
+def test_what_counts_and_what_does_not(root, source, file, old, new, counts):
     (root / "aevb_utils" / "data" / "wine.py").write_text(NEW_MODULE, encoding="utf-8")
     before = hash_of(source, root)
     change(root, file, old, new)
-    assert hash_of(source, root) == before
+    assert (hash_of(source, root) != before) == counts
 
 
 def test_the_code_itself_counts_whole_and_in_order(root):

@@ -1,12 +1,20 @@
 """Stamping the repository's address: everywhere or nowhere, again and anew."""
 
 import re
+import shutil
+import subprocess
 
 import nbformat
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sentences import one_sentence
 
+from aevb_utils.training.atomic_write import write_atomically
+from tools import repository
 from tools.notebooks import SETUP_CELL, read
-from tools.repository import main, stamp
+from tools.repository import _check_branch, main, stamp
 
 URL = "https://github.com/someone/em-to-aevb"
 CONFIG = 'title: A book\n\nrepository:\n  url: ""\n  branch: main\n\nlaunch_buttons:\n  colab_url: x\n'
@@ -45,7 +53,7 @@ def test_the_address_is_written_everywhere(book):
         "02_two.ipynb",
         "a_page.ipynb",
     }
-    assert f'repository:\n  url: "{URL}"\n  branch: trunk\n' in (book / "_config.yml").read_text(encoding="utf-8")
+    assert f'repository:\n  url: "{URL}"\n  branch: "trunk"\n' in (book / "_config.yml").read_text(encoding="utf-8")
     assert f"repository-code: {URL}\n" in (book / "CITATION.cff").read_text(encoding="utf-8")
     readme = (book / "README.md").read_text(encoding="utf-8")
     assert "https://colab.research.google.com/github/someone/em-to-aevb/tree/trunk/notebooks" in readme
@@ -88,6 +96,9 @@ def test_another_address_replaces_the_first(book):
         'https://github.com/owner/name"',
         "https://github.com/-owner/name",
         "https://github.com/owner/..",
+        "https://github.com/owner/.git",
+        "https://github.com/owner/name.git.git",
+        "https://github.com/owner/nâme",
     ],
 )
 def test_a_malformed_address_changes_nothing(book, url):
@@ -97,11 +108,42 @@ def test_a_malformed_address_changes_nothing(book, url):
     assert contents(book) == before
 
 
-def test_a_malformed_branch_changes_nothing(book):
+STRANGE = ["", "my branch", "a#b", "a(b)", "a~1", "a:b", 'a"b', "a$(b)", "a\n", "a@{1}", "@"]
+REFUSED = ["HEAD", "-x", "../..", "a..b", "x.lock", "a/b.lock/c", ".a", "a/.b", "/a", "a/", "a//b", "a."]
+
+
+@pytest.mark.parametrize("branch", [*STRANGE, *REFUSED])
+def test_a_malformed_branch_changes_nothing(book, branch):
     before = contents(book)
-    with pytest.raises(ValueError, match="A branch is named by"):
-        stamp(URL, branch="my branch", root=book)
+    with pytest.raises(ValueError, match=r"A branch is named by|git has no branch named") as caught:
+        stamp(URL, branch=branch, root=book)
+    one_sentence(caught.value)
     assert contents(book) == before
+
+
+@pytest.mark.parametrize("branch", ["1.0", "2.10", "true", "on", "null", "2024-01-01", "1e3", "0x1f", "_", "a/b", "é"])
+def test_a_branch_stays_text_in_the_settings(book, branch):
+    stamp(URL, branch=branch, root=book)
+    text = (book / "_config.yml").read_text(encoding="utf-8")
+    assert yaml.safe_load(text)["repository"] == {"url": URL, "branch": branch}
+    assert f'REPOSITORY = "{URL}@{branch}"' in read(book / "notebooks" / "01_one.ipynb").cells[1].source
+    assert stamp(URL, branch=branch, root=book) == []
+
+
+PIECES = st.sampled_from(["a", "B", "1", ".", "..", "/", "-", "_", ".lock", "lock", "HEAD", "main", "é"])
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="There is no git.")
+@settings(max_examples=40)
+@given(st.lists(PIECES, min_size=1, max_size=4).map("".join))
+def test_a_branch_is_taken_where_git_takes_it(branch):
+    git = subprocess.run(["git", "check-ref-format", "--branch", branch], capture_output=True, check=False)
+    try:
+        _check_branch(branch)
+    except ValueError:
+        assert git.returncode != 0, f"git takes {branch!r}"
+    else:
+        assert git.returncode == 0, f"git does not take {branch!r}"
 
 
 def break_readme(book):
@@ -133,6 +175,35 @@ def test_a_file_without_a_place_for_the_address_stops_it_all(book, damage):
     with pytest.raises((ValueError, FileNotFoundError), match=r"one place|one cell|is missing"):
         stamp(URL, root=book)
     assert contents(book) == before
+
+
+def test_a_disk_that_refuses_one_file_leaves_all_as_they_were(book, monkeypatch):
+    before = contents(book)
+
+    def refusing(path, content):
+        if path.name == "02_two.ipynb":
+            raise OSError(28, "No space left on device", str(path))
+        write_atomically(path, content)
+
+    monkeypatch.setattr(repository, "write_atomically", refusing)
+    with pytest.raises(OSError, match="No space left"):
+        stamp(URL, root=book)
+    assert contents(book) == before
+
+
+def test_nothing_that_lies_beside_a_file_is_written(book, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside") / "precious"
+    outside.write_text("kept")
+    for name in (
+        "_config.yml.partial",
+        "_config.partial",
+        "notebooks/01_one.ipynb.partial",
+        "notebooks/01_one.partial",
+    ):
+        (book / name).symlink_to(outside)
+    stamp(URL, root=book)
+    assert outside.read_text() == "kept"
+    assert (book / "_config.yml.partial").is_symlink()
 
 
 def test_the_command_ends_in_one_sentence(capsys):
