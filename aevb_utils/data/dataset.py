@@ -1,6 +1,7 @@
 """The one type of all data sets."""
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn, ParamSpec
@@ -91,7 +92,7 @@ class Dataset:
                 f"{part} should be as train is but for rows and steps, {self.train.dtype} of shape "
                 f"{tuple(self.train.shape)}, but is {x.dtype} of shape {tuple(x.shape)}"
             )
-        if not x.isfinite().all():
+        if not all(math.isfinite(extreme) for extreme in x.aminmax()):  # NaN is both; quicker than x.isfinite().all()
             self._refuse(
                 f"{part} should be finite, but row {int((~x.isfinite()).flatten(1).any(1).nonzero()[0])} is not"
             )

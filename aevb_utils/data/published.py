@@ -1,11 +1,9 @@
 """A published file: where it is, how large it is, and which content is its own."""
 
-import gzip
 import hashlib
 import os
 import zlib
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 _GZIP = b"\x1f\x8b"  # the first two bytes of every gzip file
@@ -80,8 +78,15 @@ class RemoteFile:
 
 
 def _decompressed(raw: bytes, most: int) -> bytes:
-    """Decompress a gzip file, but no more than the first bytes of its content."""
-    try:
-        return gzip.GzipFile(fileobj=BytesIO(raw)).read(most)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError("should be a whole gzip file, but it is truncated or damaged") from error
+    """Decompress a gzip file, of one part or several, but no more than the first bytes of its content."""
+    content = b""
+    while raw and len(content) < most:
+        part = zlib.decompressobj(wbits=zlib.MAX_WBITS + 16)  # + 16: gzip
+        try:
+            content += part.decompress(raw, most - len(content))
+        except zlib.error as error:
+            raise ValueError("should be a whole gzip file, but it is truncated or damaged") from error
+        if not part.eof and len(content) < most:
+            raise ValueError("should be a whole gzip file, but it is truncated or damaged")
+        raw = part.unused_data.lstrip(b"\0")  # a file may be filled up with zeros
+    return content
