@@ -88,7 +88,10 @@ def check_fails(check: Callable[[], None]) -> None:
 
     Raises:
         AssertionError: the check holds, so it would not catch the mistake.
+        TypeError: what is given is no function, but perhaps what a check returned.
     """
+    if not callable(check):
+        raise TypeError(f"check_fails takes a function, such as lambda: check_…, but was given {_in_words(check)}.")
     try:
         check()
     except AssertionError as error:

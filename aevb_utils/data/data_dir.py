@@ -56,7 +56,7 @@ def own_copy(file: RemoteFile) -> Search:
         try:
             return Search(file.read(path))
         except OSError as error:
-            problems.append(f"{path} should be a file that can be read, but is not ({error.strerror})")
+            problems.append(f"{path} should be a file that can be read, but is not ({error.strerror or error})")
         except ValueError as error:
             problems.append(f"{path} {error}")
     others = f" (and {len(problems) - 1} more that are wrong too)" if len(problems) > 1 else ""
@@ -82,7 +82,7 @@ def _entries(folder: Path) -> list[Path]:
         return sorted(folder.iterdir())
     except OSError as error:
         raise DataError(
-            f"The folder {folder}, in AEVB_DATA_DIR, should be readable, but is not ({error.strerror}); "
+            f"The folder {folder}, in AEVB_DATA_DIR, should be readable, but is not ({error.strerror or error}); "
             "change its permissions, or set AEVB_DATA_DIR to another folder."
         ) from error
 

@@ -131,6 +131,8 @@ class Dataset:
         try:
             return torch.bernoulli(self.train)
         except RuntimeError as error:  # torch looks at every number itself
+            if self.train.min() >= 0 and self.train.max() <= 1:
+                raise
             raise ValueError(f"{self.name}: train should hold probabilities, from 0 to 1, but holds others.") from error
 
     def __repr__(self) -> str:

@@ -54,14 +54,14 @@ def _from_cache(file: RemoteFile, search: Search) -> bytes:
         try:
             raw = _download(url, file)
             content = file.content(raw)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+        except (OSError, urllib3.exceptions.HTTPError, ValueError) as error:  # requests' errors are OSErrors
             failures.append(f"{urlsplit(url).netloc} {_what_happened(error)}")
             continue
         try:
             _keep(target, raw if file.packed else content)
         except OSError as error:
             raise DataUnavailableError(
-                f"{file.path} cannot be kept in the cache folder {cache} ({error.strerror}); "
+                f"{file.path} cannot be kept in the cache folder {cache} ({error.strerror or error}); "
                 "set AEVB_CACHE_DIR to a folder that can be written."
             ) from error
         return content
@@ -163,7 +163,7 @@ def _what_happened(error: Exception) -> str:
         return f"answered with status {error.response.status_code}"
     if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
         return f"did not answer within {TIMEOUT:g} s"
-    if isinstance(error, (requests.RequestException, urllib3.exceptions.HTTPError)):
+    if isinstance(error, (OSError, urllib3.exceptions.HTTPError)):
         return "could not be reached or broke off"
     return "sent other content than was published"
 

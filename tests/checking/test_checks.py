@@ -270,6 +270,12 @@ def test_fails_raises_when_the_check_holds():
         check_fails(lambda: check_true("fine", True))
 
 
+def test_fails_takes_a_function():
+    with pytest.raises(TypeError, match=r"takes a function, .* but was given None") as caught:
+        check_fails(check_true("done already", True))
+    one_sentence(caught.value)
+
+
 def test_fails_lets_other_errors_through():
     with pytest.raises(ValueError, match="shapes"):
         check_fails(lambda: check_close("claim", torch.zeros(2), torch.zeros(3)))
@@ -302,6 +308,9 @@ def example_answers(monkeypatch):
         ("99.1", 2.009, "✓ exercise 99.1: right."),
         ("99.1", torch.tensor(2.0, requires_grad=True), "✓ exercise 99.1: right."),
         ("99.1", np.array([2.0]), "✓ exercise 99.1: right."),
+        ("99.1", torch.tensor(2.0, dtype=torch.bfloat16), "✓ exercise 99.1: right."),
+        pytest.param("99.1", 10**400, "✗ exercise 99.1: not yet. Add.", id="huge"),
+        ("99.1", 2.0 + 0j, "✗ exercise 99.1: not yet. Add."),
         ("99.1", 2.02, "✗ exercise 99.1: not yet. Add."),
         ("99.1", 4.009, "✗ exercise 99.1: not yet. You multiplied."),
         ("99.1", 4.02, "✗ exercise 99.1: not yet. Add."),

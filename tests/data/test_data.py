@@ -712,6 +712,16 @@ def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch
     assert files_in(cache) == []
 
 
+def test_a_certificate_file_that_is_missing_is_a_fault_of_the_connection(
+    monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/certificates.pem")
+    serve_geyser(monkeypatch, server.address("/geyser.csv").replace("http", "https"))
+    with pytest.raises(DataUnavailableError, match="could not be reached") as caught:
+        download.fetch(module._GEYSER)
+    one_sentence(caught.value)
+
+
 @pytest.mark.parametrize(("status", "said"), [(404, "answered with status 404"), (503, "answered with status 503")])
 def test_an_error_page_is_no_file(monkeypatch: pytest.MonkeyPatch, server: Server, status: int, said: str) -> None:
     server.answers["/geyser.csv"] = lambda handler: handler.send_error(status)
