@@ -78,15 +78,12 @@ class RemoteFile:
 
 
 def _decompressed(raw: bytes, most: int) -> bytes:
-    """Decompress a gzip file, of one part or several, but no more than the first bytes of its content."""
-    content = b""
-    while raw and len(content) < most:
-        part = zlib.decompressobj(wbits=zlib.MAX_WBITS + 16)  # + 16: gzip
-        try:
-            content += part.decompress(raw, most - len(content))
-        except zlib.error as error:
-            raise ValueError("should be a whole gzip file, but it is truncated or damaged") from error
-        if not part.eof and len(content) < most:
-            raise ValueError("should be a whole gzip file, but it is truncated or damaged")
-        raw = part.unused_data.lstrip(b"\0")  # a file may be filled up with zeros
+    """Decompress a gzip file, but no more than the first bytes of its content."""
+    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS + 16)  # + 16: gzip
+    try:
+        content = stream.decompress(raw, most)
+    except zlib.error as error:
+        raise ValueError("should be a whole gzip file, but it is truncated or damaged") from error
+    if not stream.eof and len(content) < most:
+        raise ValueError("should be a whole gzip file, but it is truncated or damaged")
     return content
