@@ -586,16 +586,16 @@ class Drip:
 def test_a_server_that_drips_is_given_up_in_time_and_the_next_mirror_is_asked(
     monkeypatch: pytest.MonkeyPatch, server: Server, cache: Path, after_headers: bool
 ) -> None:
-    monkeypatch.setattr(download, "TIMEOUT", 0.1)
+    monkeypatch.setattr(download, "TIMEOUT", 0.3)  # the bytes come in time, each of them
     server.answers["/drip"] = drip = Drip(b"", after_headers=after_headers)
     serve_geyser(monkeypatch, server.address("/drip"), server.address("/missing"))
     start = time.monotonic()
     try:
-        with pytest.raises(DataUnavailableError, match=r"had not sent all of it after 0\.\d+ s") as caught:
+        with pytest.raises(DataUnavailableError, match=r"had not sent all of it after 0\.9\d* s") as caught:
             download.fetch(module._GEYSER)
     finally:
         drip.over.set()
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 5
     assert "answered with status 404" in one_sentence(caught.value)
     assert files_in(cache) == []
 
