@@ -1,7 +1,7 @@
 """The data sets, a file each, as one type; and how a published file is had and read.
 
 A real file is looked for in the folder that ``AEVB_DATA_DIR`` names, then in the cache (``AEVB_CACHE_DIR``, or
-the user's own cache folder), then on the web. Wherever it is found, its content must have the SHA-256 given here.
+the user's own cache folder), then on the web. Wherever it is found, it must have the SHA-256 given here.
 """
 
 from aevb_utils.data.dataset import Dataset
@@ -9,7 +9,7 @@ from aevb_utils.data.digits import digits
 from aevb_utils.data.download import DataError
 from aevb_utils.data.iris import iris
 from aevb_utils.data.jsb_chorales import LOWEST, PITCHES, jsb_chorales, transpose
-from aevb_utils.data.mnist import Pixels, mnist
+from aevb_utils.data.mnist import Pixels, Variant, mnist
 from aevb_utils.data.old_faithful import old_faithful
 from aevb_utils.data.simulated_mixture import simulated_mixture
 from aevb_utils.data.wine import wine
@@ -20,6 +20,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "Pixels",
+    "Variant",
     "digits",
     "iris",
     "jsb_chorales",

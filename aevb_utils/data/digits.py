@@ -4,9 +4,10 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from aevb_utils.data.dataset import Dataset
+from aevb_utils.data.dataset import Dataset, on_cpu
 
 
+@on_cpu
 def digits() -> Dataset:
     """Handwritten digits of 8 × 8 pixels, 1,437 to fit and 360 held out (Alpaydin and Kaynak, 1998).
 

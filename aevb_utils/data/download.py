@@ -1,129 +1,177 @@
 """Getting a published file: a user's own copy, the cache, or the web, verified wherever it comes from."""
 
-import gzip
-import hashlib
+import contextlib
 import os
-import zlib
-from dataclasses import dataclass
-from io import BytesIO
+import queue
+import tempfile
+import threading
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pooch
 import requests
+import urllib3
+
+from aevb_utils.budget import switch
+from aevb_utils.console import say
+from aevb_utils.data.data_dir import Search, folder_of, own_copy
+from aevb_utils.data.published import DataError, DataUnavailableError, RemoteFile
+
+__all__ = ["DataError", "DataUnavailableError", "RemoteFile", "fetch", "report_fallback"]
 
 from aevb_utils.console import say
 
 TIMEOUT = 20.0
 """Seconds to wait for a mirror to answer, or to go on sending."""
-
-
-class DataError(RuntimeError):
-    """A data file is wrong or cannot be had; the message is one sentence that says what to do."""
-
-
-class DataUnavailableError(DataError):
-    """A data file cannot be had at all: no mirror gave it, or the cache cannot hold it."""
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A published file: its path below ``AEVB_DATA_DIR``, its mirrors, and the SHA-256 of its content.
-
-    A gzip file's content is what decompression leaves: it is the same at every mirror, the compressed bytes are not.
-    """
-
-    path: str
-    urls: tuple[str, ...]
-    sha256: str
+SLOWEST = 100_000
+"""Bytes of content a second that a mirror must manage; a download may take three times ``TIMEOUT`` and as long."""
+_CHUNK = 2**16
+_PARTIAL = ".aevb-partial-"
+_STALE = 3600.0  # seconds after which a half-written file is nobody's
 
 
 def fetch(file: RemoteFile) -> bytes:
-    """Return a file's verified content: from ``AEVB_DATA_DIR``, else from the cache, else from its mirrors in turn."""
-    content = _from_data_dir(file)
-    return _from_cache(file) if content is None else content
+    """Return a file's verified content: from ``AEVB_DATA_DIR``, else from the cache, else from its mirrors in turn.
+
+    Raises:
+        DataError: A copy in ``AEVB_DATA_DIR`` is wrong; :class:`DataUnavailableError`: there is none anywhere.
+    """
+    search = own_copy(file)
+    return _from_cache(file, search) if search.content is None else search.content
 
 
-def _from_data_dir(file: RemoteFile) -> bytes | None:
-    """Return the content of the user's own copy, None where there is none; a wrong copy is never replaced."""
-    if not (data_dir := os.environ.get("AEVB_DATA_DIR")):
-        return None
-    folder = Path(data_dir).expanduser()
-    if not folder.is_dir():
-        raise DataError(f"AEVB_DATA_DIR should name a folder, but {folder} is none; correct it or unset it.")
-    path = folder / file.path
-    cure = f"replace it with a fresh copy from {file.urls[0]}, or remove it to have it downloaded."
-    try:
-        content = _decompressed(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise DataError(f"{path} should be a file that can be read, but is not ({error.strerror}); {cure}") from error
-    except ValueError as error:
-        raise DataError(f"{path} should be a whole gzip file, but it is truncated or damaged; {cure}") from error
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != file.sha256:
-        wanted = f"should have content with the SHA-256 {file.sha256[:12]}…"
-        raise DataError(f"{path} {wanted}, but its {len(content):,} bytes have {digest[:12]}…; {cure}")
-    return content
-
-
-def _from_cache(file: RemoteFile) -> bytes:
+def _from_cache(file: RemoteFile, search: Search) -> bytes:
     """Return the cached content, downloading it where there is none or it is damaged.
 
-    pooch downloads to a temporary file, verifies that and only then renames it, so that no half-written file gets the
-    name; it verifies a cached file on each use. The cache holds decompressed content: pooch can hash that.
+    A download is verified in memory and only then written, under another name at first, so that no half-written file
+    gets the name; a cached file is verified on each use. The cache holds decompressed content where that is verified.
     """
-    cache = Path(os.environ.get("AEVB_CACHE_DIR") or pooch.os_cache("aevb")).expanduser()
-    target = cache / file.path.removesuffix(".gz")
-    pooch.get_logger().setLevel("WARNING")  # its notes name paths, which do not belong in a notebook's outputs
+    cache = folder_of("AEVB_CACHE_DIR") or Path(pooch.os_cache("aevb"))
+    target = cache / (file.path if file.packed else file.path.removesuffix(".gz"))
+    with contextlib.suppress(OSError, ValueError):  # none, or damaged: download it
+        return file.read(target)
     failures = []
     for url in file.urls:
         try:
-            found = pooch.retrieve(url, file.sha256, target.name, target.parent, downloader=_download)
-            return Path(found).read_bytes()
-        except (requests.RequestException, ValueError) as error:
+            raw = _download(url, file)
+            content = file.content(raw)
+        except (OSError, urllib3.exceptions.HTTPError, ValueError) as error:  # requests' errors are OSErrors
             failures.append(f"{urlsplit(url).netloc} {_what_happened(error)}")
-        except OSError as error:  # pooch raises a PermissionError of its own, without strerror
+            continue
+        try:
+            _keep(target, raw if file.packed else content)
+        except OSError as error:
             raise DataUnavailableError(
-                f"{file.path} cannot be kept in the cache folder {cache} ({error.strerror or 'Permission denied'}); "
+                f"{file.path} cannot be kept in the cache folder {cache} ({error.strerror or error}); "
                 "set AEVB_CACHE_DIR to a folder that can be written."
             ) from error
-    damaged = f"the cached {target} is damaged, " if target.exists() else ""
+        return content
     raise DataUnavailableError(
-        f"{file.path} could not be downloaded ({damaged}{', '.join(failures)}); connect to the internet and run "
-        "again, or put the file in a folder and set AEVB_DATA_DIR to that folder."
+        f"{file.path} could not be downloaded ({_damaged(target)}{', '.join(failures)}){_and_not_found(search)}"
     )
 
 
-def _download(url: str, output_file: str, _: object) -> None:
-    """Download to memory with a time limit, then write the decompressed content: a downloader for pooch."""
-    buffer = BytesIO()
-    pooch.HTTPDownloader(timeout=TIMEOUT)(url, buffer, None)
-    Path(output_file).write_bytes(_decompressed(buffer.getvalue()))
+def _damaged(target: Path) -> str:
+    return f"the cached {target} is damaged, " if os.path.exists(target) else ""
 
 
-def _decompressed(raw: bytes) -> bytes:
-    if not raw.startswith(b"\x1f\x8b"):  # the first two bytes of every gzip file
-        return raw
+def _and_not_found(search: Search) -> str:
+    """The end of the sentence: what the search of ``AEVB_DATA_DIR`` found, if it is set, and what to do."""
+    if search.folder is None:
+        return (
+            "; connect to the internet and run again, or put the file in a folder and set AEVB_DATA_DIR to that folder."
+        )
+    return (
+        f", and AEVB_DATA_DIR does not have it ({search.said}); connect to the internet and run again, "
+        f"or put the file in {search.folder}."
+    )
+
+
+def _keep(target: Path, content: bytes) -> None:
+    """Write a file whole or not at all; what a killed run left half-written is cleared away after an hour."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f"{_PARTIAL}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _STALE:
+                left.unlink()
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=_PARTIAL, delete=False) as partial:
+        path = Path(partial.name)
     try:
-        return gzip.decompress(raw)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError("truncated or damaged gzip file") from error
+        path.write_bytes(content)
+        path.replace(target)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _download(url: str, file: RemoteFile) -> bytes:
+    """Download to memory, within the file's largest size and a total time.
+
+    The download has a thread of its own: a server that sends a byte now and then keeps every timeout between bytes,
+    and nothing but waiting from outside gives it up in time.
+    """
+    seconds = 3 * TIMEOUT + file.size / SLOWEST
+    answer: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
+
+    def receive() -> None:
+        try:
+            answer.put(_receive(url, file.largest, time.monotonic() + seconds))
+        except Exception as error:
+            answer.put(error)
+
+    threading.Thread(target=receive, daemon=True).start()
+    try:
+        received = answer.get(timeout=seconds)
+    except queue.Empty:
+        raise _TooSlowError(seconds) from None
+    if isinstance(received, Exception):
+        raise received
+    return received
+
+
+def _receive(url: str, most: int, deadline: float) -> bytes:
+    """The bytes that a server sends, as they are, until they are too many or the time is up."""
+    as_it_is = {"Accept-Encoding": "identity"}  # decompression is ours, to a limit
+    with requests.get(url, stream=True, timeout=TIMEOUT, headers=as_it_is) as response:
+        response.raise_for_status()
+        announced = response.headers.get("Content-Length", "")
+        if announced.isdigit() and int(announced) > most:
+            raise _TooLargeError(most)
+        received = bytearray()
+        for chunk in response.raw.stream(_CHUNK, decode_content=False):
+            received += chunk
+            if len(received) > most:
+                raise _TooLargeError(most)
+            if time.monotonic() > deadline:
+                break  # nobody waits any more
+        return bytes(received)
+
+
+class _TooLargeError(requests.RequestException):
+    def __init__(self, most: int) -> None:
+        super().__init__(f"sends more than the {most:,} bytes that the file can have")
+
+
+class _TooSlowError(requests.RequestException):
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"had not sent all of it after {seconds:.3g} s")
 
 
 def _what_happened(error: Exception) -> str:
+    if isinstance(error, (_TooLargeError, _TooSlowError)):
+        return str(error)
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"answered with status {error.response.status_code}"
-    if isinstance(error, requests.Timeout):
+    if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
         return f"did not answer within {TIMEOUT:g} s"
-    if isinstance(error, requests.RequestException):
+    if isinstance(error, (OSError, urllib3.exceptions.HTTPError)):
         return "could not be reached or broke off"
     return "sent other content than was published"
 
 
 def report_fallback(error: DataUnavailableError, *, instead: str) -> None:
     """Print the one line that says what is used instead; with ``AEVB_REAL_DATA=1`` raise the error."""
-    if os.environ.get("AEVB_REAL_DATA", "") not in ("", "0"):
+    if switch("AEVB_REAL_DATA"):
         raise error
     say(f"{error} This run goes on with {instead}.")

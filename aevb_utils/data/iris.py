@@ -3,9 +3,10 @@
 import torch
 from sklearn.datasets import load_iris
 
-from aevb_utils.data.dataset import Dataset
+from aevb_utils.data.dataset import Dataset, on_cpu
 
 
+@on_cpu
 def iris() -> Dataset:
     """Fisher's iris flowers: 150 rows of 4 lengths in cm, 50 of each of 3 species (Fisher, 1936).
 

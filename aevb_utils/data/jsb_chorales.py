@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from aevb_utils.budget import budget
-from aevb_utils.data.dataset import Dataset
+from aevb_utils.data.dataset import Dataset, on_cpu
 from aevb_utils.data.download import DataError, DataUnavailableError, RemoteFile, fetch, report_fallback
 
 LOWEST, PITCHES = 21, 88
@@ -20,11 +20,13 @@ _FILE = RemoteFile(
         "9a7f733ddb4ed91f48da64ac7f0f621c34aadd4d/jsb-chorales-quarter.json",
     ),
     sha256="2db9329f1881a1d3f49703ec556bf1d6f84b4f6c1d702c156536e93cf31e1c91",
+    size=407_200,
 )
 _SIZES = {"train": 229, "valid": 76, "test": 77}
 Notes = Sequence[Sequence[Sequence[int]]]  # sequences of steps of MIDI numbers
 
 
+@on_cpu
 def jsb_chorales() -> Dataset:
     """Bach's chorales in quarter notes, 229 to fit, 76 to choose by, 77 to report (Boulanger-Lewandowski et al., 2012).
 
@@ -65,8 +67,15 @@ def transpose(rolls: Tensor, semitones: Tensor) -> Tensor:
         semitones: whole numbers, shape (N,).
 
     Raises:
-        ValueError: If a key that sounds would leave the piano.
+        ValueError: If the shapes are others, a number is not whole, or a key that sounds would leave the piano.
     """
+    if rolls.ndim != 3 or rolls.shape[2] != PITCHES or semitones.shape != rolls.shape[:1]:
+        raise ValueError(
+            f"rolls and semitones must have the shapes (N, T, {PITCHES}) and (N,), "
+            f"but they have {tuple(rolls.shape)} and {tuple(semitones.shape)}."
+        )
+    if semitones.is_floating_point() or semitones.dtype == torch.bool:
+        raise ValueError(f"semitones must be whole numbers, such as int64, but they are {semitones.dtype}.")
     source = torch.arange(PITCHES, device=rolls.device) - semitones[:, None]  # which key comes to each place, (N, 88)
     inside = (source >= 0) & (source < PITCHES)
     moved = rolls.gather(2, source.clamp(0, PITCHES - 1)[:, None].expand_as(rolls)) * inside[:, None]
@@ -76,31 +85,38 @@ def transpose(rolls: Tensor, semitones: Tensor) -> Tensor:
 
 
 def _parse(content: bytes) -> dict[str, Notes]:
-    """Read the JSON file: for each part sequences of steps of MIDI numbers."""
+    """Read the JSON file: for each part sequences of steps of MIDI numbers. A step without notes is a rest."""
     try:
         parts = json.loads(content)
-        sizes = {part: len(parts[part]) for part in _SIZES}
-        pitches = {pitch for part in _SIZES for piece in parts[part] for step in piece for pitch in step}
-        shortest = min(len(piece) for part in _SIZES for piece in parts[part])
-    except (ValueError, TypeError, KeyError) as error:
+        pieces = {part: _checked(parts[part]) for part in _SIZES}
+        kinds = {(type(note), note) for part in pieces.values() for piece in part for step in piece for note in step}
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise DataError(
             "The file of chorales should be JSON with lists of MIDI numbers under 'train', 'valid' and 'test', but is "
             "not; get a fresh copy of it."
         ) from error
-    wrong = [pitch for pitch in pitches if type(pitch) is not int or not LOWEST <= pitch < LOWEST + PITCHES]
-    if sizes != _SIZES or shortest < 1 or wrong:
+    wrong = [note for kind, note in kinds if kind is not int or not LOWEST <= note < LOWEST + PITCHES]
+    sizes = {part: len(part_pieces) for part, part_pieces in pieces.items()}
+    if sizes != _SIZES or wrong or not all(piece for part in pieces.values() for piece in part):
         raise DataError(
             f"The file of chorales should hold {', '.join(map(str, _SIZES.values()))} sequences of MIDI numbers from "
             f"{LOWEST} to {LOWEST + PITCHES - 1}, but holds {', '.join(map(str, sizes.values()))} sequences"
-            f"{f' and the number {wrong[0]!r}' if wrong else ''}; get a fresh copy of it."
+            f"{f' and the number {repr(wrong[0])[:40]}' if wrong else ''}; get a fresh copy of it."
         )
-    return parts
+    return pieces
+
+
+def _checked(pieces: Notes) -> Notes:
+    """The sequences of one part, if they are lists of lists of lists: text and dicts can be run through, too."""
+    if not all(isinstance(part, list) for part in (pieces, *pieces, *(step for piece in pieces for step in piece))):
+        raise TypeError("not lists of lists of lists")
+    return pieces
 
 
 def _as_tensors(pieces: Notes) -> tuple[Tensor, Tensor]:
     """Piano rolls, (N, T, 88), with zeros behind the ends, and the lengths, (N,)."""
-    lengths = torch.tensor([len(piece) for piece in pieces])
-    rolls = torch.zeros(len(pieces), int(lengths.max()), PITCHES)
+    lengths = torch.tensor([len(piece) for piece in pieces], dtype=torch.int64)
+    rolls = torch.zeros(len(pieces), int(lengths.max()), PITCHES, dtype=torch.float32)
     for i, piece in enumerate(pieces):
         for t, step in enumerate(piece):
             rolls[i, t, [pitch - LOWEST for pitch in step]] = 1.0

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from aevb_utils.budget import budget
-from aevb_utils.data.dataset import Dataset
+from aevb_utils.data.dataset import Dataset, on_cpu
 from aevb_utils.data.download import DataError, DataUnavailableError, RemoteFile, fetch, report_fallback
 from aevb_utils.data.simulated_mixture import simulated_mixture
 
@@ -17,11 +17,13 @@ _GEYSER = RemoteFile(
         "https://raw.githubusercontent.com/mwaskom/seaborn-data/71e2436a092d714350de0fc409ca8a8714e7e78f/geyser.csv",
     ),
     sha256="ce8f6bd15967c9a3dee345aaf268f6b92623abb1e1d313e04d79b720aa6b8bd6",
+    size=4_199,
 )
 _GEYSER_ROWS = 272
 _GEYSER_KINDS = ("short", "long")
 
 
+@on_cpu
 def old_faithful() -> Dataset:
     """Old Faithful's eruptions: duration (min) and waiting time to the next one (min), 272 rows in the file's order.
 

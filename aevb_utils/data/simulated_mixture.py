@@ -3,16 +3,18 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from aevb_utils.data.dataset import Dataset
+from aevb_utils.data.dataset import Dataset, on_cpu
 
 MIXTURE_WEIGHTS = (0.5, 0.3, 0.2)
 MIXTURE_MEANS = ((0.0, 0.0), (3.0, 1.5), (0.5, 3.5))
 MIXTURE_COVARIANCES = (((1.0, 0.6), (0.6, 0.8)), ((0.7, -0.4), (-0.4, 0.9)), ((0.5, 0.0), (0.0, 0.3)))
 
 
+@on_cpu
 def simulated_mixture(
     n: int = 600,
     *,
@@ -26,7 +28,7 @@ def simulated_mixture(
     The default is a mixture of three overlapping components in the plane.
 
     Args:
-        n: Number of points N.
+        n: Number of points N, at least one.
         weights: Mixture weights, shape (C,), positive, summing to one.
         means: Component means, shape (C, D).
         covariances: Component covariances, shape (C, D, D), symmetric and positive definite.
@@ -38,15 +40,17 @@ def simulated_mixture(
     Raises:
         ValueError: If n is not positive or the parameters do not describe a mixture.
     """
-    if n < 1:
-        raise ValueError(f"n must be at least 1 point, but it is {n}.")
-    pi, mu, Sigma = (torch.as_tensor(value, dtype=torch.float64) for value in (weights, means, covariances))
+    if not isinstance(n, (int, np.integer)) or n < 1:
+        raise ValueError(f"n must be at least 1 point, a whole number, but it is {n!r}.")
+    pi, mu, Sigma = (_numbers(value) for value in (weights, means, covariances))
     if pi.ndim != 1 or mu.ndim != 2 or len(mu) != len(pi) or Sigma.shape != (*mu.shape, mu.shape[1]):
         raise ValueError(
             "weights, means and covariances must have the shapes (C,), (C, D) and (C, D, D), "
             f"but they have {tuple(pi.shape)}, {tuple(mu.shape)} and {tuple(Sigma.shape)}."
         )
-    if not (pi.min() > 0 and math.isclose(pi.sum().item(), 1.0, abs_tol=1e-6)):
+    if not mu.isfinite().all():
+        raise ValueError(f"means must be finite, but they are {mu.tolist()}.")
+    if pi.numel() == 0 or not (pi.min() > 0 and math.isclose(pi.sum().item(), 1.0, abs_tol=1e-6)):
         raise ValueError(f"weights must be positive and sum to one, but they are {pi.tolist()}.")
     factors, failures = torch.linalg.cholesky_ex(Sigma)  # (C, D, D)
     if failures.any() or not torch.allclose(Sigma, Sigma.mT):
@@ -65,3 +69,12 @@ def simulated_mixture(
         values="a coordinate, without unit",
         source=f"Drawn from a Gaussian mixture of {len(pi)} components with seed {seed}.",
     )
+
+
+def _numbers(value: object) -> Tensor:
+    """A tensor of float64 of its own, whatever the numbers are in: lists, arrays of any byte order, tensors."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", torch.float64)
+    if np.ma.is_masked(value):
+        raise ValueError("The parameters of a mixture must be known, but some entries are masked.")
+    return torch.tensor(np.asarray(value, dtype=np.float64))

@@ -3,9 +3,10 @@
 import torch
 from sklearn.datasets import load_wine
 
-from aevb_utils.data.dataset import Dataset
+from aevb_utils.data.dataset import Dataset, on_cpu
 
 
+@on_cpu
 def wine() -> Dataset:
     """Wine: 178 bottles of 3 Italian cultivars, 13 chemical measurements each, standardized (UCI).
 

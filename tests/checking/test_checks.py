@@ -3,11 +3,16 @@
 import json
 import math
 import re
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+from sentences import one_sentence
 
 from aevb_utils import checking
 from aevb_utils.checking import (
@@ -154,6 +159,105 @@ def test_true(capsys):
             check_true("a statement", condition)
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        NAN, "False", "", 1, 0, None, [], [True], np.array(1), torch.tensor(1.0), np.ma.masked,
+        np.ma.masked_array([True], mask=[True]), np.array([True, True]), torch.tensor([True, True]),
+        torch.ones(0).bool(),
+    ],
+)  # fmt: skip
+def test_true_takes_one_truth_value_and_nothing_that_counts_as_true(condition):
+    with pytest.raises(TypeError, match=r"^a claim: the condition should be one True or False, but is "):
+        check_true("a claim", condition)
+
+
+@pytest.mark.parametrize("condition", [np.array([True]), torch.tensor([[True]])])
+def test_true_takes_an_array_of_one_truth_value(condition, capsys):
+    check_true("a statement", condition)
+    assert capsys.readouterr().out == "✓ a statement\n"
+
+
+def test_numbers_of_every_real_type_are_compared_by_value():
+    for value in (
+        torch.tensor([0.5, 2.0], dtype=torch.bfloat16), torch.tensor([0.5, 2.0], dtype=torch.float16),
+        np.array([0.5, 2.0], dtype=">f8"), np.array([0.5, 2.0], dtype=">f4"), np.longdouble([0.5, 2.0]),
+        [torch.tensor(0.5, requires_grad=True), torch.tensor(2.0, dtype=torch.bfloat16)],
+        (Fraction(1, 2), Decimal(2)), np.ma.masked_array([0.5, 2.0], mask=[False, False]),
+    ):  # fmt: skip
+        check_close("the same", value, [0.5, 2.0])
+        with pytest.raises(AssertionError, match=re.escape("largest difference 1.0e+00")):
+            check_close("another", value, [0.5, 3.0])
+    for value in (torch.tensor([True, False]), np.array([1, 0], dtype=np.uint8), torch.tensor([1, 0])):
+        check_close("whole", value, [1, 0])
+        with pytest.raises(AssertionError, match=re.escape("largest difference 2.0e+00")):
+            check_close("negative", value, [1, 2])  # 0 − 2 is not 254
+
+
+@pytest.mark.parametrize("check", [check_close, check_at_most, check_at_least])
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (1 + 0j, "complex"), (torch.tensor([1 + 0j]), "complex"),
+        (2**53 + 1, "beyond 2.53"), (torch.tensor([0, 2**62]), "beyond 2.53"), (np.uint64(2**64 - 1), "beyond 2.53"),
+        pytest.param(10**400, "beyond 2.53", id="huge"), ([10**400], "beyond 2.53"),
+        (Fraction(10**400, 3), "are compared"),
+        (np.ma.masked_array([1, 2], mask=[0, 1]), "masked"), (np.ma.masked, "masked"),
+        ("1.5", "not '1.5'"), (None, "not None"), ({1: 2}, "not {1: 2}"), ([[1], [1, 2]], r"not \[\[1\], \[1, 2\]\]"),
+        (np.datetime64("2020"), "datetime"), (torch.zeros(2, device="meta"), "shape"),
+    ],
+)  # fmt: skip
+def test_what_float64_does_not_hold_is_refused_in_a_sentence(check, value, said):
+    for pair in ((value, 1.0), (1.0, value), (value, value)):
+        with pytest.raises(ValueError, match=f"^a claim: .*{said}") as caught:
+            check("a claim", *pair)
+        one_sentence(caught.value)
+
+
+@pytest.mark.parametrize("tolerance", [NAN, INF, -INF, -1e-9, "1", None, [1.0, 2.0], 1j, np.ma.masked])
+def test_a_tolerance_is_one_finite_number_that_is_not_negative(tolerance):
+    for check, name in [
+        (check_close, "atol"), (check_close, "rtol"), (check_at_most, "slack"), (check_at_least, "slack")
+    ]:  # fmt: skip
+        with pytest.raises(ValueError, match=f"^a claim: {name} should be a finite number, 0 or more") as caught:
+            check("a claim", 1.0, 1.0, **{name: tolerance})
+        one_sentence(caught.value)
+
+
+def test_a_difference_that_overflows_is_no_agreement():
+    with pytest.raises(AssertionError, match="difference inf"):
+        check_close("far apart", 1e308, -1e308, rtol=1e9)
+    with pytest.raises(AssertionError, match="margin -inf"):
+        check_at_most("far above", 1e308, -1e308)
+
+
+anything = st.floats() | st.integers(-(2**60), 2**60) | st.complex_numbers() | st.none() | st.text()
+
+
+@given(anything, anything, st.floats(), st.floats())
+@example(0.3, 0.1 + 0.2, 0.0, 0.0)
+@example(1.0, 1.0, NAN, 0.0)
+@example(2**53 + 1, 2**53, 0.0, 0.0)
+def test_close_holds_where_exact_arithmetic_says_so_and_nowhere_else(actual, expected, atol, rtol):
+    try:
+        check_close("a claim", actual, expected, atol=atol, rtol=rtol)
+        holds = True
+    except (AssertionError, ValueError):
+        holds = False
+    numbers = (actual, expected, atol, rtol)
+    if not all(isinstance(x, (int, float)) and math.isfinite(x) for x in numbers) or min(atol, rtol) < 0:
+        assert not holds
+        return
+    a, b, absolute, relative = map(Fraction, numbers)
+    difference, allowed = abs(a - b), absolute + relative * abs(b)
+    rounding, smallest = Fraction(1, 10**12), Fraction(5e-324)
+    if difference > allowed * (1 + rounding) + smallest:
+        assert not holds
+    beyond = any(isinstance(x, int) and abs(x) > 2**53 for x in (actual, expected)) or difference > 1e308
+    if difference <= allowed * (1 - rounding) - smallest and not beyond:
+        assert holds
+
+
 def test_fails_shows_what_the_check_says(capsys):
     check_fails(lambda: check_close("one is two", 1.0, 2.0))
     out = capsys.readouterr().out
@@ -164,6 +268,12 @@ def test_fails_shows_what_the_check_says(capsys):
 def test_fails_raises_when_the_check_holds():
     with pytest.raises(AssertionError, match="does not catch the mistake"):
         check_fails(lambda: check_true("fine", True))
+
+
+def test_fails_takes_a_function():
+    with pytest.raises(TypeError, match=r"takes a function, .* but was given None") as caught:
+        check_fails(check_true("done already", True))
+    one_sentence(caught.value)
 
 
 def test_fails_lets_other_errors_through():
@@ -202,6 +312,9 @@ def example_answers(monkeypatch):
         ("99.1", 2.009, "✓ exercise 99.1: right."),
         ("99.1", torch.tensor(2.0, requires_grad=True), "✓ exercise 99.1: right."),
         ("99.1", np.array([2.0]), "✓ exercise 99.1: right."),
+        ("99.1", torch.tensor(2.0, dtype=torch.bfloat16), "✓ exercise 99.1: right."),
+        pytest.param("99.1", 10**400, "✗ exercise 99.1: not yet. Add.", id="huge"),
+        ("99.1", 2.0 + 0j, "✗ exercise 99.1: not yet. Add."),
         ("99.1", 2.02, "✗ exercise 99.1: not yet. Add."),
         ("99.1", 4.009, "✗ exercise 99.1: not yet. You multiplied."),
         ("99.1", 4.02, "✗ exercise 99.1: not yet. Add."),

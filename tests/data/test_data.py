@@ -1,5 +1,6 @@
 """Data sets: what they hold, how files are verified, and what a reader is told when one cannot be had."""
 
+import contextlib
 import errno
 import gzip
 import hashlib
@@ -7,6 +8,7 @@ import os
 import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
@@ -108,11 +110,11 @@ def _no_world(monkeypatch: pytest.MonkeyPatch, cache: Path, refused: str) -> Non
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AEVB_CACHE_DIR", str(cache))
     monkeypatch.setattr("aevb_utils.budget.FAST", False)
-    monkeypatch.setattr(module, "_GEYSER", RemoteFile("geyser.csv", (refused,), sha256(CSV)))
+    monkeypatch.setattr(module, "_GEYSER", RemoteFile("geyser.csv", (refused,), sha256(CSV), len(CSV)))
 
 
 def serve_geyser(monkeypatch: pytest.MonkeyPatch, *urls: str) -> None:
-    monkeypatch.setattr(module, "_GEYSER", RemoteFile("geyser.csv", urls, sha256(CSV)))
+    monkeypatch.setattr(module, "_GEYSER", RemoteFile("geyser.csv", urls, sha256(CSV), len(CSV)))
 
 
 def files_in(folder: Path) -> list[str]:
@@ -391,7 +393,7 @@ def test_an_empty_data_dir_counts_as_none(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_a_folder_in_place_of_the_file_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "geyser.csv").mkdir()
     monkeypatch.setenv("AEVB_DATA_DIR", str(tmp_path))
-    with pytest.raises(DataError, match="Is a directory") as caught:
+    with pytest.raises(DataError, match="should be a file, but is none") as caught:
         data.old_faithful()
     one_sentence(caught.value)
 
@@ -535,7 +537,7 @@ def test_gzip_files_are_verified_by_content(server: Server, cache: Path, tmp_pat
     assert fast != slow
     for number, wrapper in enumerate((fast, slow, content)):  # a web server may also unpack on its own
         url = server.gives(f"/{number}/images-ubyte.gz", wrapper)
-        file = RemoteFile(f"images/{number}-ubyte.gz", (url,), sha256(content))
+        file = RemoteFile(f"images/{number}-ubyte.gz", (url,), sha256(content), len(content))
         assert download.fetch(file) == content
         assert download.fetch(file) == content
     assert len(server.asked) == 3
@@ -545,7 +547,7 @@ def test_gzip_files_are_verified_by_content(server: Server, cache: Path, tmp_pat
 def test_gzip_files_in_data_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refused: str) -> None:
     content = bytes(range(256)) * 50
     monkeypatch.setenv("AEVB_DATA_DIR", str(tmp_path))
-    file = RemoteFile("images/train-ubyte.gz", (refused,), sha256(content))
+    file = RemoteFile("images/train-ubyte.gz", (refused,), sha256(content), len(content))
     path = tmp_path / "images" / "train-ubyte.gz"
     path.parent.mkdir()
     path.write_bytes(gzip.compress(content))
@@ -557,6 +559,118 @@ def test_gzip_files_in_data_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
             download.fetch(file)
         assert str(path) in one_sentence(caught.value)
         assert not isinstance(caught.value, DataUnavailableError)
+
+
+# ---- Limits of a download ----
+
+
+class Drip:
+    """An answer that comes a byte at a time, until the test is over."""
+
+    def __init__(self, start: bytes, *, after_headers: bool) -> None:
+        self.start, self.after_headers, self.over = start, after_headers, threading.Event()
+
+    def __call__(self, handler: BaseHTTPRequestHandler) -> None:
+        if self.after_headers:
+            handler.send_response(200)
+            handler.end_headers()
+        else:
+            handler.wfile.write(b"HTTP/1.0 200 OK\r\nX-Slow: ")
+        handler.wfile.write(self.start)
+        with contextlib.suppress(OSError):  # the client may hang up
+            while not self.over.wait(0.02):
+                handler.wfile.write(b"x")
+
+
+@pytest.mark.parametrize("after_headers", [True, False])
+def test_a_server_that_drips_is_given_up_in_time_and_the_next_mirror_is_asked(
+    monkeypatch: pytest.MonkeyPatch, server: Server, cache: Path, after_headers: bool
+) -> None:
+    monkeypatch.setattr(download, "TIMEOUT", 0.3)  # the bytes come in time, each of them
+    server.answers["/drip"] = drip = Drip(b"", after_headers=after_headers)
+    serve_geyser(monkeypatch, server.address("/drip"), server.address("/missing"))
+    start = time.monotonic()
+    try:
+        with pytest.raises(DataUnavailableError, match=r"had not sent all of it after 0\.9\d* s") as caught:
+            download.fetch(module._GEYSER)
+    finally:
+        drip.over.set()
+    assert time.monotonic() - start < 5
+    assert "answered with status 404" in one_sentence(caught.value)
+    assert files_in(cache) == []
+
+
+@pytest.mark.parametrize("announced", [None, 10**12])
+def test_more_bytes_than_the_file_can_have_are_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, server: Server, cache: Path, announced: int | None
+) -> None:
+    endless = CSV + b" " * 200_000
+    serve_geyser(monkeypatch, server.gives("/geyser.csv", endless, announced=announced))
+    with pytest.raises(DataUnavailableError, match=f"sends more than the {module._GEYSER.largest:,} bytes") as caught:
+        download.fetch(module._GEYSER)
+    one_sentence(caught.value)
+    assert files_in(cache) == []
+
+
+def test_a_server_that_compresses_on_its_own_is_understood(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        content = gzip.compress(CSV)
+        handler.send_response(200)
+        handler.send_header("Content-Encoding", "gzip")
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    server.answers["/geyser.csv"] = answer
+    serve_geyser(monkeypatch, server.address("/geyser.csv"))
+    assert download.fetch(module._GEYSER) == CSV
+
+
+def test_a_gzip_bomb_is_never_unpacked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: Server) -> None:
+    """50 MB of zeros, in 50 kB of gzip, in place of a file of 60 kB."""
+    bomb = gzip.compress(bytes(50_000_000))
+    file = RemoteFile("bomb.gz", (server.gives("/bomb.gz", bomb),), sha256(b""), 60_000)
+    monkeypatch.setenv("AEVB_DATA_DIR", str(tmp_path))
+    for said in ("sent other content than was published", "should have content of 60,000 bytes, but has more"):
+        tracemalloc.start()
+        with pytest.raises(DataError, match=said) as caught:
+            download.fetch(file)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        one_sentence(caught.value)
+        assert most < 2_000_000
+        (tmp_path / "bomb.gz").write_bytes(bomb)  # for the second time
+
+
+def test_what_a_killed_run_left_in_the_cache_is_cleared_away_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, server: Server, cache: Path
+) -> None:
+    cache.mkdir()
+    for name, age in ((f"{download._PARTIAL}old", 7200), (f"{download._PARTIAL}new", 0), ("tmp_of_another", 7200)):
+        (cache / name).write_bytes(b"half")
+        os.utime(cache / name, (time.time() - age,) * 2)
+    serve_geyser(monkeypatch, server.gives("/geyser.csv", CSV))
+    assert download.fetch(module._GEYSER) == CSV
+    assert files_in(cache) == [f"{download._PARTIAL}new", "geyser.csv", "tmp_of_another"]
+
+
+@pytest.mark.parametrize("name", ["", "  ", '""'])
+def test_a_blank_cache_folder_counts_as_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    monkeypatch.setenv("AEVB_CACHE_DIR", name)
+    monkeypatch.setattr(pooch, "os_cache", lambda _: tmp_path / "own")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "geyser.csv").write_bytes(CSV)
+    assert download.fetch(module._GEYSER) == CSV
+
+
+def test_a_relative_cache_folder_is_below_the_present_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: Server
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AEVB_CACHE_DIR", "here/below")
+    serve_geyser(monkeypatch, server.gives("/geyser.csv", CSV))
+    assert download.fetch(module._GEYSER) == CSV
+    assert files_in(tmp_path) == ["here/below/geyser.csv"]
 
 
 # ---- What cannot be had ----
@@ -598,6 +712,16 @@ def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch
     assert files_in(cache) == []
 
 
+def test_a_certificate_file_that_is_missing_is_a_fault_of_the_connection(
+    monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/certificates.pem")
+    serve_geyser(monkeypatch, server.address("/geyser.csv").replace("http", "https"))
+    with pytest.raises(DataUnavailableError, match="could not be reached") as caught:
+        download.fetch(module._GEYSER)
+    one_sentence(caught.value)
+
+
 @pytest.mark.parametrize(("status", "said"), [(404, "answered with status 404"), (503, "answered with status 503")])
 def test_an_error_page_is_no_file(monkeypatch: pytest.MonkeyPatch, server: Server, status: int, said: str) -> None:
     server.answers["/geyser.csv"] = lambda handler: handler.send_error(status)
@@ -629,7 +753,7 @@ def cannot_be_made(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(*_: object, **__: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system", str(cache))
 
-    monkeypatch.setattr("os.makedirs", denied)
+    monkeypatch.setattr(Path, "mkdir", denied)
 
 
 def full_disk(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -642,7 +766,7 @@ def full_disk(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (no_folder, "Not a directory"),
+        (no_folder, "File exists"),
         (below_a_file, "Not a directory"),
         (read_only, "Permission denied"),
         (cannot_be_made, "Read-only file system"),

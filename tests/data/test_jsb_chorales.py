@@ -7,6 +7,9 @@ from importlib import import_module
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sentences import one_sentence
 
 from aevb_utils import budget
 from aevb_utils.data import LOWEST, jsb_chorales, transpose
@@ -28,7 +31,7 @@ def small_file(monkeypatch, tmp_path):
 
     def write(content):
         raw = json.dumps(content).encode()
-        file = RemoteFile("jsb-chorales/small.json", module._FILE.urls, hashlib.sha256(raw).hexdigest())
+        file = RemoteFile("jsb-chorales/small.json", module._FILE.urls, hashlib.sha256(raw).hexdigest(), len(raw))
         path = tmp_path / file.path
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(raw)
@@ -61,14 +64,59 @@ def test_file_is_read_as_padded_rolls(small_file):
         (lambda content: content["train"][0].append([20]), "and the number 20; get"),
         (lambda content: content["train"][0].append([60.5]), "and the number 60.5; get"),
         (lambda content: content["train"].__setitem__(0, []), "should hold 229, 76, 77 sequences"),
+        (lambda content: content["train"][0].append([True]), "and the number True; get"),
+        (lambda content: content["train"][0].append(["60"]), "and the number '60'; get"),
+        (lambda content: content["train"][0].append([None]), "and the number None; get"),
+        (lambda content: content["train"][0].append([[60]]), "should be JSON with lists"),
+        (lambda content: content["train"][0].append(""), "should be JSON with lists"),
+        (lambda content: content["train"][0].append({}), "should be JSON with lists"),
+        (lambda content: content["train"][0].append({"60": 1}), "should be JSON with lists"),
+        (lambda content: content["train"].__setitem__(0, {"0": [60]}), "should be JSON with lists"),
+        (lambda content: content["train"].__setitem__(0, "a piece"), "should be JSON with lists"),
+        (
+            lambda content: content.__setitem__("valid", {str(i): [[60]] for i in range(76)}),
+            "should be JSON with lists",
+        ),
     ],
 )
 def test_other_content_gets_a_sentence(small_file, change, message):
     content = pieces()
     change(content)
     small_file(content)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=message) as caught:
         jsb_chorales()
+    one_sentence(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[", b"[" * 100_000, b"[]", b"null", b"\xff", b'{"train": 1, "valid": 1}', b"NaN"]
+)
+def test_what_is_no_such_json_gets_a_sentence(content):
+    with pytest.raises(DataError, match="should be JSON with lists of MIDI numbers") as caught:
+        module._parse(content)
+    one_sentence(caught.value)
+
+
+RIGHT = json.dumps(pieces()).encode()
+
+
+@given(st.data())
+def test_damaged_json_gives_sequences_of_notes_or_a_sentence(data):
+    raw = bytearray(RIGHT)
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(0, len(raw)))
+        end = data.draw(st.sampled_from([start, start + 1, start + 9, len(raw)]))
+        raw[start:end] = data.draw(st.binary(max_size=3) | st.sampled_from([b"[]", b"{}", b'""', b"1e3", b"[[", b"61"]))
+    try:
+        parts = module._parse(bytes(raw))
+    except DataError as error:
+        one_sentence(error)
+    else:
+        for part, size in module._SIZES.items():
+            rolls, lengths = module._as_tensors(parts[part])
+            assert len(rolls) == len(lengths) == size
+            assert lengths.min() >= 1
+            assert rolls.sum() == sum(len(set(step)) for piece in parts[part] for step in piece)
 
 
 def test_stand_in_has_the_format(monkeypatch):
@@ -92,6 +140,23 @@ def test_each_sequence_is_transposed_by_its_own_number():
     assert moved.nonzero().tolist() == [[0, 0, 0], [0, 2, 75], [1, 1, 46]]
     with pytest.raises(ValueError, match="leave the piano"):
         transpose(rolls, torch.tensor([-6, 0]))
+
+
+def test_transposition_keeps_the_type_and_refuses_what_would_broadcast():
+    rolls = torch.zeros(2, 3, 88)
+    rolls[:, :, 40] = 1
+    for kind in (torch.float64, torch.uint8, torch.bool):
+        moved = transpose(rolls.to(kind), torch.tensor([-1, 1], dtype=torch.int8))
+        assert moved.dtype == kind
+        assert moved.nonzero()[:, 2].tolist() == [39, 39, 39, 41, 41, 41]
+    for other, semitones in (
+        (rolls, torch.tensor([1])), (rolls, torch.tensor(1)), (rolls, torch.tensor([[1], [1]])),
+        (rolls[0], torch.tensor([1, 1, 1])), (rolls[..., :80], torch.tensor([1, 1])),
+        (rolls, torch.tensor([0.5, 0.5])), (rolls, torch.tensor([True, False])),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="semitones must") as caught:
+            transpose(other, semitones)
+        one_sentence(caught.value)
 
 
 @pytest.mark.skipif(DATA_DIR is None, reason="needs the real file: set AEVB_DATA_DIR")

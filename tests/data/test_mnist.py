@@ -4,17 +4,20 @@ import gzip
 import hashlib
 import os
 import struct
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from sentences import one_sentence
 from torch import Tensor
 
 from aevb_utils import budget, data
 from aevb_utils.data import download
-from aevb_utils.data.download import DataError, RemoteFile
+from aevb_utils.data.download import DataError
 from aevb_utils.data.idx import parse_idx
 from aevb_utils.training import fit
 
@@ -37,19 +40,29 @@ def contents() -> dict[str, Tensor]:
     return values
 
 
+@pytest.fixture(params=["digits"])
+def variant(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 @pytest.fixture
-def small_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Tensor]:
-    """Files like MNIST's, of a few images, in a full run's data folder; returns what they hold."""
+def small_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variant: str) -> dict[str, Tensor]:
+    """Files like a variant's, of a few images, in a full run's data folder; returns what they hold."""
     values, files = contents(), {}
-    for part, shape in SHAPES.items():
-        content, published = idx(values[part]), module._MNIST[part][0]
-        files[part] = (RemoteFile(published.path, published.urls, hashlib.sha256(content).hexdigest()), shape)
+    data_set = module._DATA_SETS[variant]
+    for part, published in data_set.files.items():
+        content = idx(values[part])
+        packed = gzip.compress(content)
+        digest = hashlib.sha256(packed if published.packed else content).hexdigest()
+        files[part] = replace(published, sha256=digest, size=len(content))
         path = tmp_path / published.path
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(gzip.compress(content))
-    monkeypatch.setattr(module, "_MNIST", files)
+        path.write_bytes(packed)
+    monkeypatch.setattr(module, "_SHAPES", SHAPES)
+    monkeypatch.setitem(module._DATA_SETS, variant, data_set._replace(files=files))
     monkeypatch.setattr(budget, "FAST", False)
     monkeypatch.setenv("AEVB_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("AEVB_CACHE_DIR", str(tmp_path / "cache"))
     return values
 
 
@@ -87,6 +100,22 @@ def test_parser_refuses_a_malformed_file(content: bytes, said: str) -> None:
     with pytest.raises(DataError, match=said) as caught:
         parse_idx(content, "mnist/some-file", (2, 3, 4))
     assert one_sentence(caught.value).startswith("mnist/some-file should ")
+
+
+@given(st.data())
+def test_a_damaged_idx_file_gives_numbers_of_its_shape_or_a_sentence(data: st.DataObject) -> None:
+    raw = bytearray(GOOD)
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(0, len(raw)))
+        end = data.draw(st.sampled_from([start, start + 1, start + 4, len(raw)]))
+        raw[start:end] = data.draw(st.binary(max_size=8))
+    try:
+        numbers = parse_idx(bytes(raw), "a file", (2, 3, 4))
+    except DataError as error:
+        one_sentence(error)
+    else:
+        assert (numbers.shape, numbers.dtype) == ((2, 3, 4), torch.uint8)
+        assert numbers.flatten().tolist() == list(raw[16:])
 
 
 # The data set
@@ -190,7 +219,72 @@ def test_another_kind_of_pixels_is_refused() -> None:
     one_sentence(caught.value)
 
 
+# The data sets of its format
+
+
+@pytest.mark.parametrize(
+    ("variant", "name", "first"),
+    [("fashion", "Fashion-MNIST", "T-shirt/top"), ("kmnist", "Kuzushiji-MNIST", "o")],
+    indirect=["variant"],
+)
+@pytest.mark.parametrize("pixels", ["dynamic", "threshold"])
+def test_a_data_set_of_mnists_format_has_the_same_loader_and_its_own_names(
+    small_files: dict[str, Tensor], variant: str, name: str, first: str, pixels: str
+) -> None:
+    other = data.mnist(pixels, variant=variant)
+    assert other.name == name
+    assert name.split("-")[0].casefold() in other.source.casefold() or "KMNIST" in other.source
+    assert not other.fallback
+    assert other.label_names[0] == first
+    assert len(other.label_names) == 10
+    grey = small_files["train"].reshape(40, 784) / 255
+    assert torch.equal(other.train, grey if pixels == "dynamic" else (grey >= 0.5).float())
+    assert torch.equal(other.test_labels, small_files["test_labels"])
+
+
+@pytest.mark.parametrize("variant", ["fashion", "kmnist"], indirect=True)
+def test_mnists_own_files_are_not_taken_for_another_data_set(
+    small_files: dict[str, Tensor], variant: str, tmp_path: Path
+) -> None:
+    path = tmp_path / module._DATA_SETS[variant].files["train"].path
+    path.write_bytes(gzip.compress(idx(small_files["train"].flip(0))))
+    with pytest.raises(DataError, match="SHA-256") as caught:
+        data.mnist("grey", variant=variant)
+    assert str(path) in one_sentence(caught.value)
+
+
+def test_the_three_data_sets_have_twelve_files_of_their_own() -> None:
+    files = [file for data_set in module._DATA_SETS.values() for file in data_set.files.values()]
+    assert len({file.sha256 for file in files}) == len({file.path for file in files}) == 12
+    assert all(len(bytes.fromhex(file.sha256)) == 32 for file in files)
+    assert {file.size for file in files} == {47_040_016, 7_840_016, 60_008, 10_008}
+    assert [name for name, data_set in module._DATA_SETS.items() if data_set.files["train"].packed] == ["kmnist"]
+
+
+@pytest.mark.parametrize("variant", ["fashion", "kmnist"])
+def test_the_fast_run_says_what_the_small_digits_stand_for(monkeypatch: pytest.MonkeyPatch, variant: str) -> None:
+    monkeypatch.setattr(budget, "FAST", True)
+    stand_in = data.mnist("grey", variant=variant)
+    assert stand_in.fallback
+    assert stand_in.name == f"Digits 8×8, in place of {module._DATA_SETS[variant].name}"
+    assert torch.equal(stand_in.train, data.mnist("grey").train)
+    assert stand_in.label_names == tuple("0123456789")  # they are digits, no T-shirts
+
+
+def test_another_variant_is_refused() -> None:
+    with pytest.raises(ValueError, match="'digits', 'fashion', 'kmnist', not 'Fashion'") as caught:
+        data.mnist("grey", variant="Fashion")
+    one_sentence(caught.value)
+
+
 # Where there is no MNIST
+
+
+def unreachable(monkeypatch: pytest.MonkeyPatch, variant: str) -> None:
+    """Let nobody answer where the files are published."""
+    data_set = module._DATA_SETS[variant]
+    files = {part: replace(file, urls=("http://127.0.0.1:9/x",)) for part, file in data_set.files.items()}
+    monkeypatch.setitem(module._DATA_SETS, variant, data_set._replace(files=files))
 
 
 @pytest.mark.parametrize("pixels", KINDS)
@@ -220,10 +314,7 @@ def test_a_full_run_without_the_files_says_so_in_one_line(
     monkeypatch.delenv("AEVB_DATA_DIR", raising=False)
     monkeypatch.delenv("AEVB_REAL_DATA", raising=False)
     monkeypatch.setenv("AEVB_CACHE_DIR", str(tmp_path))
-    nowhere = {
-        part: (RemoteFile(f.path, ("http://127.0.0.1:9/x",), f.sha256), s) for part, (f, s) in module._MNIST.items()
-    }
-    monkeypatch.setattr(module, "_MNIST", nowhere)
+    unreachable(monkeypatch, "digits")
     mnist = data.mnist()
     printed = capsys.readouterr().out
     assert printed.count("\n") == 1
@@ -236,7 +327,7 @@ def test_a_full_run_without_the_files_says_so_in_one_line(
 
 
 def test_a_wrong_file_is_an_error(small_files: dict[str, Tensor], tmp_path: Path) -> None:
-    path = tmp_path / module._MNIST["test"][0].path
+    path = tmp_path / module._DATA_SETS["digits"].files["test"].path
     path.write_bytes(gzip.compress(idx(small_files["test"])[:-1]))
     with pytest.raises(DataError, match="SHA-256"):
         data.mnist()
