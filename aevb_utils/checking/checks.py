@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from aevb_utils.console import say
+
 Number = float | int | np.ndarray | torch.Tensor
 
 
@@ -73,7 +75,7 @@ def check_fails(check: Callable[[], None]) -> None:
     try:
         check()
     except AssertionError as error:
-        print(f"{error}\n  … caught, as it should be.")
+        say(f"{error}\n  … caught, as it should be.")
     else:
         raise AssertionError("The check above holds: it does not catch the mistake.")
 
@@ -122,4 +124,4 @@ def _report(claim: str, holds: bool, numbers: str | None, limit: str | None) -> 
     detail += f" (tolerance {limit})" if limit else ""
     if not holds:
         raise AssertionError(f"✗ {claim}{detail}")
-    print(f"✓ {claim}{detail}")
+    say(f"✓ {claim}{detail}")

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 import pooch
 import requests
 
+from aevb_utils.console import say
+
 TIMEOUT = 20.0
 """Seconds to wait for a mirror to answer, or to go on sending."""
 
@@ -124,4 +126,4 @@ def report_fallback(error: DataUnavailableError, *, instead: str) -> None:
     """Print the one line that says what is used instead; with ``AEVB_REAL_DATA=1`` raise the error."""
     if os.environ.get("AEVB_REAL_DATA", "") not in ("", "0"):
         raise error
-    print(f"{error} This run goes on with {instead}.")
+    say(f"{error} This run goes on with {instead}.")
