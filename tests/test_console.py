@@ -24,7 +24,7 @@ def printed(encoding: str, call, *arguments) -> str:
 
 @pytest.mark.parametrize("encoding", ENCODINGS[:-1])
 def test_a_check_that_holds_does_not_stop_on_a_console_without_its_mark(encoding):
-    assert printed(encoding, check_true, "a claim") == "ok a claim\n"
+    assert printed(encoding, check_true, "a claim", True) == "ok a claim\n"
     assert printed(encoding, check_fails, lambda: check_true("one", False)).startswith("x one\n")
 
 
