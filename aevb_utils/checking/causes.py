@@ -32,11 +32,25 @@ NOTHING_KNOWN = (
 Cause = tuple[str, Tensor]
 
 
-def sentence(name: str, theirs: Tensor, right: Tensor, causes: Iterator[Cause], sizes: dict[str, int]) -> str:
-    """Say in which ways ``theirs`` could have come about, where ``right`` is what it should be."""
+SEVERAL_LATENTS = (
+    "with several latents the KLs add up to that of all of them, at least the KL of z alone: look for the prior of a "
+    "class, log p(y), that is left out or is another, and for a sign"
+)
+
+
+def sentence(
+    name: str,
+    theirs: Tensor,
+    right: Tensor,
+    causes: Iterator[Cause],
+    sizes: dict[str, int],
+    *,
+    look: str = NOTHING_KNOWN,
+) -> str:
+    """Say in which ways ``theirs`` could have come about, where ``right`` is what it should be; if none, ``look``."""
     known = [says for says, would_be in causes if same_means(theirs, would_be)]
     found = dict.fromkeys([*scalings(theirs, right, sizes, of_kl="KL" in name), *known])
-    found = list(found) or list(constants(theirs, right, sizes)) or [unexplained(theirs, right)]
+    found = list(found) or list(constants(theirs, right, sizes)) or [unexplained(theirs, right, look)]
     return f"{name} {'; or it '.join(found[:4])}."
 
 
@@ -91,12 +105,12 @@ def _known_constants(sizes: dict[str, int]) -> Iterator[tuple[str, float]]:
         yield f"log {classes}, the log of the prior weight of one of {classes} classes", math.log(classes)
 
 
-def unexplained(theirs: Tensor, right: Tensor) -> str:
+def unexplained(theirs: Tensor, right: Tensor, look: str) -> str:
     """What there is to say of a difference that no known mistake explains."""
     difference = theirs.mean(dim=0) - right.mean(dim=0)
     worst = difference.abs().argmax().item()
     off = f"is off by {difference[worst]:+.3g} nats in row {worst}".replace("-", "−")
-    return f"{off}, and by other amounts in other rows: {NOTHING_KNOWN}"
+    return f"{off}, and by other amounts in other rows: {look}"
 
 
 def innermost(distribution: Distribution) -> Distribution:

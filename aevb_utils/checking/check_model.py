@@ -103,16 +103,16 @@ def _wrap(line: str) -> str:
     return textwrap.fill(line, WIDTH, subsequent_indent="    ", break_long_words=False)
 
 
-BEFORE = contract.CHECKS.index(contract.check_terms_add_up)
-AFTER_SHAPES = contract.CHECKS.index(contract.check_number_format)
+FORMAT = contract.CHECKS.index(contract.check_number_format)
+GRADIENTS = contract.CHECKS.index(contract.check_reconstruction_reaches_inference)
 CHECKS: tuple[Check, ...] = (
-    *contract.CHECKS[:AFTER_SHAPES],
+    *contract.CHECKS[:FORMAT],
     check_company,
-    *contract.CHECKS[AFTER_SHAPES:BEFORE],
+    *contract.CHECKS[FORMAT:GRADIENTS],
     check_reconstruction,
     check_other_terms,
     check_log_weights,
-    *contract.CHECKS[BEFORE:],
+    *contract.CHECKS[GRADIENTS:],
     check_draws,
 )
 """In an order in which the first that fails is nearest to the cause."""

@@ -162,7 +162,7 @@ def repeated(parts: Iterable[Tensor], times: int) -> tuple[Tensor, ...]:
 
 def how_many(x: Tensor, *, most: int = 1000) -> int:
     """How many draws a datum: ``ROWS`` in all, ``most`` at most, and not more than are held at once."""
-    return max(30, min(most, ROWS // len(x), 2 * NUMBERS // x.numel()))
+    return max(30, min(most, ROWS // len(x), NUMBERS // 2 // x.numel()))
 
 
 def samples_in_all(x: Tensor) -> int:
