@@ -87,7 +87,7 @@ def constants(theirs: Tensor, right: Tensor, sizes: dict[str, int]) -> Iterator[
     said = f"is off by the same {difference:+.3g} nats in every row".replace("-", "−")
     for what, value in _known_constants(sizes):
         if abs(abs(difference) - value) < 0.01 * value:
-            yield f"{said}, which is {what}: this constant was dropped, or counted twice"
+            yield f"{said}, which is {what}: a constant was dropped, or counted twice"
             return
     yield (
         f"{said}: a constant was dropped (½ log 2π or ½ for each dimension of a Gaussian, log x! of a Poisson or "

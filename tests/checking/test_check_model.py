@@ -318,9 +318,9 @@ def test_data_that_make_no_sense_are_refused_in_a_sentence(data, error, words):
 
 
 def test_what_is_no_model_or_too_coarse_is_refused():
-    with pytest.raises(TypeError, match="must be a torch.nn.Module, not a function"):
+    with pytest.raises(TypeError, match=r"must be a torch\.nn\.Module, not a function"):
         check_model(lambda: 0, X)
-    with pytest.raises(TypeError, match="The model is torch.bfloat16, too coarse to check") as caught:
+    with pytest.raises(TypeError, match=r"The model is torch\.bfloat16, too coarse to check") as caught:
         check_model(built(ItemResponse).bfloat16(), X.bfloat16())
     one_sentence(caught.value)
 
