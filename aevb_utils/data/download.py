@@ -22,6 +22,8 @@ __all__ = ["DataError", "DataUnavailableError", "RemoteFile", "fetch", "report_f
 
 from aevb_utils.console import say
 
+from aevb_utils.console import say
+
 TIMEOUT = 20.0
 """Seconds to wait for a mirror to answer, or to go on sending."""
 SLOWEST = 100_000

@@ -5,10 +5,11 @@ Exported from notebooks/03_approximate_e_step.ipynb by ``make export``: edit the
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
 from typing import NamedTuple
 
-import numpy as np
 import torch
+from scipy.special import roots_hermitenorm
 from torch import Tensor
 
 
@@ -19,6 +20,40 @@ class Grid(NamedTuple):
     log_cell: float  # log h
 
 
+MOST_POINTS = 20_000_000  # of a grid: more do not fit into every memory
+
+
+def check_sizes(size: int, dimension: int) -> None:
+    """Refuse a number of points along a dimension, or in all, that cannot be."""
+    for number in (size, dimension):
+        if isinstance(number, bool) or not isinstance(number, Integral) or number < 1:
+            raise ValueError(
+                "Expected whole numbers of points and of dimensions, at least 1 of each, "
+                f"not {size!r} and {dimension!r}."
+            )
+    if dimension * math.log(size) > math.log(MOST_POINTS) + 1e-9:
+        raise ValueError(
+            f"{size:,} points along each of {dimension:,} dimensions are more than "
+            f"{MOST_POINTS:,} in all: take fewer, or draw samples in so many dimensions."
+        )
+
+
+def midpoints(low: float, high: float, size: int) -> Tensor:
+    """The midpoints of ``size`` equal cells from low to high."""
+    if not (math.isfinite(high - low) and low < high):
+        raise ValueError(
+            f"Expected finite limits (low, high), low < high, not ({low}, {high})."
+        )
+    axis = low + (high - low) * (torch.arange(size) + 0.5) / size
+    h = (high - low) / size
+    if not ((axis.diff() - h).abs() <= 0.01 * h).all():  # rounded off, or infinite
+        raise ValueError(
+            f"{axis.dtype} cannot tell {size:,} cells from {low} to {high} apart: take "
+            "fewer, move the origin, or make torch.float64 the default."
+        )
+    return axis
+
+
 def make_grid(limits: Sequence[tuple[float, float]], size: int) -> Grid:
     """A regular grid for the midpoint rule, with ``size`` cells along each dimension.
 
@@ -27,16 +62,11 @@ def make_grid(limits: Sequence[tuple[float, float]], size: int) -> Grid:
         size: cells along a dimension; there are G = size^L in all.
 
     Raises:
-        ValueError: no dimension, no cell, or an end that is not above its beginning.
+        ValueError: no dimension, a size that is no whole number, too many cells, or an
+            end that is not finite or not above its beginning.
     """
-    if size < 1 or not limits:
-        raise ValueError(
-            f"A grid needs a dimension and a cell, not {len(limits)} and {size}."
-        )
-    for low, high in limits:
-        if not low < high:
-            raise ValueError(f"Expected limits (low, high), not ({low}, {high}).")
-    axes = [low + (high - low) * (torch.arange(size) + 0.5) / size for low, high in limits]
+    check_sizes(size, len(limits))
+    axes = [midpoints(low, high, size) for low, high in limits]
     mesh = torch.meshgrid(*axes, indexing="ij")
     points = torch.stack([axis.reshape(-1) for axis in mesh], dim=1)
     return Grid(points, sum(math.log((high - low) / size) for low, high in limits))
@@ -59,13 +89,10 @@ def gauss_hermite(order: int, dimension: int) -> tuple[Tensor, Tensor]:
         dimension: L; there are G = order^L nodes in all.
 
     Raises:
-        ValueError: no node or no dimension.
+        ValueError: no node, no dimension, or more nodes than a memory holds.
     """
-    if min(order, dimension) < 1:
-        raise ValueError(
-            f"Expected at least one node and one dimension, not {order} and {dimension}."
-        )
-    nodes, weights = np.polynomial.hermite_e.hermegauss(order)  # for exp(−u²/2)
+    check_sizes(order, dimension)
+    nodes, weights = roots_hermitenorm(order)  # for exp(−u²/2)
     u = torch.as_tensor(nodes, dtype=torch.get_default_dtype())
     w = torch.as_tensor(weights / weights.sum(), dtype=torch.get_default_dtype())
     mesh = torch.meshgrid(*[u] * dimension, indexing="ij")

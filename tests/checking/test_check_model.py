@@ -4,13 +4,29 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from latent_models import data_of
+from sentences import one_sentence
 from test_contract import CASES, NO_EVIDENCE, Case
 from torch import nn
-from torch.distributions import HalfNormal, Independent, Normal, kl_divergence
+from torch.distributions import (
+    Bernoulli,
+    Distribution,
+    HalfNormal,
+    Independent,
+    LogNormal,
+    Normal,
+    kl_divergence,
+)
 
-from aevb_utils.checking import check_model
-from aevb_utils.checking.check_model import check_log_weights, check_other_terms, check_reconstruction
+from aevb_utils.checking import causes, check_model
+from aevb_utils.checking.arguments import check_arguments
+from aevb_utils.checking.company import check_company
+from aevb_utils.checking.comparisons import draws_shared
+from aevb_utils.checking.contract import check_seeds
+from aevb_utils.checking.sampling import check_draws
+from aevb_utils.checking.terms import check_log_weights, check_other_terms, check_reconstruction
 from aevb_utils.models.item_response import ItemResponse
 from aevb_utils.models.vae import VAE
 
@@ -110,7 +126,7 @@ PLANTED = {
     MeanForSum: "'reconstruction' is a mean over the dimensions of x where the sum is meant",
     InNeither: "b: in neither generative_parameters nor inference_parameters",
     OtherSupport: "give q the prior's support",
-    MeanOverTheBatch: "is a mean over the rows of the batch where the sum is meant",
+    MeanOverTheBatch: "a mean over the rows of the batch where the sum is meant",
     CountedTooOften: "is too large by the number of dimensions of x",
 }
 
@@ -132,7 +148,7 @@ def test_planted_bug_is_named_in_the_first_line_that_fails(kind, capsys):
 def test_no_hint_is_given_for_the_model_without_a_bug(capsys):
     check_model(built(ItemResponse), X)
     out = " ".join(capsys.readouterr().out.split())
-    assert out.endswith("All 19 checks hold.")
+    assert out.endswith("All 21 checks hold.")
     assert not [hint for hint in PLANTED.values() if hint in out]
 
 
@@ -152,7 +168,7 @@ def test_all_checks_hold_and_nothing_is_changed(case, capsys):
     check_model(model, x, *context)
     out = capsys.readouterr().out
     assert "✗" not in out
-    assert f"All {20 - len(BOOK[case].cannot)} checks hold." in out
+    assert f"All {22 - len(BOOK[case].cannot)} checks hold." in out
     assert torch.equal(torch.random.get_rng_state(), generator)
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
 
@@ -161,8 +177,9 @@ def test_all_checks_hold_and_nothing_is_changed(case, capsys):
 def test_the_terms_of_the_books_models_can_be_recomputed(case):
     """The checks that are ``check_model``'s own; the others are made on every model by test_contract.py."""
     model, x, *context = BOOK[case].build(torch.float64)
-    for check in (check_reconstruction, check_other_terms, check_log_weights):
-        check(model, x, *context)
+    with draws_shared():
+        for check in (check_reconstruction, check_other_terms, check_log_weights, check_company, check_draws):
+            check(model, x, *context)
 
 
 class StepByStep(nn.Module):
@@ -233,7 +250,7 @@ def test_where_p_z_needs_a_state_what_needs_a_whole_datum_is_skipped_and_said(ca
     check_model(model, x)
     out = " ".join(capsys.readouterr().out.split())
     assert out.startswith("– skipped: p_z needs h, more than the context that elbo_terms takes (a state?), so that")
-    assert out.endswith("All 12 checks hold.")
+    assert out.endswith("All 13 checks hold.")
     assert "elbo is not the mean of log_weights" in message_of(WrongSignStepByStep().double(), x)
 
 
@@ -266,15 +283,104 @@ def test_what_is_missing_is_named():
     assert "has no p_z, p_x_given_z, q_z_given_x, elbo_terms, log_weights" in message_of(Empty(), X)
 
 
+def with_value(value, row=3, column=2):
+    """The answers with another value."""
+    x = X.clone()
+    x[row, column] = value
+    return x
+
+
 @pytest.mark.parametrize(
-    ("arguments", "error", "words"),
+    ("data", "error", "words"),
     [
-        ((lambda: 0, X), TypeError, "must be a torch.nn.Module, not a function"),
-        ((ItemResponse(5), [[1.0]]), TypeError, "must be tensors"),
-        ((ItemResponse(5), X[:0]), ValueError, "row"),
-        ((ItemResponse(5), X, X[:2]), ValueError, "rows"),
+        ((X.numpy(),), TypeError, "x and its context must be tensors: torch.as_tensor makes one"),
+        (([[1.0]],), TypeError, "must be tensors"),
+        ((X[:0],), ValueError, "at least one"),
+        ((X[:1],), ValueError, "x must have at least two rows, better eight"),
+        ((X, X[:2]), ValueError, "the same number of rows"),
+        ((X[0, 0],), ValueError, "must have a row a datum"),
+        ((with_value(math.nan),), ValueError, "x is nan in row 3, column 2"),
+        ((with_value(-math.inf),), ValueError, "x is -inf in row 3, column 2"),
+        (
+            (X.long(),),
+            TypeError,
+            "x is torch.int64 and the model is torch.float64: convert x, as by x.to.torch.float64",
+        ),
+        ((X.bool(),), TypeError, "x is torch.bool and the model is torch.float64"),
+        ((X.float(),), TypeError, "x is torch.float32 and the model is torch.float64: convert x"),
+        ((X.to("meta"),), ValueError, "The model is on cpu, and x or its context on meta: move them"),
     ],
 )
-def test_errors(arguments, error, words):
-    with pytest.raises(error, match=words):
-        check_model(*arguments)
+def test_data_that_make_no_sense_are_refused_in_a_sentence(data, error, words):
+    with pytest.raises(error, match=words) as caught:
+        check_model(built(ItemResponse), *data)
+    one_sentence(caught.value)
+
+
+def test_what_is_no_model_or_too_coarse_is_refused():
+    with pytest.raises(TypeError, match=r"must be a torch\.nn\.Module, not a function"):
+        check_model(lambda: 0, X)
+    with pytest.raises(TypeError, match=r"The model is torch\.bfloat16, too coarse to check") as caught:
+        check_model(built(ItemResponse).bfloat16(), X.bfloat16())
+    one_sentence(caught.value)
+
+
+@pytest.mark.parametrize("validated", [True, False])
+def test_x_outside_the_support_is_named_whatever_torch_validates(validated):
+    before = Distribution._validate_args
+    Distribution.set_default_validate_args(validated)
+    try:
+        message = message_of(built(ItemResponse), with_value(255.0))
+        assert Distribution._validate_args is validated
+    finally:
+        Distribution.set_default_validate_args(before)
+    assert "x has values where p(x | z) has no density: look at the data's scale" in message
+    assert "the first is in row 3, column 2 (255)." in message
+
+
+def test_the_support_is_checked_where_only_a_step_has_distributions():
+    class Steps(StepByStep):
+        def p_x_given_z(self, z, h):
+            return Independent(LogNormal(z + h, self.log_scale.exp()), 1)
+
+    before = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        assert "within the support" in message_of(Steps().double(), X[:, :2] - 1)
+    finally:
+        Distribution.set_default_validate_args(before)
+
+
+def test_a_nan_in_a_hole_of_a_mask_is_no_nan():
+    x = with_value(math.nan)
+    observed = torch.ones_like(x)
+    observed[3, 2] = 0
+    check_arguments(built(ItemResponse), x, (observed,))
+    with pytest.raises(ValueError, match="row 3, column 2"):
+        check_arguments(built(ItemResponse), x, (1 - observed,))
+
+
+def test_a_sample_of_few_binary_data_may_repeat_itself():
+    class Rare(ItemResponse):
+        def p_x_given_z(self, z):
+            return Independent(Bernoulli(logits=self.a * z + self.b - 4), 1)
+
+    check_seeds(built(Rare), X[:2])
+
+
+@given(
+    seed=st.integers(0, 2**20),
+    factor=st.floats(0.05, 20).filter(lambda each: abs(each - 1) > 0.05),
+    constant=st.floats(0.1, 10),
+)
+@settings(max_examples=15)
+def test_any_weight_and_any_constant_is_told_from_the_other(seed, factor, constant):
+    """β of any size, and a constant of any size, with the number in the sentence."""
+    draw = torch.Generator().manual_seed(seed)
+    right = torch.randn(200, 6, generator=draw, dtype=torch.float64) * 0.1 - torch.arange(1.0, 7)
+    sizes = {"dimensions of x": 11, "dimensions of z": 13, "rows of the batch": 17}
+    weighed = causes.sentence("The KL", factor * right, right, iter(()), sizes)
+    assert f"is multiplied by {factor:.3g}: β" in weighed or "is a mean over" in weighed or "is too large by" in weighed
+    assert "is off by the same" not in weighed
+    shifted = causes.sentence("The KL", right + constant, right, iter(()), sizes)
+    assert f"is off by the same +{constant:.3g} nats" in shifted

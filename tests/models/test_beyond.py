@@ -52,7 +52,7 @@ class TestContract:
 
     def test_check_model_passes(self, capsys):
         check_model(*small())
-        assert "All 17 checks hold." in capsys.readouterr().out
+        assert "All 19 checks hold." in capsys.readouterr().out
 
 
 class TestCoupling:
