@@ -1,8 +1,9 @@
 """Small network blocks, and what turns their outputs into the distributions of an encoder or a decoder."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,8 @@ from torch.distributions import (
     Normal,
 )
 from torch.nn.functional import softplus
+
+from aevb_utils.arguments import check_whole
 
 Layer = Literal["relu", "tanh", "gated"]
 Likelihood = Callable[[Tensor], Distribution]
@@ -32,6 +35,8 @@ class Gated(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
+        check_whole("inputs", inputs, 1)
+        check_whole("outputs", outputs, 1)
         self.both = nn.Linear(inputs, 2 * outputs)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,13 +56,15 @@ class Network(nn.Module):
         dropout: probability with which a hidden unit is set to zero in training.
 
     Raises:
-        ValueError: there is no such layer.
+        ValueError: a width is no whole number or less than 1, there is no such layer, or dropout is no probability
+            below 1.
     """
 
     def __init__(
         self, inputs: int, hidden: Sequence[int], outputs: int, *, layer: Layer = "relu", dropout: float = 0.0
     ) -> None:
         super().__init__()
+        _check_network(inputs, hidden, outputs, layer, dropout)
         layers: list[nn.Module] = []
         for width_in, width_out in pairwise([inputs, *hidden]):
             layers += _hidden_layer(layer, width_in, width_out)
@@ -70,16 +77,27 @@ class Network(nn.Module):
         return self.layers(joined).to(joined.dtype)
 
 
+def _check_network(inputs: int, hidden: Sequence[int], outputs: int, layer: str, dropout: float) -> None:
+    """Widths, a layer and a probability that a network can have.
+
+    Raises:
+        ValueError: one of them is something else.
+    """
+    if isinstance(hidden, str) or not isinstance(hidden, Sequence):
+        raise ValueError(f"hidden must be the widths of the hidden layers, as in hidden=(500, 500), not {hidden!r}.")
+    for width in (inputs, *hidden, outputs):
+        check_whole("The width of a network's input, hidden layer or output", width, 1)
+    if layer not in get_args(Layer):
+        raise ValueError(f'layer must be "relu", "tanh" or "gated", not {layer!r}.')
+    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+        raise ValueError(f"dropout must be a probability, at least 0 and less than 1, not {dropout!r}.")
+
+
 def _hidden_layer(layer: Layer, inputs: int, outputs: int) -> list[nn.Module]:
     """A hidden layer with its nonlinearity."""
-    match layer:
-        case "gated":
-            return [Gated(inputs, outputs)]
-        case "relu":
-            return [nn.Linear(inputs, outputs), nn.ReLU()]
-        case "tanh":
-            return [nn.Linear(inputs, outputs), nn.Tanh()]
-    raise ValueError(f'layer must be "relu", "tanh" or "gated", not {layer!r}.')
+    if layer == "gated":
+        return [Gated(inputs, outputs)]
+    return [nn.Linear(inputs, outputs), nn.ReLU() if layer == "relu" else nn.Tanh()]
 
 
 def join(*inputs: Tensor) -> Tensor:
@@ -107,6 +125,7 @@ class GaussianNetwork(nn.Module):
         self, inputs: int, hidden: Sequence[int], outputs: int, *, layer: Layer = "relu", dropout: float = 0.0
     ) -> None:
         super().__init__()
+        check_whole("The width of a network's input, hidden layer or output", outputs, 1)
         self.network = Network(inputs, hidden, 2 * outputs, layer=layer, dropout=dropout)
 
     def forward(self, *inputs: Tensor) -> Independent:
@@ -132,15 +151,30 @@ def continuous_bernoulli(outputs: Tensor) -> Independent:
 
 
 def binomial(trials: int) -> Likelihood:
-    """The likelihood of counts from 0 to ``trials``; the outputs are logits, (…, D)."""
+    """The likelihood of counts from 0 to ``trials``; the outputs are logits, (…, D).
 
-    def likelihood(outputs: Tensor) -> Independent:
-        return Independent(Binomial(trials, logits=outputs), 1)
+    Raises:
+        ValueError: ``trials`` is no whole number, or less than 1.
+    """
+    check_whole("trials", trials, 1)
+    return partial(_counts, trials=trials)  # not a function of its own, so that a model with it can be pickled
 
-    return likelihood
+
+def _counts(outputs: Tensor, trials: int) -> Independent:
+    """Counts, independent given z, from logits."""
+    return Independent(Binomial(trials, logits=outputs), 1)
 
 
 def gaussian(outputs: Tensor) -> Independent:
-    """Real numbers, each with a mean and a scale of its own: two outputs each, (…, 2D), the means first."""
+    """Real numbers, each with a mean and a scale of its own: two outputs each, (…, 2D), the means first.
+
+    Raises:
+        ValueError: the number of outputs is odd.
+    """
+    if outputs.shape[-1] % 2:
+        raise ValueError(
+            f"A Gaussian with a mean and a scale for each number needs an even number of outputs, not "
+            f"{outputs.shape[-1]}: give the network outputs=2 * D."
+        )
     mean, raw = outputs.chunk(2, dim=-1)
     return Independent(Normal(mean, positive(raw)), 1)

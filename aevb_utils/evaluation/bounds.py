@@ -2,26 +2,21 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from aevb_utils.arguments import check_whole
+from aevb_utils.evaluation.first_look import check_data, number_format
+from aevb_utils.evaluation.modes import evaluation_mode, own_random_numbers
+from aevb_utils.evaluation.rows import Values, as_rows
+from aevb_utils.evaluation.rows import (
+    check_rows as check_rows,
+)  # for those who take it from here
+
 CHUNK = 20_000
 """How many pairs of a sample and a datum are in memory at once (a datum at least)."""
-
-
-@contextmanager
-def own_random_numbers(device: torch.device, seed: int) -> Iterator[None]:
-    """Seed torch's generators in a ``with`` block; leave them as they were after it."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.default_generator.manual_seed(seed)
-        for each in devices:
-            with torch.cuda.device(each):
-                torch.cuda.manual_seed(seed)
-        yield
 
 
 class HasElboTerms(Protocol):
@@ -40,64 +35,85 @@ class HasLogWeights(Protocol):
         """The log of p(x, z) / q(z | x) at samples of q, (num_samples, batch), in nats."""
 
 
-@contextmanager
-def evaluation_mode(model: object) -> Iterator[None]:
-    """Turn dropout and gradients off in a ``with`` block; then put each module back."""
-    modules = list(model.modules()) if isinstance(model, nn.Module) else []
-    were_training = [module.training for module in modules]
-    try:
-        for module in modules:
-            module.training = False
-        with torch.no_grad():
-            yield
-    finally:
-        for module, training in zip(modules, were_training, strict=True):
-            module.training = training
-
-
-def check_rows(parts: Sequence[Tensor], name: str) -> None:
-    """Refuse tensors that do not have the same number of rows, at least one."""
-    lengths = [len(part) for part in parts]
-    if not lengths or min(lengths) < 1 or len(set(lengths)) > 1:
-        raise ValueError(
-            f"{name} must be tensors with the same number of rows, at least one, "
-            f"but they have {lengths}."
-        )
-
-
 def minibatches(parts: Sequence[Tensor], size: int) -> Iterator[tuple[Tensor, ...]]:
     """The rows of several tensors together, ``size`` at a time, in order."""
     return zip(*(part.split(size) for part in parts), strict=True)
 
 
+def check_terms(terms: dict[str, Tensor], rows: int) -> None:
+    """Refuse terms of the ELBO that are not a dictionary of one value a datum each.
+
+    Raises:
+        ValueError: what ``elbo_terms`` returned for so many rows is something else.
+    """
+    if not isinstance(terms, dict) or not terms:
+        what = "an empty one" if isinstance(terms, dict) else f"a {type(terms).__name__}"
+        raise ValueError(
+            f"elbo_terms must return a dictionary of named terms, but it returned {what}."
+        )
+    for name, term in terms.items():
+        if getattr(term, "shape", None) != (rows,):
+            has = (
+                tuple(term.shape)
+                if isinstance(term, Tensor)
+                else f"the type {type(term).__name__}"
+            )
+            raise ValueError(
+                f"elbo_terms must return one value a datum: {name!r} should have the "
+                f"shape ({rows},), but it has {has}."
+            )
+
+
 def elbo_terms(
-    model: HasElboTerms, x: Tensor, *context: Tensor, num_samples: int = 1, seed: int = 0
+    model: HasElboTerms, x: Values, *context: Values, num_samples: int = 1, seed: int = 0
 ) -> dict[str, Tensor]:
     """The named terms of each datum's ELBO, (N,) each, in nats; no gradients, no dropout.
 
     Args:
         model: has ``elbo_terms``; each of its modules is left in the mode it was in.
-        x: data, shape (N, …).
+        x: data, shape (N, …), as a tensor, an array or a list of rows; they are moved to
+            the model's device.
         context: what the model asks for besides x, N rows each.
         num_samples: Monte Carlo samples S a datum.
         seed: of the samples; torch's global generator is left as it was.
 
     Raises:
-        ValueError: num_samples is less than 1, or x and its context differ in rows.
+        ValueError: num_samples is less than 1, x and its context differ in rows, or they
+            do not fit the model (see
+            :func:`~aevb_utils.evaluation.first_look.check_data`); or a value is NaN. (−∞
+            is a value: that of a datum which the model calls impossible.)
     """
-    _check_samples(num_samples)
-    check_rows((x, *context), "x and its context")
+    num_samples, seed = (
+        check_whole("num_samples", num_samples, 1),
+        check_whole("seed", seed),
+    )
+    parts = _checked(model, "elbo_terms", (x, *context))
+    terms = estimate(model, parts, num_samples, seed)
+    for name, term in terms.items():
+        _refuse_nan(f"The ELBO's term {name!r}", term)
+    return terms
+
+
+def estimate(
+    model: HasElboTerms, parts: tuple[Tensor, ...], num_samples: int = 1, seed: int = 0
+) -> dict[str, Tensor]:
+    """As :func:`elbo_terms`, for data that have been looked at, whatever comes out."""
     at_once = max(1, CHUNK // num_samples)
-    with evaluation_mode(model), own_random_numbers(x.device, seed):
-        batches = [
-            model.elbo_terms(*batch, num_samples=num_samples)
-            for batch in minibatches((x, *context), at_once)
-        ]
+    batches = []
+    with evaluation_mode(model), own_random_numbers(parts[0].device, seed):
+        for batch in minibatches(parts, at_once):
+            batches.append(model.elbo_terms(*batch, num_samples=num_samples))
+            check_terms(batches[-1], len(batch[0]))
+            if batches[-1].keys() != batches[0].keys():
+                raise ValueError(
+                    f"elbo_terms gave {[*batches[0]]} for some rows and {[*batches[-1]]} "
+                    "for others."
+                )
     return {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
 
 
 def mean_elbo_terms(
-    model: HasElboTerms, x: Tensor, *context: Tensor, num_samples: int = 1, seed: int = 0
+    model: HasElboTerms, x: Values, *context: Values, num_samples: int = 1, seed: int = 0
 ) -> dict[str, Tensor]:
     """The mean over the data of each term of :func:`elbo_terms`, in nats a datum."""
     terms = elbo_terms(model, x, *context, num_samples=num_samples, seed=seed)
@@ -105,7 +121,7 @@ def mean_elbo_terms(
 
 
 def iwae_bound(
-    model: HasLogWeights, x: Tensor, *context: Tensor, num_samples: int, seed: int = 0
+    model: HasLogWeights, x: Values, *context: Values, num_samples: int, seed: int = 0
 ) -> Tensor:
     r"""The importance-weighted bound of each datum, K = ``num_samples``, in nats, (N,).
 
@@ -116,26 +132,63 @@ def iwae_bound(
 
     Args:
         model: has ``log_weights``; each of its modules is left in the mode it was in.
-        x: data, shape (N, …).
+        x: data, shape (N, …), as a tensor, an array or a list of rows; they are moved to
+            the model's device.
         context: what the model asks for besides x, N rows each.
         num_samples: K.
         seed: of the samples; torch's global generator is left as it was.
 
     Raises:
-        ValueError: num_samples is less than 1, or x and its context differ in rows.
+        ValueError: as in :func:`elbo_terms`.
     """
-    _check_samples(num_samples)
-    check_rows((x, *context), "x and its context")
+    num_samples, seed = (
+        check_whole("num_samples", num_samples, 1),
+        check_whole("seed", seed),
+    )
+    parts = _checked(model, "log_weights", (x, *context))
     at_once = min(num_samples, CHUNK)
     counts = [min(at_once, num_samples - done) for done in range(0, num_samples, at_once)]
     bounds: list[Tensor] = []
-    with evaluation_mode(model), own_random_numbers(x.device, seed):
-        for batch in minibatches((x, *context), CHUNK // at_once):
-            sums = [model.log_weights(*batch, num_samples=k).logsumexp(0) for k in counts]
+    with evaluation_mode(model), own_random_numbers(parts[0].device, seed):
+        for batch in minibatches(parts, CHUNK // at_once):
+            sums = [_log_weights(model, batch, k).logsumexp(0) for k in counts]
             bounds.append(torch.stack(sums).logsumexp(dim=0) - math.log(num_samples))
-    return torch.cat(bounds)
+    bound = torch.cat(bounds)
+    _refuse_nan("The importance-weighted bound", bound)
+    return bound
 
 
-def _check_samples(num_samples: int) -> None:
-    if num_samples < 1:
-        raise ValueError(f"num_samples must be at least 1, not {num_samples}.")
+def _checked(model: object, method: str, rows: tuple[Values, ...]) -> tuple[Tensor, ...]:
+    """The data as tensors on the model's device, if the model can be evaluated on them."""
+    parts = as_rows(rows, "x and its context", number_format(model))
+    if isinstance(model, nn.Module):
+        device = next(model.parameters(), parts[0]).device
+        parts = tuple(part.to(device) for part in parts)
+    check_data(model, method, parts)
+    return parts
+
+
+def _log_weights(
+    model: HasLogWeights, batch: tuple[Tensor, ...], num_samples: int
+) -> Tensor:
+    """The log weights of a batch, if there is one for each sample and datum."""
+    log_w = model.log_weights(*batch, num_samples=num_samples)
+    if log_w.shape != (num_samples, len(batch[0])):
+        raise ValueError(
+            "log_weights must have the shape (num_samples, batch) = "
+            f"{(num_samples, len(batch[0]))}, but has {tuple(log_w.shape)}: sum over the "
+            "dimensions of x and z, and keep those two."
+        )
+    return log_w
+
+
+def _refuse_nan(name: str, values: Tensor) -> None:
+    """NaN is never an answer, and would be one's mean in silence."""
+    missing = values.isnan()
+    if missing.any():
+        raise ValueError(
+            f"{name} is NaN in row {int(missing.nonzero()[0])} ({int(missing.sum())} rows "
+            f"in all): data or parameters are too large for {values.dtype}, or not "
+            "numbers themselves; compute in float64, as by model.double() and "
+            "x.double(), or look at both."
+        )

@@ -1,39 +1,30 @@
 """The book's one training loop: gradient ascent on the ELBO in φ, in θ, or in both, for any model that has an ELBO."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, Protocol
+import warnings
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm.auto import trange
 
-from aevb_utils.evaluation.bounds import check_rows, mean_elbo_terms, own_random_numbers
+from aevb_utils.arguments import check_whole
+from aevb_utils.evaluation.bounds import check_terms, estimate
+from aevb_utils.evaluation.first_look import check_data, number_format
+from aevb_utils.evaluation.modes import own_random_numbers, training_mode
+from aevb_utils.evaluation.rows import Rows, as_rows
+from aevb_utils.training.arguments import (
+    LatentVariableModel,
+    Update,
+    check_gradients,
+    check_optimizer,
+    check_products,
+    parameters_to_move,
+)
 from aevb_utils.training.history import History
-
-Update = Literal["inference", "generative", "both"]
-Rows = Tensor | tuple[Tensor, ...]
-"""x, shape (N, …), or x and its context (labels, the datum's index), N rows each."""
-
-
-class LatentVariableModel(Protocol):
-    """What :func:`fit` asks of a model."""
-
-    def elbo_terms(self, x: Tensor, *context: Tensor, num_samples: int = 1) -> dict[str, Tensor]:
-        """The named terms of each datum's ELBO, each of shape (batch,), in nats."""
-
-    def inference_parameters(self) -> Iterable[Parameter]:
-        """φ, or the λ_i of all data."""
-
-    def generative_parameters(self) -> Iterable[Parameter]:
-        """θ."""
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on: the ELBO is no longer a number."""
+from aevb_utils.training.stops import check_elbo, check_finite, check_steps, keep_what_is_done
 
 
 def fit(
@@ -61,9 +52,12 @@ def fit(
 
     Args:
         model: has ``elbo_terms``, ``inference_parameters`` and ``generative_parameters``. The data are moved to the
-            device of its parameters.
-        data: x, shape (N, …), or a tuple of x and its context (labels, the datum's index), N rows each; or a function
-            that draws them anew for each epoch, from torch's global generator (dynamic binarization).
+            device of its parameters. It is trained in training mode, also if somebody called ``model.eval()``, and is
+            then in the mode it was in; a part that alone is in evaluation mode stays so.
+        data: x, shape (N, …), or a tuple of x and its context (labels, the datum's index), N rows each, as tensors,
+            arrays or lists in the model's number format; or a function that draws them anew for each epoch, from
+            torch's global generator (dynamic binarization). They are looked at once, before the first step, see
+            :func:`~aevb_utils.evaluation.first_look.check_data`.
         optimizer: over the parameters that are updated; it may hold the others too, which then stay as they are.
         epochs: passes through the data, those in ``history`` included.
         batch_size: rows in a minibatch, M; the last one of an epoch may be smaller.
@@ -75,8 +69,9 @@ def fit(
             over a minibatch; a term that a model computes from a layer's output is in bfloat16, unless the model
             converts that output (``.float()``). Faster where the processor has such products, slower elsewhere.
         scheduler: of the optimizer's step size; it is stepped after every update, not after every epoch.
-        history: of the epochs already run, which is continued in place. (A run that was stopped inside an epoch has
-            moved its parameters since: continue it from a checkpoint.)
+        history: of the epochs already run, by the same model with the same arguments, which is continued in place;
+            where it holds all epochs, a warning says so. (A run that was stopped inside an epoch has moved its
+            parameters since: continue it from a checkpoint.)
         callback: called after each epoch with its number (from 1), the model and the history.
 
     Returns:
@@ -86,35 +81,44 @@ def fit(
         ValueError: an argument, or what a function of the caller returned, does not fit.
         TrainingError: a term of the ELBO became NaN or infinite, and the parameters are those before that step (on a
             GPU, which is not made to wait for the answer, those after that epoch); or a parameter did, although the
-            ELBO was finite.
+            ELBO was finite. Its ``history`` holds the epochs before.
+        TrainingStopped: you did, by Ctrl-C or the stop button: a KeyboardInterrupt whose ``history`` holds the epochs
+            that are done (in a notebook: ``import sys; history = sys.last_value.history``).
     """
-    _check_counts(epochs=(epochs, 1), batch_size=(batch_size, 1), num_samples=(num_samples, 1), seed=(seed, 0))
-    parameters = _parameters_to_move(model, optimizer, update)
+    epochs, batch_size = check_whole("epochs", epochs, 1), check_whole("batch_size", batch_size, 1)
+    num_samples, seed = check_whole("num_samples", num_samples, 1), check_whole("seed", seed, 0)
+    check_gradients()
+    check_optimizer(optimizer, scheduler)
+    parameters = parameters_to_move(model, optimizer, update)
+    check_products(parameters, bfloat16=bfloat16)
     device = parameters[0].device
-    _check_options(optimizer, scheduler, parameters, bfloat16=bfloat16)
+    fixed = None if callable(data) else _checked(data, model, device, "data")
+    unseen = None if held_out is None else _checked(held_out, model, device, "held_out")
     history = History() if history is None else history
-    fixed = data if callable(data) else _rows(data, device, "data")
-    unseen = None if held_out is None else _rows(held_out, device, "held_out")
-    history.continue_with(seed, held_out is not None)
-    with trange(len(history) + 1, epochs + 1, desc="fit", unit="epoch", leave=False) as progress:
+    how = {"batch_size": batch_size, "num_samples": num_samples, "update": update, "bfloat16": bfloat16}
+    history.continue_with(seed, held_out is not None, how | _description(model, fixed, unseen))
+    if _nothing_is_left(history, epochs):
+        return history
+    with keep_what_is_done(history, epochs), trange(len(history) + 1, epochs + 1, **BAR) as progress:
         for epoch in progress:
-            with own_random_numbers(device, _epoch_seed(seed, epoch)):
-                parts = _rows(fixed(), device, "data") if callable(fixed) else fixed
-                batches = torch.randperm(len(parts[0])).to(device).split(batch_size)
+            parameters = parameters_to_move(model, optimizer, update)
+            with own_random_numbers(device, _epoch_seed(seed, epoch)), training_mode(model):
+                parts = fixed or _drawn(data, model, device, epoch)
+                batches = torch.randperm(len(parts[0]), device="cpu").to(device).split(batch_size)
                 for step, batch in enumerate(batches, start=1):
                     with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
                         terms = model.elbo_terms(*(part[batch] for part in parts), num_samples=num_samples)
                     means = _means(terms, len(batch))
                     history.add_step(means)
                     optimizer.zero_grad()
-                    (-_sum(means, epoch, step)).backward(inputs=parameters)  # optimizers descend
+                    (-check_elbo(means, epoch, step)).backward(inputs=parameters)  # optimizers descend
                     optimizer.step()
                     if scheduler is not None:
                         scheduler.step()
             steps = history.take_steps()
-            _check_steps(steps, history.names, epoch)
-            on_unseen = None if unseen is None else mean_elbo_terms(model, *unseen)
-            _check_finite(parameters, on_unseen or {}, epoch)
+            check_steps(steps, history.names, epoch)
+            on_unseen = None if unseen is None else _means(estimate(model, unseen), len(unseen[0]))
+            check_finite(parameters, on_unseen or {}, epoch)
             epoch_elbo = history.close_epoch(steps, [len(batch) for batch in batches], on_unseen)
             progress.set_postfix_str(f"ELBO {epoch_elbo:.5g} nats a datum")
             if callback is not None:
@@ -122,107 +126,69 @@ def fit(
     return history
 
 
+BAR = {"desc": "fit", "unit": "epoch", "leave": False}
+
+
+def _nothing_is_left(history: History, epochs: int) -> bool:
+    """Whether the history holds all epochs already; then say so.
+
+    Raises:
+        ValueError: it holds more.
+    """
+    if len(history) > epochs:
+        raise ValueError(
+            f"The history holds {len(history)} epochs and epochs is {epochs}: it counts those in the history too, so "
+            f"that epochs={len(history) + epochs} trains {epochs} more."
+        )
+    if len(history) == epochs:
+        warnings.warn(
+            f"Nothing was trained: the history holds all {epochs} epochs. Raise epochs to go on, or leave history out "
+            "to begin anew.",
+            stacklevel=3,
+        )
+    return len(history) == epochs
+
+
 def _epoch_seed(seed: int, epoch: int) -> int:
     """A seed for each epoch, unrelated to those of other epochs and other seeds."""
     return int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0])
 
 
-def _rows(rows: Rows, device: torch.device, name: str) -> tuple[Tensor, ...]:
-    """The data as a tuple of tensors of the same length on the model's device."""
-    if not isinstance(rows, Tensor | tuple | list):
-        raise ValueError(f"{name} must be a tensor or a tuple of tensors, not a {type(rows).__name__}.")
-    parts = (rows,) if isinstance(rows, Tensor) else tuple(rows)
-    check_rows(parts, name)
-    return tuple(part.to(device) for part in parts)
+def _checked(rows: Rows, model: LatentVariableModel, device: torch.device, name: str) -> tuple[Tensor, ...]:
+    """The data as tensors with the same number of rows on the model's device, if the model can be fitted to them."""
+    parts = tuple(part.to(device) for part in as_rows(rows, name, number_format(model)))
+    check_data(model, "elbo_terms", parts, name)
+    return parts
+
+
+def _drawn(
+    source: Callable[[], Rows], model: LatentVariableModel, device: torch.device, epoch: int
+) -> tuple[Tensor, ...]:
+    """The data of an epoch, drawn by the caller's function."""
+    try:
+        rows = source()
+    except StopIteration as error:
+        raise ValueError(
+            f"The function that draws the data has no more of them in epoch {epoch}: it is called once an epoch, so "
+            "let it draw anew each time, or give the data themselves."
+        ) from error
+    return _checked(rows, model, device, "data")
 
 
 def _means(terms: dict[str, Tensor], rows: int) -> dict[str, Tensor]:
     """The mean of each term over the minibatch, if the terms have the right shape."""
-    if not isinstance(terms, dict) or not terms:
-        what = "an empty one" if isinstance(terms, dict) else f"a {type(terms).__name__}"
-        raise ValueError(f"elbo_terms must return a dictionary of named terms, but it returned {what}.")
-    for name, term in terms.items():
-        if term.shape != (rows,):
-            raise ValueError(
-                f"elbo_terms must return one value a datum: {name!r} should have the shape ({rows},), "
-                f"but it has {tuple(term.shape)}."
-            )
+    check_terms(terms, rows)
     return {name: term.mean(dtype=torch.promote_types(term.dtype, torch.float32)) for name, term in terms.items()}
 
 
-def _sum(means: dict[str, Tensor], epoch: int, step: int) -> Tensor:
-    """The ELBO of a minibatch, if it is a number. (A GPU is not made to wait: there, the end of the epoch tells.)"""
-    elbo = sum(means.values())
-    if elbo.device.type == "cpu" and not elbo.isfinite():
-        _stop(means | {"sum": elbo}, epoch, step)
-    return elbo
-
-
-def _check_steps(steps: Tensor, names: Sequence[str], epoch: int) -> None:
-    """Every term, (steps, terms), was a number in every step."""
-    for step, row in enumerate(steps, start=1) if not steps.isfinite().all() else ():
-        _stop(dict(zip(names, row, strict=True)), epoch, step)
-
-
-def _stop(values: dict[str, Tensor], epoch: int, step: int) -> None:
-    """Stop at the first value that is no number."""
-    for name, value in values.items():
-        if not value.isfinite():
-            raise TrainingError(
-                f"In epoch {epoch}, step {step}, the ELBO's term {name!r} became {value.item()}: lower the learning "
-                "rate, or look for data or parameters that are not finite."
-            )
-
-
-def _check_options(
-    optimizer: Optimizer, scheduler: LRScheduler | None, parameters: list[Parameter], *, bfloat16: bool
-) -> None:
-    """The scheduler is the optimizer's, and products in bfloat16 can be had."""
-    if scheduler is not None and scheduler.optimizer is not optimizer:
-        raise ValueError("The scheduler moves the step size of another optimizer: build it over the one given to fit.")
-    if bfloat16 and any(parameter.dtype == torch.float64 for parameter in parameters):
-        raise ValueError(
-            "bfloat16=True has no effect on a model in float64, whose products stay in float64: convert the model and "
-            "its data to float32, or leave bfloat16 out."
-        )
-
-
-def _check_finite(parameters: list[Parameter], on_unseen: dict[str, Tensor], epoch: int) -> None:
-    """Stop after an epoch that left a parameter, or the ELBO of held-out data, without a value."""
-    if not all(parameter.isfinite().all() for parameter in parameters):
-        raise TrainingError(
-            f"In epoch {epoch}, a parameter became NaN or infinite although the ELBO was finite: look for a function "
-            "whose gradient is infinite where its value is not, such as a root at 0."
-        )
-    for name, mean in on_unseen.items():
-        if not mean.isfinite():
-            raise TrainingError(f"After epoch {epoch}, the ELBO's term {name!r} of the held-out data is {mean.item()}.")
-
-
-def _check_counts(**counts: tuple[int, int]) -> None:
-    """Every number is at least as large as it must be."""
-    for name, (count, least) in counts.items():
-        if count < least:
-            raise ValueError(f"{name} must be at least {least}, not {count}.")
-
-
-def _parameters_to_move(model: LatentVariableModel, optimizer: Optimizer, update: Update) -> list[Parameter]:
-    """The parameters that ``update`` names, if the optimizer holds them."""
-    groups = {"inference": model.inference_parameters, "generative": model.generative_parameters}
-    if update not in {*groups, "both"}:
-        raise ValueError(f"update must be 'inference', 'generative' or 'both', not {update!r}.")
-    named = [parameter for name, group in groups.items() if update in (name, "both") for parameter in group()]
-    chosen = [parameter for parameter in named if parameter.requires_grad]
-    if not chosen:
-        why = "all frozen" if named else "an empty list"
-        raise ValueError(f"The model has no parameters to update: its {update} parameters are {why}.")
-    if any(group.get("maximize") for group in optimizer.param_groups):
-        raise ValueError("fit hands the optimizer the negative ELBO to descend: build it without maximize=True.")
-    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-    missing = sum(id(parameter) not in held for parameter in chosen)
-    if missing:
-        raise ValueError(
-            f"The optimizer holds {len(chosen) - missing} of the {len(chosen)} parameter tensors that "
-            f"update={update!r} moves: give it all of them."
-        )
-    return chosen
+def _description(
+    model: LatentVariableModel, data: tuple[Tensor, ...] | None, held_out: tuple[Tensor, ...] | None
+) -> dict[str, str | int | None]:
+    """What a run is of, as far as a History can tell it from another's."""
+    parameters = [*model.inference_parameters(), *model.generative_parameters()]
+    return {
+        "model": type(getattr(model, "_orig_mod", model)).__name__,  # not torch.compile's wrapper
+        "numbers to learn": sum(parameter.numel() for parameter in parameters),
+        "rows": None if data is None else len(data[0]),
+        "held-out rows": None if held_out is None else len(held_out[0]),
+    }
