@@ -113,9 +113,13 @@ def cluster_codes(
 ) -> Tensor:
     """Responsibilities, (N, C), by chapter 2's EM on the codes of a VAE, (N, L).
 
-    Full covariances with a floor of 0.05, on the dimensions whose variance exceeds 0.1,
-    fitted to the first rows; of ``n_starts`` starts the one with the best likelihood.
+    Full covariances with a floor of 0.05, on the dimensions whose variance exceeds 0.1;
+    of ``n_starts`` starts the one with the best likelihood. With more than ``rows`` codes
+    EM sees a random sample of that many, drawn by ``seed`` without replacement: the first
+    ones would not do, since data may be sorted.
     """
     z = codes[:, codes.var(dim=0) > 0.1].double()
+    generator = torch.Generator().manual_seed(seed)
+    sample = z if len(z) <= rows else z[torch.randperm(len(z), generator=generator)[:rows]]
     mixture = GaussianMixture(C, "full", 0.05, n_starts, 1e-4, seed=seed)
-    return mixture.fit(z[:rows]).responsibilities(z).float()
+    return mixture.fit(sample).responsibilities(z).float()

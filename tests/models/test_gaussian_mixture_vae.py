@@ -14,6 +14,7 @@ from aevb_utils.checking import contract
 from aevb_utils.evaluation.bounds import mean_elbo_terms
 from aevb_utils.evaluation.clustering import clustering_accuracy, contingency
 from aevb_utils.models.clustered_start import JitteredVAE, cluster_codes, fit_prior, jitter, start_from, teach_classes
+from aevb_utils.models.gaussian_mixture import GaussianMixture
 from aevb_utils.models.gaussian_mixture_vae import (
     GaussianMixtureVAE,
     MixtureAutoEncoder,
@@ -345,6 +346,22 @@ def test_codes_are_clustered_in_the_dimensions_that_are_in_use():
     assert r.dtype == torch.float32
     torch.testing.assert_close(r.sum(dim=1), torch.ones(900))
     assert clustering_accuracy(r.argmax(dim=1), labels) > 0.95
+
+
+def test_sorted_codes_are_clustered_as_well_as_shuffled_ones():
+    torch.manual_seed(0)
+    labels = torch.arange(4).repeat_interleave(250)
+    codes = 0.3 * torch.randn(1000, 2) + 3 * torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])[labels]
+    r = cluster_codes(codes, 4, n_starts=5, rows=300)
+    assert clustering_accuracy(r.argmax(dim=1), labels) > 0.99
+
+
+def test_codes_that_all_fit_in_are_clustered_in_their_order():
+    torch.manual_seed(0)
+    codes = torch.randn(200, 2)
+    mixture = GaussianMixture(2, "full", 0.05, 3, 1e-4, seed=1).fit(codes.double())
+    expected = mixture.responsibilities(codes.double()).float()
+    assert torch.equal(cluster_codes(codes, 2, n_starts=3, rows=200, seed=1), expected)
 
 
 def test_it_learns_three_groups():
