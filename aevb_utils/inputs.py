@@ -60,19 +60,33 @@ def check_finite(x: Tensor, name: str = "x", seen: Tensor | None = None) -> None
         raise ValueError(f"{name} must be finite, but row {row}{where} holds {value}: drop or fill in such rows.")
 
 
-def as_mask(mask: Tensor, x: Tensor, name: str = "The mask") -> Tensor:
+def as_mask(mask: Tensor, x: Tensor) -> Tensor:
     """A mask of x as booleans, from booleans or from zeros and ones of any type.
 
     Raises:
         ValueError: another shape than x's, or other values than 0 and 1.
     """
+    expected = f"Expected a mask of zeros and ones of shape {tuple(x.shape)}"
     if mask.shape != x.shape:
-        raise ValueError(f"{name} must have the shape of x, {tuple(x.shape)}, not {tuple(mask.shape)}.")
+        raise ValueError(f"{expected}, but its shape is {tuple(mask.shape)}.")
     wrong = (mask != 0) & (mask != 1)
     if wrong.any():
-        value = mask[wrong][0].item()
-        raise ValueError(f"{name} must hold zeros and ones, 1 where x is observed, but it holds {value}.")
+        raise ValueError(f"{expected}, 1 where x is observed, but it holds {mask[wrong][0].item()}.")
     return mask.bool()
+
+
+def check_variances(x: Tensor, **variances: Tensor | float) -> None:
+    """Refuse variances of series, (batch, T), that are negative, or not one number or one a series; each by its name.
+
+    Raises:
+        ValueError: it says which.
+    """
+    for name, value in variances.items():
+        value = torch.as_tensor(value)
+        if value.ndim > 1 or value.numel() not in (1, len(x)):
+            raise ValueError(f"{name} must be one number, or one a series, {len(x)}, not {tuple(value.shape)}.")
+        if not (value >= 0).all():
+            raise ValueError(f"{name} must be a variance, at least 0, not {value.min().item()}.")
 
 
 def check_series(x: Tensor, T: int | None = None) -> None:

@@ -289,8 +289,7 @@ def training_data(model: FactorAnalysis, x: Tensor) -> Tensor:
     (x,) = precise(x)
     check_centered(x)
     variances = x.square().mean(dim=0)
-    diagonal = model.noise == "diagonal"
-    check_floor(model.floor, variances if diagonal else variances.mean())
+    check_floor(model.floor, variances if model.noise == "diagonal" else variances.mean())
     return x
 
 
