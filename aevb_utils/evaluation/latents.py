@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.distributions import Independent
 
 from aevb_utils.evaluation.bounds import evaluation_mode
+from aevb_utils.inputs import check_finite
 
 
 def kl_by_dimension(q: Independent) -> Tensor:
@@ -31,8 +32,9 @@ def active_units(
         threshold: on the variance.
 
     Raises:
-        ValueError: there is only one datum.
+        ValueError: there is only one datum, or a value is not finite.
     """
+    check_finite(x)
     if len(x) < 2:
         raise ValueError(f"A variance over data needs at least 2 of them, not {len(x)}.")
     with evaluation_mode(model):

@@ -11,6 +11,7 @@ from torch.distributions import Independent
 from torch.nn.functional import affine_grid, grid_sample
 
 from aevb_utils.evaluation.bounds import evaluation_mode
+from aevb_utils.inputs import check_count, check_finite
 from aevb_utils.models.gaussian_mixture import GaussianMixture
 from aevb_utils.models.gaussian_mixture_vae import GaussianMixtureVAE
 from aevb_utils.models.vae import VAE, Terms, estimate_terms
@@ -25,30 +26,66 @@ def linear_layers(*networks: nn.Module) -> list[nn.Linear]:
 
 @torch.no_grad()
 def copy_vae(model: GaussianMixtureVAE, vae: VAE) -> None:
-    """Take over the layers of a VAE with the same widths; all e_y = 0, eq. (9.10)."""
+    """Take over the layers of a VAE with the same widths; all e_y = 0, eq. (9.10).
+
+    Raises:
+        ValueError: the two differ in widths, or in the kind of a layer.
+    """
     encoder = model.encoder
+    mine, its = (
+        [str(part) for part in decoder.layers if not isinstance(part, nn.Dropout)]
+        for decoder in (model.decoder, vae.decoder)
+    )
+    if mine != its:
+        raise ValueError("Give the model the VAE's own widths and layers: hidden, layer.")
     ours = linear_layers(encoder.features, encoder.z_head, model.decoder)
     for mine, its in zip(ours, linear_layers(vae.encoder, vae.decoder), strict=True):
         mine.load_state_dict(its.state_dict())
     encoder.shifts.zero_()
 
 
+def check_responsibilities(r: Tensor, N: int) -> None:
+    """Say what is wrong with a table of probabilities of classes, if anything is.
+
+    Raises:
+        ValueError: r is not (N, C), with rows that sum to one, or a class has no datum.
+    """
+    if r.ndim != 2 or len(r) != N:
+        raise ValueError(f"Expected r of shape ({N}, C), not {tuple(r.shape)}.")
+    if not ((r >= 0).all() and ((r.sum(dim=1) - 1).abs() < 1e-3).all()):
+        raise ValueError("Each row of r must hold probabilities, with the sum one.")
+    empty = (r.sum(dim=0) == 0).nonzero()
+    if len(empty):
+        raise ValueError(
+            f"Class {empty[0].item()} has no datum: its column of r is 0. Count labels "
+            "from 0, and leave such a class out."
+        )
+
+
 @torch.no_grad()
 def fit_prior(model: GaussianMixtureVAE, q: Independent, r: Tensor) -> None:
-    """The M-step in μ and s at fixed q(z | x) and q(y | x) = r, (N, C), eq. (9.20)."""
+    """The M-step in μ and s at fixed q(z | x) and q(y | x) = r, (N, C), eq. (9.20).
+
+    In two passes: the means first, then what is left around them. A spread is at least
+    what ``positive`` can give.
+    """
+    check_responsibilities(r, len(q.mean))
+    r = r.to(q.mean)
     counts = r.sum(dim=0)[:, None]  # N_c, (C, 1)
     means = r.T @ q.mean / counts  # (C, L)
-    squares = r.T @ (q.mean.square() + q.variance) / counts
-    scales = (squares - means.square()).sqrt()
+    around = [r_c @ (q.mean - m).square() for r_c, m in zip(r.T, means, strict=True)]
+    scales = ((torch.stack(around) + r.T @ q.variance) / counts).sqrt()
+    above = (scales - SCALE_FLOOR).clamp(min=1e-6)
     model.means.copy_(means)
-    model.raw_scales.copy_((scales - SCALE_FLOOR).expm1().log())  # positive(·) = scales
+    model.raw_scales.copy_(above + (-(-above).expm1()).log())  # positive(·) = scales
 
 
 def teach_classes(
     model: GaussianMixtureVAE, x: Tensor, r: Tensor, *, steps: int = 600, lr: float = 5e-3
 ) -> None:
     """Fit q(y | x), its last layer alone, to r, (N, C): climb Σ_c r_c log q(c | x)."""
-    head = model.encoder.y_head
+    check_responsibilities(r, len(x))
+    r, head = r.to(x), model.encoder.y_head
     with evaluation_mode(model):  # no dropout, no gradient
         h = torch.cat([model.features(part).relu() for part in x.split(5000)])
     optimizer = torch.optim.Adam(head.parameters(), lr=lr)
@@ -68,9 +105,15 @@ def start_from(vae: VAE, x: Tensor, r: Tensor, **options: object) -> GaussianMix
         vae: trained; the layers of the new model have its widths.
         x: data, (N, D).
         r: a row of C probabilities for each datum, (N, C), by chapter 2's EM on the codes.
-        options: of the model, such as ``hidden`` and ``dropout``.
+        options: of the model, such as ``hidden`` and ``dropout``; the likelihood is the
+            VAE's unless it is given.
+
+    Raises:
+        ValueError: r is no table of probabilities, a class is empty, or layers differ.
     """
-    model = GaussianMixtureVAE(vae.D, vae.L, r.shape[1], **options)
+    check_responsibilities(r, len(x))
+    options = {"likelihood": vae.likelihood, **options}
+    model = GaussianMixtureVAE(vae.D, vae.L, r.shape[1], **options).to(x)
     copy_vae(model, vae)
     with evaluation_mode(vae):
         fit_prior(model, vae.q_z_given_x(x), r)
@@ -80,7 +123,9 @@ def start_from(vae: VAE, x: Tensor, r: Tensor, **options: object) -> GaussianMix
 
 def jitter(x: Tensor) -> Tensor:
     """Each image turned, slanted, scaled and moved a little at random, (N, D), grey."""
-    n, side = len(x), math.isqrt(x.shape[1])
+    n, side = len(x), math.isqrt(x.shape[-1])
+    if x.ndim != 2 or side**2 != x.shape[1]:
+        raise ValueError(f"Expected square images, (N, side²), not {tuple(x.shape)}.")
 
     def draw(limit: float) -> Tensor:
         return limit * (2 * torch.rand(n) - 1)
@@ -113,9 +158,17 @@ def cluster_codes(
 ) -> Tensor:
     """Responsibilities, (N, C), by chapter 2's EM on the codes of a VAE, (N, L).
 
-    Full covariances with a floor of 0.05, on the dimensions whose variance exceeds 0.1,
-    fitted to the first rows; of ``n_starts`` starts the one with the best likelihood.
+    Full covariances with a floor of 0.05, on the dimensions whose variance exceeds 0.1;
+    of ``n_starts`` starts the one with the best likelihood. With more than ``rows`` codes
+    EM sees a random sample of that many, drawn by ``seed`` without replacement: the first
+    ones would not do, since data may be sorted.
     """
+    check_finite(codes, "codes")
+    check_count("rows", rows, C)
     z = codes[:, codes.var(dim=0) > 0.1].double()
+    if not z.shape[1]:
+        raise ValueError("No dimension of the codes is in use: all variances are ≤ 0.1.")
+    generator = torch.Generator().manual_seed(seed)
+    sample = z if len(z) <= rows else z[torch.randperm(len(z), generator=generator)[:rows]]
     mixture = GaussianMixture(C, "full", 0.05, n_starts, 1e-4, seed=seed)
-    return mixture.fit(z[:rows]).responsibilities(z).float()
+    return mixture.fit(sample).responsibilities(z).float()

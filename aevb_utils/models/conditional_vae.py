@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent, Normal
 
 from aevb_utils.evaluation.bounds import iwae_bound
+from aevb_utils.inputs import check_count, check_sizes
 from aevb_utils.models.vae import AutoEncodingModel, check_rows
 from aevb_utils.networks import GaussianNetwork, Layer, Likelihood, Network, bernoulli
 
@@ -68,6 +69,8 @@ class ConditionalModel(AutoEncodingModel):
 
     def sample(self, n: int, y: Tensor) -> tuple[Tensor, Tensor]:
         """Draw n data, (n, D), and latents, (n, L), given n rows of y or one for all."""
+        check_count("n", n)
+        check_context(y, self.C, next(self.parameters()).dtype)
         if len(y) not in (1, n):
             raise ValueError(f"Expected y of 1 row or of {n}, one a draw, not {len(y)}.")
         y = y.expand(n, -1)
@@ -100,6 +103,7 @@ class ConditionalVAE(ConditionalModel):
         if enters not in ("likelihood", "prior", "both"):
             choices = '"likelihood", "prior" or "both"'
             raise ValueError(f"enters must be {choices}, not {enters!r}.")
+        check_sizes(D=D, C=C, L=L)
         self.D, self.C, self.L, self.enters, self.likelihood = D, C, L, enters, likelihood
         options = {"layer": layer, "dropout": dropout}
         self.encoder = GaussianNetwork(D + C, hidden, L, **options)
@@ -130,6 +134,7 @@ def observed_pixels(side: int, quadrants: int) -> Tensor:
     Raises:
         ValueError: another number of quadrants.
     """
+    check_count("side", side, 2)
     if quadrants not in (1, 2, 3):
         raise ValueError(f"1, 2 or 3 quadrants can be observed, not {quadrants}.")
     row, column = torch.arange(side)[:, None], torch.arange(side)[None, :]
@@ -156,6 +161,7 @@ class DirectNetwork(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        check_sizes(D=D, C=C)
         self.likelihood = likelihood
         self.network = Network(C, hidden, D, layer=layer, dropout=dropout)
 
@@ -167,7 +173,14 @@ class DirectNetwork(nn.Module):
         self, x: Tensor, y: Tensor, *, num_samples: int = 1
     ) -> dict[str, Tensor]:
         """The exact log p(x | y) of each datum, in nats, (batch,): no samples needed."""
-        return {"reconstruction": self.p_x_given_y(y).log_prob(x)}
+        p = self.p_x_given_y(y)
+        expected = p.batch_shape + p.event_shape
+        if x.shape != expected:
+            raise ValueError(
+                f"Expected x of shape {tuple(expected)}, a row for each row of y, "
+                f"not {tuple(x.shape)}."
+            )
+        return {"reconstruction": p.log_prob(x)}
 
     def generative_parameters(self) -> list[nn.Parameter]:
         """θ, all of them."""

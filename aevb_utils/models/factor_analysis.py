@@ -3,26 +3,48 @@
 Exported from notebooks/06_aevb_factor_analysis.ipynb by ``make export``: edit the chapter.
 """
 
+import copy
+import math
+import warnings
 from typing import Literal, get_args
 
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
-from torch.distributions import (
-    Independent,
-    LowRankMultivariateNormal,
-    MultivariateNormal,
-    Normal,
-)
+from torch.distributions import Independent, MultivariateNormal, Normal
 
-from aevb_utils.models.variational_mixture import to_factors, to_free
+from aevb_utils.inputs import (
+    check_centered,
+    check_choice,
+    check_count,
+    check_finite,
+    check_floor,
+    check_sizes,
+    precise,
+)
+from aevb_utils.models.variational_mixture import to_factors
+
+
+def posterior_factors(W: Tensor, psi: Tensor) -> tuple[Tensor, Tensor]:
+    """V and K of the exact posterior N(Vx, KKᵀ), eq. (6.7), in float64: (L, D), (L, L).
+
+    With U = Ψ^(−1/2) W and I on top of U = QB, B lower triangular, Λ is BᵀB. So K is B⁻¹,
+    and V is B⁻¹ times the lower part of Q, transposed, times Ψ^(−1/2).
+    """
+    W, psi = precise(W, psi)
+    root, L = psi.sqrt(), W.shape[1]
+    identity = torch.eye(L, dtype=W.dtype)
+    Q, R = torch.linalg.qr(torch.cat([identity, W / root[:, None]]).flip(1))
+    signs = R.diagonal().sign()  # B's diagonal shall be positive
+    B, Q = (signs[:, None] * R).flip(0, 1), (Q * signs).flip(1)
+    K = torch.linalg.solve_triangular(B, identity, upper=False)
+    return K @ (Q[L:] / root[:, None]).T, K
 
 
 def exact_posterior(W: Tensor, psi: Tensor) -> tuple[Tensor, Tensor]:
     """V and Σ of the exact posterior N(Vx, Σ), eq. (6.7): (L, D) and (L, L)."""
-    scaled = W / psi[:, None]  # Ψ⁻¹W, (D, L)
-    identity = torch.eye(W.shape[1], dtype=W.dtype, device=W.device)
-    Lambda = identity + W.T @ scaled
-    return torch.linalg.solve(Lambda, scaled.T), torch.linalg.inv(Lambda)
+    V, K = posterior_factors(W, psi)
+    return V.to(W), (K @ K.T).to(W)
 
 
 def check_rows(x: Tensor, W: Tensor) -> Tensor:
@@ -39,32 +61,21 @@ def check_rows(x: Tensor, W: Tensor) -> Tensor:
     return x
 
 
-def check_sizes(D: int, L: int, floor: float) -> None:
-    """Refuse a model without dimensions, or with negative variances."""
-    if min(D, L) < 1 or floor < 0:
-        raise ValueError(
-            "Expected D and L of at least 1 and a floor of at least 0, "
-            f"but got D = {D}, L = {L} and floor = {floor}."
-        )
-
-
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> str:
-    """Return the value, or say which ones there are."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
-    return value
-
-
 def log_evidence(model: "FactorModel", x: Tensor) -> Tensor:
-    """The log of p(x) = N(0, WWᵀ + Ψ), eq. (6.6), (batch,)."""
-    zero = torch.zeros_like(model.psi)
-    marginal = LowRankMultivariateNormal(zero, model.W, model.psi)
-    return marginal.log_prob(check_rows(x, model.W))
+    """The log of p(x) = N(0, WWᵀ + Ψ), eq. (6.6), (batch,): Bayes' rule at z = Vx."""
+    check_finite(check_rows(x, model.W))
+    W, psi, rows = precise(model.W, model.psi, x)
+    V, K = posterior_factors(W, psi)
+    m = rows @ V.T
+    log_det = psi.log().sum() - 2 * K.diagonal().log().sum()
+    squares = ((rows - m @ W.T).square() / psi).sum(dim=1) + m.square().sum(dim=1)
+    return (-0.5 * (len(W) * math.log(2 * math.pi) + log_det + squares)).to(x)
 
 
 @torch.no_grad()
 def draw(model: "FactorModel", n: int) -> tuple[Tensor, Tensor]:
     """Draw n data, (n, D), and their latents, (n, L), by torch's global generator."""
+    check_count("n", n)
     z = model.p_z().sample((n,))
     return model.p_x_given_z(z).sample(), z
 
@@ -77,7 +88,8 @@ class FactorModel(nn.Module):
 
     def __init__(self, D: int, L: int, noise: Noise, floor: float) -> None:
         super().__init__()
-        check_sizes(D, L, floor)
+        check_sizes(D=D, L=L)
+        check_floor(floor)
         self.noise, self.floor = check_choice("noise", noise, get_args(Noise)), floor
         self.W = nn.Parameter(torch.randn(D, L) / 2)
         self.rho = nn.Parameter(torch.zeros(D if noise == "diagonal" else 1))
@@ -102,8 +114,9 @@ class FactorModel(nn.Module):
 
     def posterior(self, x: Tensor) -> MultivariateNormal:
         """The exact p(z | x), eq. (6.7)."""
-        V, Sigma = exact_posterior(self.W, self.psi)
-        return MultivariateNormal(check_rows(x, self.W) @ V.T, Sigma)
+        check_finite(check_rows(x, self.W))
+        V, K = (part.to(x) for part in posterior_factors(self.W, self.psi))
+        return MultivariateNormal(x @ V.T, scale_tril=K)
 
     def generative_parameters(self) -> list[nn.Parameter]:
         """θ: what an M-step moves."""
@@ -197,7 +210,7 @@ class FactorAnalysis(FactorModel):
     """Factor analysis with q(z | x) = N(Vx, KKᵀ), eqs. (6.9) and (6.10), for ``fit``.
 
     Args:
-        D, L: dimensions of a datum (the data are centered) and of its latent.
+        D, L: dimensions of a datum (of centered data: run_em warns) and of its latent.
         covariance: q's. kl: "analytic", eq. (6.4), "sampled", eq. (6.2), or "path" (5.17).
         noise: "diagonal" or "isotropic" (one variance for all). floor: ψ_min of eq. (6.8).
     """
@@ -238,50 +251,100 @@ class FactorAnalysis(FactorModel):
 @torch.no_grad()
 def exact_e_step(model: FactorAnalysis) -> None:
     """Set φ to the best there is at this θ, eq. (6.16): the posterior, if q can be it."""
-    V, Sigma = exact_posterior(model.W, model.psi)
+    V, K = posterior_factors(model.W, model.psi)
     model.encoder.V.copy_(V)
     if model.encoder.free_factor.ndim == 2:
-        model.encoder.free_factor.copy_(to_free(Sigma))
-    else:
-        Lambda = torch.linalg.inv(Sigma)
-        model.encoder.free_factor.copy_(-0.5 * Lambda.diagonal().log())  # eq. (3.15)
+        model.encoder.free_factor.copy_(K.tril(-1) + K.diagonal().log().diag())
+    else:  # eq. (3.15), with the diagonal of Λ
+        Lambda = 1 + (model.W.square() / model.psi[:, None]).sum(dim=0)
+        model.encoder.free_factor.copy_(-0.5 * Lambda.log())
 
 
-TINY = 1e-8  # how near to the floor an exact M-step may put a variance
+TINY = 1e-8  # how near to the floor a variance may get, for data of variance 1
 
 
 @torch.no_grad()
 def exact_m_step(model: FactorAnalysis, x: Tensor) -> None:
-    """Set θ to the maximum of the ELBO of the data x at this q, eq. (6.16)."""
-    V, Omega_hat = model.encoder.V, x.T @ x / len(x)
-    second = model.encoder.Sigma + V @ Omega_hat @ V.T  # mean of E[zzᵀ], (L, L)
-    W = torch.linalg.solve(second, V @ Omega_hat).T
-    psi = (Omega_hat - W @ V @ Omega_hat).diagonal()
+    """Set θ to the maximum of the ELBO of the data x at this q, eq. (6.16).
+
+    By least squares: the mean of E‖x − Wz‖² is that of the rows x_i at Vx_i, and of L
+    rows 0 at the columns of K.
+    """
+    V, K, rows = precise(model.encoder.V, model.encoder.K, check_rows(x, model.W))
+    inputs = torch.cat([rows @ V.T / len(x) ** 0.5, K.T])  # (N + L, L)
+    outputs = torch.cat([rows / len(x) ** 0.5, rows.new_zeros(len(K), rows.shape[1])])
+    W_T = torch.linalg.lstsq(inputs, outputs).solution
+    rest = outputs - inputs @ W_T
+    psi, variance = rest.square().sum(dim=0), outputs.square().sum(dim=0)
     if model.noise == "isotropic":
-        psi = psi.mean(dim=0, keepdim=True)
-    model.W.copy_(W)
-    model.rho.copy_((psi - model.floor).clamp(min=TINY).log())
+        psi, variance = (part.mean(dim=0, keepdim=True) for part in (psi, variance))
+    model.W.copy_(W_T.T)
+    model.rho.copy_((psi - model.floor).maximum(TINY * variance).log())
+
+
+def training_data(model: FactorAnalysis, x: Tensor) -> Tensor:
+    """Data for EM in float64, checked: rows, all finite, centered, large for the floor."""
+    check_finite(check_rows(x, model.W))
+    check_count("The number of rows of x", len(x))
+    (x,) = precise(x)
+    check_centered(x)
+    variances = x.square().mean(dim=0)
+    check_floor(model.floor, variances if model.noise == "diagonal" else variances.mean())
+    return x
+
+
+@torch.no_grad()
+def grows(before: FactorAnalysis, after: FactorAnalysis) -> bool:
+    """Whether a singular value of Ψ^(−1/2) W has grown by more than a thousandth."""
+    scaled = (model.W / model.psi.sqrt()[:, None] for model in (before, after))
+    old, new = map(torch.linalg.svdvals, scaled)
+    return bool(((new > 1.001 * old) & (new > 1e-10 * new.max())).any())
+
+
+def fell(before: Tensor, after: Tensor) -> bool:
+    """Whether the evidence is lower than rounding explains, or no longer a number."""
+    return not after - before >= -1e-10 * (1 + before.abs())
 
 
 @torch.no_grad()
 def run_em(
     model: FactorAnalysis,
     x: Tensor,
-    *,
-    tolerance: float = 1e-13,
-    max_iterations: int = 20_000,
-) -> Tensor:
+    *, tolerance: float = 1e-13, max_iterations: int | None = None,
+) -> Tensor:  # fmt: skip
     """EM from where the model is: the mean evidence before and after each round, in nats.
 
-    Stops when a round gains at most ``tolerance`` nats a datum, or at the last round.
+    In float64, whatever the model is in. Stops when a round gains at most ``tolerance``
+    nats a datum and W does not grow from 0, or at the last round, by default 20,000.
+
+    Raises:
+        ValueError: data that are not (N, D) or not finite, or too large for their squares.
+
+    Warns:
+        ConvergenceWarning: the evidence fell, the model is as before; or 20,000 are over.
+        UserWarning: the data are not centered, or the floor is high for them.
     """
-    check_rows(x, model.W)
-    evidences = [model.log_evidence(x).mean()]
-    for _ in range(max_iterations):
-        exact_e_step(model)
-        exact_m_step(model, x)
-        evidences.append(model.log_evidence(x).mean())
-        if evidences[-1] - evidences[-2] <= tolerance:
+    x, now = training_data(model, x), copy.deepcopy(model).cpu().double()
+    evidences = [now.log_evidence(x).mean()]
+    if not evidences[0].isfinite():
+        raise ValueError("The evidence of these data is not finite: rescale them.")
+    for k in range(20_000 if max_iterations is None else max_iterations):
+        before = copy.deepcopy(now)
+        exact_e_step(now)
+        exact_m_step(now, x)
+        evidence = now.log_evidence(x).mean()
+        gain = evidence - evidences[-1]  # at least 0 but for rounding, eq. (2.11)
+        if fell(evidences[-1], evidence):
+            lost = f"EM stopped: the evidence fell by {-gain:.3g} nats in round {k + 1}."
+            warnings.warn(lost, ConvergenceWarning, stacklevel=2)
+            now = before
             break
-    exact_e_step(model)
+        evidences.append(evidence)
+        if gain <= tolerance and not grows(before, now):
+            break
+    else:
+        if max_iterations is None:
+            warnings.warn("EM has not converged.", ConvergenceWarning, stacklevel=2)
+    exact_e_step(now)
+    model.load_state_dict(now.state_dict())
     return torch.stack(evidences)

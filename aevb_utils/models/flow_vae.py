@@ -11,6 +11,7 @@ from torch.distributions import Independent, Normal, Transform, TransformedDistr
 from torch.distributions.constraints import real_vector
 from torch.distributions.transforms import AffineTransform
 
+from aevb_utils.inputs import check_count, check_sizes
 from aevb_utils.models import logit_network
 from aevb_utils.models.binomial_vae import BinomialModel, check_counts, log_binomial
 from aevb_utils.models.vae import AutoEncodingModel
@@ -88,6 +89,7 @@ class FlowVAE(BinomialModel, AutoEncodingModel):
     ) -> None:  # fmt: skip
         if couplings < 1:
             raise ValueError(f"A flow needs at least one coupling, not {couplings}.")
+        check_sizes(D=D, trials=trials, couplings=couplings)
         super().__init__(D, 2, trials, hidden)
         sizes = [D, *hidden, 4 + SIZE * couplings]
         self.encoder = logit_network.tanh_layers(sizes)
@@ -103,6 +105,7 @@ class FlowVAE(BinomialModel, AutoEncodingModel):
 
     def elbo_terms(self, x: Tensor, *, num_samples: int = 1) -> dict[str, Tensor]:
         """The two terms of eq. (1.21), (batch,) each, both from the same samples."""
+        check_count("num_samples", num_samples)
         q = self.q_z_given_x(x)
         z = q.rsample((num_samples,))  # (S, batch, 2)
         reconstruction = log_binomial(x, self.decoder(z), self.trials)

@@ -19,6 +19,7 @@ from torch.distributions import (
 )
 from torch.distributions.relaxed_categorical import ExpRelaxedCategorical
 
+from aevb_utils.inputs import check_choice, check_count, check_sizes
 from aevb_utils.models.vae import AutoEncodingModel, Terms, check_rows
 from aevb_utils.networks import (
     SCALE_FLOOR,
@@ -39,6 +40,7 @@ class MixturePrior(AutoEncodingModel):
 
     def __init__(self, L: int, C: int, mean_scale: float) -> None:
         super().__init__()
+        check_sizes(L=L, C=C)
         self.L, self.C = L, C
         self.means = nn.Parameter(mean_scale * torch.randn(C, L))  # μ
         one = math.log(math.expm1(1 - SCALE_FLOOR))  # positive(one) = 1
@@ -73,6 +75,7 @@ class MixtureEncoder(nn.Module):
         self, D: int, hidden: Sequence[int], L: int, C: int, layer: Layer, dropout: float
     ) -> None:
         super().__init__()
+        check_count("The number of hidden layers", len(hidden))
         *first, last = hidden
         self.features = Network(D, first, last, layer=layer, dropout=dropout)
         self.shifts = nn.Parameter(0.01 * torch.randn(C, last))  # e, (C, H)
@@ -91,6 +94,7 @@ class MixtureEncoder(nn.Module):
 
 def summed_terms(model: "MixtureAutoEncoder", x: Tensor, num_samples: int = 1) -> Terms:
     """The three terms of eq. (9.8), each (batch,), in nats: the sum over y is exact."""
+    check_count("num_samples", num_samples)
     q_y, q_z = model.q_y_and_z(x)
     z = q_z.rsample((num_samples,))  # (S, batch, C, L)
     log_likelihood = model.p_x_given_z(z).log_prob(x[:, None]).mean(dim=0)  # (batch, C)
@@ -104,6 +108,7 @@ def summed_terms(model: "MixtureAutoEncoder", x: Tensor, num_samples: int = 1) -
 
 def draw_log_weights(model: "MixtureAutoEncoder", x: Tensor, num_samples: int) -> Tensor:
     """The log of p(x, y, z) / q(y, z | x) at samples of y and z, (num_samples, batch)."""
+    check_count("num_samples", num_samples)
     a = model.features(x)
     q_y = model.encoder.q_y(a)
     index = q_y.sample((num_samples,))  # (S, batch)
@@ -168,6 +173,7 @@ class GaussianMixtureVAE(MixtureAutoEncoder):
         mean_scale: float = 0.16,
     ) -> None:
         super().__init__(L, C, mean_scale)
+        check_sizes(D=D)
         self.D, self.likelihood = D, likelihood
         options = {"layer": layer, "dropout": dropout}
         self.encoder = MixtureEncoder(D, hidden, L, C, **options)
@@ -194,6 +200,10 @@ def relaxed_terms(
     "categorical" it is −KL(q(y | x) ‖ p(y)), as for a discrete y: the sum is a bound on
     nothing. Jang, Gu & Poole (2017); Maddison, Mnih & Teh (2017).
     """
+    check_count("num_samples", num_samples)
+    check_choice("kl", kl, ("categorical", "relaxed"))
+    if not temperature > 0:
+        raise ValueError(f"The temperature must be above 0, not {temperature}.")
     a = model.features(x)
     q_y, p_y, tau = model.encoder.q_y(a), model.p_y(), a.new_tensor(temperature)
     relaxed = ExpRelaxedCategorical(tau, logits=q_y.logits)
@@ -223,6 +233,7 @@ def score_function_terms(
     Raises:
         ValueError: a baseline needs at least 2 samples.
     """
+    check_count("num_samples", num_samples)
     if baseline and num_samples < 2:
         raise ValueError("A baseline of the other samples needs at least 2 samples.")
     a = model.features(x)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Independent, Normal
 
 from aevb_utils.evaluation.quadrature import gauss_hermite
+from aevb_utils.inputs import check_finite, check_sizes
 from aevb_utils.models.vae import AutoEncodingModel, check_rows
 
 
@@ -16,6 +17,7 @@ class ItemResponse(AutoEncodingModel):
 
     def __init__(self, D: int, hidden: int = 8, nodes: int = 61) -> None:
         super().__init__()
+        check_sizes(D=D, hidden=hidden, nodes=nodes)
         self.D, self.nodes = D, nodes
         self.a = nn.Parameter(torch.ones(D))  # discriminations
         self.b = nn.Parameter(torch.zeros(D))  # eases
@@ -39,6 +41,9 @@ class ItemResponse(AutoEncodingModel):
     def log_evidence(self, x: Tensor) -> Tensor:
         """By Gauss–Hermite quadrature, eq. (11.4), (batch,)."""
         check_rows(x, self.D, self.b.dtype)
+        check_finite(x)
+        if not ((x == 0) | (x == 1)).all():
+            raise ValueError("Answers must be 0, wrong, or 1, right.")
         u, w = (part.to(x) for part in gauss_hermite(self.nodes, 1))
         log_likelihood = self.p_x_given_z(u[:, None]).log_prob(x)  # (nodes, batch)
         return (log_likelihood + w.log()[:, None]).logsumexp(dim=0)

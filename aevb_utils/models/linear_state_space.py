@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent, MultivariateNormal, Normal
 
+from aevb_utils.inputs import check_finite, check_series, check_sizes
 from aevb_utils.models.vae import AutoEncodingModel
 
 Family = Literal["smoothing", "filtering", "mean-field"]
@@ -22,7 +23,17 @@ def kalman_filter(
 
     Series x are (batch, T), ``noise`` is σ². Returns the log of p(x) in nats, (batch,);
     the means, (batch, T); the variances, (T,).
+
+    Raises:
+        ValueError: x is not (batch, T) or not finite; or a, w, noise are not one number
+            each, with a² ≤ 1 and noise > 0.
     """
+    check_series(x)
+    check_finite(x)
+    if any(torch.as_tensor(number).ndim for number in (a, w, noise)):
+        raise ValueError("Expected a, w and noise as one number each.")
+    if not (a**2 <= 1 and noise > 0):
+        raise ValueError(f"Expected a² ≤ 1 and noise > 0, not {a} and {noise}.")
     mean, variance = x.new_zeros(len(x)), x.new_ones(())  # before x_1
     log_evidence, means, variances = torch.zeros_like(mean), [], []
     for x_t in x.T:
@@ -41,8 +52,14 @@ def kalman_smoother(
 ) -> tuple[Tensor, Tensor]:
     """Mean, (batch, T), and variance, (T,), of z_t given all of x, eq. (10.6).
 
-    From the filter's means and variances.
+    From the filter's means, (batch, T), and variances, (T,).
     """
+    check_series(means)
+    if variances.shape != means.shape[1:]:
+        raise ValueError(
+            f"Expected variances of shape {tuple(means.shape[1:])}, one a step, "
+            f"not {tuple(variances.shape)}."
+        )
     mean, variance = means[:, -1], variances[-1]
     smoothed = [(mean, variance)]
     for m, P in zip(means.T[:-1].flip(0), variances[:-1].flip(0), strict=True):
@@ -95,6 +112,7 @@ class LinearStateSpace(AutoEncodingModel):
 
     def __init__(self, T: int, family: Family = "smoothing") -> None:
         super().__init__()
+        check_sizes(T=T)
         self.T = T
         self.raw_a = nn.Parameter(torch.tensor(math.atanh(0.5)))  # a = tanh(raw_a)
         self.w = nn.Parameter(torch.tensor(1.0))
@@ -129,10 +147,13 @@ class ExactStateSpace(LinearStateSpace):
 
     def log_evidence(self, x: Tensor) -> Tensor:
         """The log of p(x) by the Kalman filter, (batch,), in nats."""
+        check_series(x, self.T)
         return kalman_filter(x, *self.theta())[0]
 
     def posterior(self, x: Tensor) -> MultivariateNormal:
         """p(z | x): precision Λ = R⁻¹ + w²/σ² I, mean Λ⁻¹ w x / σ²."""
+        check_series(x, self.T)
+        check_finite(x)
         _, w, noise = self.theta()
         eye = torch.eye(self.T, dtype=x.dtype, device=x.device)
         Lambda = self.p_z().precision_matrix + w**2 / noise * eye

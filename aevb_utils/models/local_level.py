@@ -7,6 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
+from aevb_utils.inputs import (
+    check_count,
+    check_finite,
+    check_series,
+    check_sizes,
+    check_variances,
+)
+
 Terms = dict[str, Tensor]  # named parts of the ELBO, each (batch,)
 
 
@@ -17,7 +25,14 @@ def kalman_evidence(
 
     ``noise`` is σ_ε², ``level`` σ_η² (a number, or one a series), ``first`` mean and
     standard deviation of z_1.
+
+    Raises:
+        ValueError: x is not (batch, T) or not finite, or a variance is negative or has
+            another shape.
     """
+    check_series(x)
+    check_finite(x)
+    check_variances(x, noise=noise, level=level)
     m, P = x.new_full((len(x),), first[0]), x.new_full((len(x),), first[1] ** 2)
     log_evidence = torch.zeros_like(m)
     for x_t in x.T:  # m and P are those before x_t is seen
@@ -39,6 +54,12 @@ class LocalLevelModel(nn.Module):
         self, T: int, first: tuple[float, float], variances: tuple[float, float]
     ) -> None:
         super().__init__()
+        check_sizes(T=T)
+        if not min(first[1], *variances) > 0:
+            raise ValueError(
+                "Expected a standard deviation of the first level and two variances, all "
+                f"above 0, not {first[1]}, {variances[0]} and {variances[1]}."
+            )
         self.T, self.first = T, first
         self.log_noise = nn.Parameter(torch.tensor(variances[0]).log())  # log σ_ε²
         self.log_level = nn.Parameter(torch.tensor(variances[1]).log())  # log σ_η²
@@ -69,6 +90,8 @@ def posterior_precision(model: LocalLevelModel) -> Tensor:
 
 def exact_posterior(model: LocalLevelModel, x: Tensor) -> MultivariateNormal:
     """p(z | x) of series (batch, T): mean μ + Λ⁻¹(x − μ)/σ_ε², precision Λ."""
+    check_series(x, model.T)
+    check_finite(x)
     Lambda, mu = posterior_precision(model), model.p_z().loc
     pull = (x - mu) * (-model.log_noise).exp()
     mean = mu + torch.linalg.solve(Lambda, pull.T).T
@@ -80,6 +103,7 @@ class ExactLocalLevel(LocalLevelModel):
 
     def log_evidence(self, x: Tensor) -> Tensor:
         """By the Kalman filter, (batch,)."""
+        check_series(x, self.T)
         noise, level = self.log_noise.exp(), self.log_level.exp()
         return kalman_evidence(x, noise, level, self.first)
 
@@ -89,6 +113,7 @@ class ExactLocalLevel(LocalLevelModel):
 
     def sample(self, n: int) -> tuple[Tensor, Tensor]:
         """Draw n series, (n, T), and their levels, (n, T)."""
+        check_count("n", n)
         z = self.p_z().sample((n,))
         return self.p_x_given_z(z).sample(), z
 
@@ -103,6 +128,9 @@ class MarkovGaussian(nn.Module):
         self, N: int, T: int, center: float, scale: float, structured: bool
     ) -> None:
         super().__init__()
+        check_sizes(N=N, T=T)
+        if not scale > 0:
+            raise ValueError(f"The scale must be above 0, not {scale}.")
         self.center, self.scale = center, scale
         self.m = nn.Parameter(torch.zeros(N, T))
         self.log_d = nn.Parameter(torch.zeros(N, T))
@@ -136,7 +164,18 @@ class LocalLevel(ExactLocalLevel):
         self.q = MarkovGaussian(N, T, first[0], scale, structured)
 
     def q_z_given_x(self, x: Tensor, i: Tensor) -> MultivariateNormal:
-        """The q of the series with index i, (batch,)."""
+        """The q of the series with index i, (batch,).
+
+        Raises:
+            ValueError: x is not (batch, T), or i has not an index from 0 to N − 1 a row.
+        """
+        check_series(x, self.T)
+        N = len(self.q.m)
+        whole = not i.is_floating_point() and i.dtype != torch.bool
+        if i.shape != x.shape[:1] or not whole or not bool(((i >= 0) & (i < N)).all()):
+            raise ValueError(
+                f"Expected {len(x)} indices of series, whole numbers from 0 to {N - 1}."
+            )
         return self.q(i)
 
     def elbo_terms(self, x: Tensor, i: Tensor, *, num_samples: int = 1) -> Terms:
@@ -164,6 +203,7 @@ def draw_log_weights(
     model: LocalLevelModel, q: MultivariateNormal, x: Tensor, num_samples: int
 ) -> Tensor:
     """Log importance weights, log p(x, z) − log q(z), (num_samples, batch)."""
+    check_count("num_samples", num_samples)
     z = q.rsample((num_samples,))
     log_joint = model.p_x_given_z(z).log_prob(x) + model.p_z().log_prob(z)
     return log_joint - q.log_prob(z)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent, MultivariateNormal, Normal
 
+from aevb_utils.inputs import as_mask, check_count, check_finite, check_floor, check_sizes
 from aevb_utils.models.vae import AutoEncodingModel, check_rows
 
 
@@ -20,8 +21,10 @@ class Observed(Independent):
         self.mask = mask
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """The sum over the observed entries; what stands in a hole does not matter."""
-        return (self.base_dist.log_prob(value) * self.mask).sum(dim=-1)
+        """The sum over the observed entries; what stands in a hole, be it NaN, is lost."""
+        seen = self.mask != 0
+        log_p = self.base_dist.log_prob(torch.where(seen, value, 0))
+        return torch.where(seen, log_p, 0).sum(dim=-1)
 
 
 def gaussian_from_entries(R: Tensor, o: Tensor, h: Tensor) -> MultivariateNormal:
@@ -60,14 +63,20 @@ def observed_log_evidence(x: Tensor, o: Tensor, b: Tensor, Omega: Tensor) -> Ten
     return both + 0.5 * math.log(2 * math.pi) * holes.sum(dim=-1)
 
 
-def check_mask(x: Tensor, o: Tensor) -> None:
-    """Say what is wrong with a mask.
+def check_table(x: Tensor, o: Tensor, D: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """A table with zeros in its holes, and its mask as numbers of x's type, (batch, D).
+
+    The mask is 1 where x is observed: booleans, or zeros and ones of any type. What stands
+    in a hole, be it NaN, does not matter.
 
     Raises:
-        ValueError: it has not the shape of x, or other values than 0 and 1.
+        ValueError: x or the mask has another shape, the mask holds another number, or an
+            observed entry is not finite.
     """
-    if o.shape != x.shape or not bool(((o == 0) | (o == 1)).all()):
-        raise ValueError(f"Expected a mask of zeros and ones of shape {tuple(x.shape)}.")
+    check_rows(x, D, dtype)
+    seen = as_mask(o, x)
+    check_finite(x, seen=seen)
+    return torch.where(seen, x, 0), seen.to(x)
 
 
 class MaskedFactorModel(AutoEncodingModel):
@@ -78,6 +87,8 @@ class MaskedFactorModel(AutoEncodingModel):
 
     def __init__(self, D: int, L: int, floor: float) -> None:
         super().__init__()
+        check_sizes(D=D, L=L)
+        check_floor(floor)
         self.D, self.L, self.floor = D, L, floor
         self.W = nn.Parameter(torch.randn(D, L) / 2)
         self.b = nn.Parameter(torch.zeros(D))
@@ -99,11 +110,13 @@ class MaskedFactorModel(AutoEncodingModel):
 
     def log_evidence(self, x: Tensor, o: Tensor) -> Tensor:
         """The log of p(x_O), exactly, (batch,)."""
+        x, o = check_table(x, o, self.D, self.W.dtype)
         Omega = self.W @ self.W.T + self.psi.diag()
         return observed_log_evidence(x, o, self.b, Omega)
 
     def posterior(self, x: Tensor, o: Tensor) -> MultivariateNormal:
         """The exact p(z | x_O), eq. (11.17)."""
+        x, o = check_table(x, o, self.D, self.W.dtype)
         h = (o * (x - self.b) / self.psi) @ self.W
         return gaussian_from_entries(self.W / self.psi.sqrt()[:, None], o, h)
 
@@ -117,11 +130,11 @@ class MaskedFactorAnalysis(MaskedFactorModel):
 
     def q_z_given_x(self, x: Tensor, o: Tensor) -> MultivariateNormal:
         """The approximate posterior, eq. (11.18)."""
-        check_rows(x, self.D, self.W.dtype)
-        check_mask(x, o)
-        return self.encoder(x, o)
+        return self.encoder(*check_table(x, o, self.D, self.W.dtype))
 
     def sample(self, n: int, o: Tensor) -> tuple[Tensor, Tensor]:
         """Draw n rows with the holes of o (n rows), zeros there, and their latents."""
+        check_count("n", n)
+        o = as_mask(o, self.W.new_zeros(n, self.D)).to(self.W)
         z = self.p_z(o).sample()
         return self.p_x_given_z(z, o).sample() * o, z

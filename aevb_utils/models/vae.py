@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
+from aevb_utils.inputs import check_count, check_sizes
 from aevb_utils.networks import GaussianNetwork, Layer, Likelihood, Network, bernoulli
 
 Terms = dict[str, Tensor]  # named parts of the ELBO, each (batch,)
@@ -20,6 +21,7 @@ def estimate_terms(
     x: Tensor, q: Independent, p_z: Independent, p_x_given_z: Likelihood, num_samples: int
 ) -> Terms:
     """The two terms of eq. (7.6), each (batch,): the first estimated, the KL exact."""
+    check_count("num_samples", num_samples)
     z = q.rsample((num_samples,))  # (S, batch, L)
     log_likelihood = p_x_given_z(z).log_prob(x)  # (S, batch)
     return {
@@ -32,6 +34,7 @@ def draw_log_weights(
     x: Tensor, q: Independent, p_z: Independent, p_x_given_z: Likelihood, num_samples: int
 ) -> Tensor:
     """The log of p(x, z) / q(z | x) at samples of q, eq. (7.11), (num_samples, batch)."""
+    check_count("num_samples", num_samples)
     z = q.rsample((num_samples,))  # (S, batch, L)
     return p_x_given_z(z).log_prob(x) + p_z.log_prob(z) - q.log_prob(z)
 
@@ -48,6 +51,7 @@ class AutoEncodingModel(nn.Module):
 
     def sample(self, n: int) -> tuple[Tensor, Tensor]:
         """Draw n data, (n, D), and their latents, (n, L), where there is no context."""
+        check_count("n", n)
         z = self.p_z().sample((n,))
         return self.p_x_given_z(z).sample(), z
 
@@ -112,6 +116,7 @@ class VAE(AutoEncodingModel):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        check_sizes(D=D, L=L)
         self.D, self.L, self.likelihood = D, L, likelihood
         self.encoder = GaussianNetwork(D, hidden, L, layer=layer, dropout=dropout)
         widths = hidden[::-1]

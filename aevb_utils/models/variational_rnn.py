@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
+from aevb_utils.inputs import check_count, check_finite, check_sizes
 from aevb_utils.networks import GaussianNetwork, Likelihood, Network, bernoulli, gaussian
 
 Terms = dict[str, Tensor]  # named parts of the ELBO, each (batch,)
@@ -38,6 +39,7 @@ class StepEncoder(nn.Module):
         self, D: int, H: int, L: int, hidden: Sequence[int], dropout: float
     ) -> None:
         super().__init__()
+        check_count("The number of hidden layers", len(hidden))
         *first, last = hidden
         self.of_x = Network(D, first or (last,), last, dropout=dropout)  # a
         self.of_h = nn.Linear(H, last, bias=False)  # E
@@ -52,6 +54,7 @@ def draw_path(
     model: "VariationalRNN", x: Tensor, num_samples: int
 ) -> tuple[Tensor, Tensor, Independent]:
     """States, latents and q(z_t | x_t, h_t) of paths of q, (T, num_samples, batch, …)."""
+    check_steps(x, model.D, model.recurrence.of_x.weight.dtype)
     steps = x.transpose(0, 1)[:, None]  # (T, 1, batch, D)
     to_encoder = model.encoder.of_x(steps)
     to_state = model.recurrence.of_x(steps)
@@ -72,25 +75,49 @@ def draw_path(
 def cut(x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
     """Cut x at its longest sequence; a mask, (T, 1, batch), says if step t is inside.
 
+    What stands behind an end, be it NaN, is replaced by 0.
+
     Raises:
-        ValueError: x is not (batch, T, D), or the lengths are not whole numbers, 1 to T.
+        ValueError: x is not (batch, T, D), the lengths are not whole numbers, 1 to T, or a
+            number inside is not finite.
     """
-    if x.ndim != 3:
+    if x.ndim != 3 or 0 in x.shape:
         raise ValueError(f"Expected x of shape (batch, T, D), not {tuple(x.shape)}.")
     if lengths is None:
+        check_finite(x)
         return x, torch.ones(x.shape[1], 1, len(x), dtype=torch.bool, device=x.device)
-    if lengths.shape != x.shape[:1] or lengths.is_floating_point():
+    lengths = torch.as_tensor(lengths, device=x.device)
+    whole = not lengths.is_floating_point() and lengths.dtype != torch.bool
+    if lengths.shape != x.shape[:1] or not whole:
         raise ValueError(f"Expected {len(x)} whole numbers as lengths, one a sequence.")
     T = int(lengths.max())
     if int(lengths.min()) < 1 or x.shape[1] < T:
         raise ValueError(f"A length must be between 1 and the {x.shape[1]} steps of x.")
-    return x[:, :T], torch.arange(T, device=x.device)[:, None, None] < lengths
+    inside = torch.arange(T, device=x.device)[:, None, None] < lengths
+    x = torch.where(inside.permute(2, 0, 1), x[:, :T], 0)
+    check_finite(x)
+    return x, inside
+
+
+def check_steps(x: Tensor, D: int, dtype: torch.dtype) -> None:
+    """Say what is wrong with the steps of sequences, if anything is.
+
+    Raises:
+        ValueError: not D numbers a step, or another number format than the model's.
+    """
+    if x.ndim != 3 or x.shape[-1] != D:
+        raise ValueError(f"Expected x of shape (batch, T, {D}), not {tuple(x.shape)}.")
+    if x.dtype != dtype:
+        raise ValueError(
+            f"x is {x.dtype} and the model is {dtype}: convert one, as by x.to({dtype})."
+        )
 
 
 def sequence_terms(
     model: "VariationalRNN", x: Tensor, lengths: Tensor | None, num_samples: int
 ) -> Terms:
     """The two terms of eq. (10.17) at each step, (T, batch) each; 0 behind the end."""
+    check_count("num_samples", num_samples)
     x, inside = cut(x, lengths)
     h, z, q = draw_path(model, x, num_samples)
     log_p = model.p_x_given_z(z, h).log_prob(x.transpose(0, 1)[:, None])  # (T, S, batch)
@@ -104,6 +131,9 @@ def sequence_terms(
 @torch.no_grad()
 def complete(model: "VariationalRNN", x: Tensor, T: int) -> tuple[Tensor, Tensor]:
     """Continue x, (n, t, D), to T steps: (n, T, D), and the latents, (n, T, L)."""
+    check_steps(x, model.D, model.recurrence.of_x.weight.dtype)
+    check_finite(x)
+    check_count("T", T, max(1, x.shape[1]))
     h = x.new_zeros(len(x), model.H)
     rows, latents = [*x.unbind(dim=1)], []
     for t in range(T):
@@ -163,6 +193,7 @@ def path_log_weights(
     model: SequenceModel, x: Tensor, lengths: Tensor | None, num_samples: int
 ) -> Tensor:
     """The log of p(x, z) / q(z | x) at paths of q, eq. (10.20), (num_samples, batch)."""
+    check_count("num_samples", num_samples)
     x, inside = cut(x, lengths)
     h, z, q = draw_path(model, x, num_samples)
     log_p = model.p_x_given_z(z, h).log_prob(x.transpose(0, 1)[:, None])
@@ -184,6 +215,7 @@ class VariationalRNN(SequenceModel):
         dropout: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()
+        check_sizes(D=D, L=L, H=H, T=T)
         self.D, self.L, self.H, self.T, self.likelihood = D, L, H, T, likelihood
         self.recurrence = GatedUnit(D, L, H)
         self.encoder = StepEncoder(D, H, L, hidden, dropout)
@@ -193,10 +225,14 @@ class VariationalRNN(SequenceModel):
 
     def sample(self, n: int, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Draw n sequences, (n, T, D), with zeros behind their ends, and their latents."""
+        check_count("n", n)
         nothing = self.recurrence.of_x.weight.new_zeros(n, 0, self.D)
-        x, z = complete(self, nothing, self.T if lengths is None else int(lengths.max()))
         if lengths is None:
-            return x, z
+            return complete(self, nothing, self.T)
+        lengths = torch.as_tensor(lengths, device=nothing.device)
+        if lengths.shape != (n,) or lengths.is_floating_point() or lengths.min() < 1:
+            raise ValueError(f"Expected {n} lengths, whole numbers from 1, one a draw.")
+        x, z = complete(self, nothing, int(lengths.max()))
         inside = (torch.arange(x.shape[1], device=x.device) < lengths[:, None])[:, :, None]
         return x * inside, z * inside
 
@@ -220,6 +256,7 @@ class RecurrentNetwork(nn.Module):
         self, D: int, H: int, *, hidden: Sequence[int] = (256,), dropout: float = 0.0
     ) -> None:
         super().__init__()
+        check_sizes(D=D, H=H)
         self.H = H
         self.recurrence = nn.GRU(D, H, batch_first=True)
         self.decoder = Network(H, hidden[::-1], D, dropout=dropout)
@@ -233,6 +270,7 @@ class RecurrentNetwork(nn.Module):
 
     def log_evidence(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The log of p(x), eq. (10.21), (batch,), in nats."""
+        check_steps(x, self.recurrence.input_size, self.recurrence.weight_ih_l0.dtype)
         x, inside = cut(x, lengths)
         log_p = self.p_x_given_h(x).log_prob(x)  # (batch, T)
         return torch.where(inside[:, 0].T, log_p, 0).sum(dim=1)

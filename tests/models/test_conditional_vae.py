@@ -202,3 +202,26 @@ def test_shipped_weights_do_what_is_said_of_them(monkeypatch: pytest.MonkeyPatch
         said = pretrained.provenance(name)["test"]["elbo"]
         elbo = sum(elbo_terms(pretrained.load_pretrained(name), *parts).values())
         assert elbo.mean().item() == pytest.approx(said, abs=0.1)
+
+
+# What is handed over
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda model, x, y: ConditionalVAE(0, 3, 2), "D must be a whole number"),
+        (lambda model, x, y: ConditionalVAE(5, 3, -1), "L must be a whole number"),
+        (lambda model, x, y: DirectNetwork(5, 0), "C must be a whole number"),
+        (lambda model, x, y: model.sample(0, y[:1]), "n must be a whole number"),
+        (lambda model, x, y: model.sample(2.5, y[:1]), "n must be a whole number"),
+        (lambda model, x, y: model.sample(3, y[0]), r"Expected y of shape \(batch, 3\)"),
+        (lambda model, x, y: model.elbo(x, y, num_samples=0), "num_samples must be"),
+        (lambda model, x, y: DirectNetwork(5, 3).elbo_terms(x[:1], y), r"Expected x of shape \(6, 5\).* not \(1, 5\)"),
+        (lambda model, x, y: DirectNetwork(5, 3).elbo_terms(x[:, :1], y), r"Expected x of shape \(6, 5\)"),
+    ],
+)
+def test_what_would_broadcast_or_is_no_size_is_refused(call, said):
+    with pytest.raises(ValueError, match=said) as caught:
+        call(*build())
+    one_sentence(caught.value)

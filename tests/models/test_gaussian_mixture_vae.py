@@ -4,8 +4,11 @@ import itertools
 import math
 import os
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sentences import one_sentence
 from torch.distributions import Bernoulli, Categorical, Independent, Normal, kl_divergence
 
@@ -14,6 +17,7 @@ from aevb_utils.checking import contract
 from aevb_utils.evaluation.bounds import mean_elbo_terms
 from aevb_utils.evaluation.clustering import clustering_accuracy, contingency
 from aevb_utils.models.clustered_start import JitteredVAE, cluster_codes, fit_prior, jitter, start_from, teach_classes
+from aevb_utils.models.gaussian_mixture import GaussianMixture
 from aevb_utils.models.gaussian_mixture_vae import (
     GaussianMixtureVAE,
     MixtureAutoEncoder,
@@ -347,6 +351,22 @@ def test_codes_are_clustered_in_the_dimensions_that_are_in_use():
     assert clustering_accuracy(r.argmax(dim=1), labels) > 0.95
 
 
+def test_sorted_codes_are_clustered_as_well_as_shuffled_ones():
+    torch.manual_seed(0)
+    labels = torch.arange(4).repeat_interleave(250)
+    codes = 0.3 * torch.randn(1000, 2) + 3 * torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])[labels]
+    r = cluster_codes(codes, 4, n_starts=5, rows=300)
+    assert clustering_accuracy(r.argmax(dim=1), labels) > 0.99
+
+
+def test_codes_that_all_fit_in_are_clustered_in_their_order():
+    torch.manual_seed(0)
+    codes = torch.randn(200, 2)
+    mixture = GaussianMixture(2, "full", 0.05, 3, 1e-4, seed=1).fit(codes.double())
+    expected = mixture.responsibilities(codes.double()).float()
+    assert torch.equal(cluster_codes(codes, 2, n_starts=3, rows=200, seed=1), expected)
+
+
 def test_it_learns_three_groups():
     x, labels = three_groups()
     torch.manual_seed(1)
@@ -420,3 +440,119 @@ def test_shipped_weights_cluster_as_well_as_they_say(monkeypatch):
     with torch.no_grad():
         clusters = model.q_y_given_x(mnist.test).probs.argmax(dim=1)
     assert clustering_accuracy(clusters, mnist.test_labels) == pytest.approx(about["test"]["accuracy"], abs=1e-3)
+
+
+# What is handed over
+
+WHOLE = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
+
+
+@given(data_=st.data(), kinds=st.lists(st.sampled_from(WHOLE), min_size=2, max_size=2), numpy_=st.booleans())
+def test_contingency_is_a_slow_count_whatever_the_type(data_, kinds, numpy_):
+    numbers = st.lists(st.integers(0, 127), min_size=8, max_size=8)
+    clusters, labels = data_.draw(numbers), data_.draw(numbers)
+    given_ = [torch.tensor(values, dtype=kind) for values, kind in zip((clusters, labels), kinds, strict=True)]
+    table = contingency(*(part.numpy() if numpy_ else part for part in given_))
+    expected = torch.zeros(max(labels) + 1, max(clusters) + 1, dtype=torch.int64)
+    for cluster, label in zip(clusters, labels, strict=True):
+        expected[label, cluster] += 1
+    assert torch.equal(table, expected)
+
+
+def test_accuracy_takes_bools_lists_and_foreign_byte_orders_and_refuses_masked_ones():
+    clusters, labels = [0, 1, 1, 0, 1], [0, 1, 1, 1, 1]
+    same = [torch.tensor(labels).bool(), np.array(labels, dtype=">i4"), np.array(labels, dtype=bool), labels]
+    assert [clustering_accuracy(clusters, each) for each in same] == [0.8] * 4
+    for wrong in (np.ma.masked_array(labels, mask=[0, 0, 0, 0, 1]), [0.5] * 5, ["a"] * 5, torch.ones(5).bfloat16()):
+        with pytest.raises(ValueError, match="labels must be whole numbers"):
+            clustering_accuracy(clusters, wrong)
+    with pytest.raises(ValueError, match="without gaps"):
+        clustering_accuracy(clusters, [0, 1, 1, 1, 10**12])
+
+
+def test_many_clusters_of_bytes_do_not_overflow():
+    draw = torch.Generator().manual_seed(0)
+    clusters, labels = (torch.randint(n, (2000,), generator=draw) for n in (50, 10))
+    assert clustering_accuracy(clusters, labels.to(torch.uint8)) == clustering_accuracy(clusters, labels)
+
+
+@given(shift=st.sampled_from([0.0, 1e2, 1e4]), seed=st.integers(0, 9))
+@settings(max_examples=15)
+def test_fit_prior_does_not_depend_on_the_origin(shift, seed):
+    torch.manual_seed(seed)
+    model, r = GaussianMixtureVAE(20, 2, 3, hidden=(8,)), torch.rand(200, 3).softmax(dim=1)
+    m, s = torch.randn(200, 2).double() * 0.3 + shift, torch.rand(200, 2).double() + 0.01
+    fit_prior(model, Independent(Normal(m.float(), s.float()), 1), r)
+    weights, m, s = (r.double() / r.double().sum(dim=0)).T, m.float().double(), s.float().double()
+    means = weights @ m
+    spread = torch.stack([w @ ((m - mean) ** 2 + s**2) for w, mean in zip(weights, means, strict=True)]).sqrt()
+    prior = model.p_z_given_y()
+    torch.testing.assert_close(prior.mean.double(), means, rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(prior.stddev.double(), spread, rtol=1e-2 if shift == 1e4 else 1e-4, atol=1e-5)
+
+
+def test_a_spread_at_the_floor_or_large_stays_finite():
+    model, r = GaussianMixtureVAE(20, 2, 2, hidden=(8,)), torch.eye(2).repeat(3, 1)
+    spread = torch.tensor([[1e-5, 500.0]]).expand(6, 2)
+    fit_prior(model, Independent(Normal(torch.zeros(6, 2), spread), 1), r)
+    found = model.p_z_given_y().stddev
+    torch.testing.assert_close(found[0], torch.tensor([networks.SCALE_FLOOR, 500.0]), rtol=2e-3, atol=0)
+    assert model.raw_scales.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("r", "said"),
+    [
+        (torch.eye(3)[[1, 2, 1, 2]], "Class 0 has no datum"),
+        (torch.eye(3)[[0, 1, 2]], r"Expected r of shape \(4, C\), not \(3, 3\)"),
+        (torch.tensor([0, 1, 2, 0]), r"Expected r of shape \(4, C\), not \(4,\)"),
+        (torch.full((4, 3), math.nan), "Each row of r must hold probabilities"),
+        (torch.ones(4, 3), "Each row of r must hold probabilities"),
+    ],
+)
+def test_what_is_no_table_of_probabilities_is_refused(r, said):
+    vae, x = VAE(20, 2, hidden=(8,)), torch.zeros(4, 20)
+    model = GaussianMixtureVAE(20, 2, 3, hidden=(8,))
+    calls = (
+        lambda: fit_prior(model, vae.q_z_given_x(x), r),
+        lambda: teach_classes(model, x, r),
+        lambda: start_from(vae, x, r, hidden=(8,)),
+    )
+    for call in calls:
+        with pytest.raises(ValueError, match=said) as caught:
+            call()
+        one_sentence(caught.value)
+
+
+def test_a_start_takes_one_hot_integers_and_the_vaes_likelihood_and_refuses_other_layers():
+    x, labels = three_groups()
+    r = torch.nn.functional.one_hot(labels, 3)
+    vae = VAE(20, 2, hidden=(8,), likelihood=networks.continuous_bernoulli)
+    assert start_from(vae, x, r, hidden=(8,)).likelihood is networks.continuous_bernoulli
+    for other in ({"hidden": (9,)}, {"hidden": (8, 8)}, {"hidden": (8,), "layer": "tanh"}):
+        with pytest.raises(ValueError, match="the VAE's own widths and layers") as caught:
+            start_from(vae, x, r, **other)
+        one_sentence(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda model, x: GaussianMixtureVAE(0, 2, 3), "D must be a whole number"),
+        (lambda model, x: GaussianMixtureVAE(5, 2, 0), "C must be a whole number"),
+        (lambda model, x: GaussianMixtureVAE(5, 2, 3, hidden=()), "The number of hidden layers must be"),
+        (lambda model, x: model.sample(0), "n must be a whole number"),
+        (lambda model, x: model.sample(2.5), "n must be a whole number"),
+        (lambda model, x: model.elbo(x, num_samples=0), "num_samples must be"),
+        (lambda model, x: model.log_weights(x, num_samples=0), "num_samples must be"),
+        (lambda model, x: relaxed_terms(model, x, temperature=0.0), "The temperature must be above 0"),
+        (lambda model, x: relaxed_terms(model, x, temperature=1.0, kl="exact"), "kl must be one of"),
+        (lambda model, x: cluster_codes(x * math.nan, 2, n_starts=1), "codes must be finite, but row 0, column 0"),
+        (lambda model, x: cluster_codes(x * 0, 2, n_starts=1), "No dimension of the codes is in use"),
+        (lambda model, x: jitter(x), r"Expected square images, .* not \(6, 5\)"),
+    ],
+)
+def test_nonsense_gets_a_sentence(call, said):
+    with pytest.raises(ValueError, match=said) as caught:
+        call(*build())
+    one_sentence(caught.value)

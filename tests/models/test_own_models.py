@@ -5,6 +5,9 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sentences import one_sentence
 from torch.distributions import MultivariateNormal
 
 from aevb_utils.models.factor_analysis import FactorAnalysis
@@ -169,3 +172,116 @@ class TestHoles:
     def test_errors(self, o):
         with pytest.raises(ValueError, match=r"Expected a mask of zeros and ones of shape .3, 5."):
             self.model().elbo(torch.zeros(3, 5).double(), o.double())
+
+    def test_nan_in_a_hole_is_a_hole_and_gradients_stay_finite(self):
+        model = self.model()
+        o = torch.rand(6, 5) > 0.4
+        x = torch.randn(6, 5).double()
+        broken = torch.where(o, x, math.nan)
+        torch.manual_seed(1)
+        first = [model.elbo(x, o.double()), model.log_evidence(x, o.double()), model.posterior(x, o.double()).mean]
+        torch.manual_seed(1)
+        second = [model.elbo(broken, o), model.log_evidence(broken, o), model.posterior(broken, o).mean]
+        for one, two in zip(first, second, strict=True):
+            assert torch.equal(one, two)
+        gradients = torch.autograd.grad(second[0].sum() + second[1].sum(), list(model.parameters()))
+        assert all(gradient.isfinite().all() for gradient in gradients)
+
+    @pytest.mark.parametrize("method", ["elbo", "log_evidence", "posterior", "q_z_given_x"])
+    @pytest.mark.parametrize(
+        ("x", "o", "said"),
+        [
+            (torch.full((3, 5), math.nan), torch.ones(3, 5), "row 0, column 0 holds nan"),
+            (torch.zeros(3, 5), torch.ones(1, 5), r"shape \(3, 5\), but its shape is \(1, 5\)"),
+            (torch.zeros(3, 5), torch.full((3, 5), 0.5), "but it holds 0.5"),
+            (torch.zeros(5), torch.ones(5), r"shape \(batch, 5\), not \(5,\)"),
+        ],
+    )
+    def test_what_is_no_table_is_refused(self, method, x, o, said):
+        with pytest.raises(ValueError, match=said) as caught:
+            getattr(self.model(), method)(x.double(), o.double())
+        one_sentence(caught.value)
+
+    def test_a_draw_has_a_mask_a_row(self):
+        model, o = self.model(), torch.tensor([[1, 0, 1, 1, 0]])
+        for n in (5, 0, -1, 2.5):
+            with pytest.raises(ValueError, match=r"Expected a mask of .* \(5, 5\)|n must be a whole number"):
+                model.sample(n, o)
+        x, z = model.sample(3, o.expand(3, -1))
+        assert x.shape == (3, 5)
+        assert z.shape == (3, 2)
+        assert not x[:, [1, 4]].any()
+
+    @given(seed=st.integers(0, 10**6), kind=st.sampled_from([torch.bool, torch.int64, torch.float32, torch.float64]))
+    @settings(max_examples=20)
+    def test_evidence_is_that_of_the_observed_entries_for_any_mask(self, seed, kind):
+        torch.manual_seed(seed)
+        model = self.model()
+        o, x = (torch.rand(4, 5) > 0.5).to(kind), torch.randn(4, 5).double()
+        x[o == 0] = math.nan
+        Omega = model.W @ model.W.T + model.psi.diag()
+        for row, mask, found in zip(x, o != 0, model.log_evidence(x, o), strict=True):
+            if mask.any():
+                marginal = MultivariateNormal(model.b[mask], Omega[mask][:, mask])
+                assert found.item() == pytest.approx(marginal.log_prob(row[mask]).item(), abs=1e-9)
+            else:
+                assert found.item() == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (lambda: LocalLevel(0), "T must be a whole number"),
+        (lambda: LocalLevel(3, N=0), "N must be a whole number"),
+        (lambda: LocalLevel(3, variances=(1.0, -1.0)), "above 0, not"),
+        (lambda: LocalLevel(3, first=(0.0, 0.0)), "above 0, not"),
+        (lambda: LocalLevel(3, scale=0.0), "The scale must be above 0"),
+        (lambda: MaskedFactorAnalysis(5, 0), "L must be a whole number"),
+        (lambda: MaskedFactorAnalysis(5, 2, floor=-1.0), "The floor must be"),
+        (lambda: ItemResponse(-1), "D must be a whole number"),
+        (lambda: ItemResponse(3, nodes=2.5), "nodes must be a whole number"),
+        (lambda: LocalLevel(3).sample(0), "n must be a whole number"),
+        (lambda: ItemResponse(3).sample(2.5), "n must be a whole number"),
+        (lambda: ItemResponse(3).elbo(torch.zeros(1, 3), num_samples=0), "num_samples must be"),
+        (lambda: ItemResponse(3).log_evidence(torch.full((1, 3), 2.0)), "Answers must be 0, wrong, or 1, right"),
+        (lambda: ItemResponse(3).log_evidence(torch.full((1, 3), math.nan)), "row 0, column 0 holds nan"),
+    ],
+)
+def test_nonsense_gets_a_sentence(build, said):
+    with pytest.raises(ValueError, match=said) as caught:
+        build()
+    one_sentence(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        (torch.zeros(7), r"pass x\[None\]"),
+        (torch.zeros(1, 1), r"\(batch, 7\), a row each, not \(1, 1\)"),
+        (torch.zeros(2, 1), r"\(batch, 7\), a row each, not \(2, 1\)"),
+        (torch.full((2, 7), math.nan), "row 0, column 0 holds nan"),
+    ],
+)
+def test_what_is_no_series_is_refused(x, said):
+    model = local_level()
+    for method in (model.log_evidence, model.posterior):
+        with pytest.raises(ValueError, match=said) as caught:
+            method(x.double())
+        one_sentence(caught.value)
+
+
+def test_a_series_has_an_index_of_its_own():
+    model, x = local_level(), torch.zeros(2, 7).double()
+    for i in (torch.tensor([0]), torch.tensor([0, 2]), torch.tensor([-1, 0]), torch.tensor([0.0, 1.0])):
+        with pytest.raises(ValueError, match="Expected 2 indices of series, whole numbers from 0 to 1"):
+            model.elbo(x, i)
+    with pytest.raises(ValueError, match=r"pass x\[None\]"):
+        model.elbo(x[0], torch.tensor([0]))
+
+
+def test_variances_of_another_shape_are_refused():
+    x = torch.zeros(3, 4).double()
+    with pytest.raises(ValueError, match="noise must be one number, or one a series, 3"):
+        kalman_evidence(x, torch.ones(4).double(), torch.tensor(1.0).double(), (0.0, 1.0))
+    with pytest.raises(ValueError, match="level must be a variance"):
+        kalman_evidence(x, torch.tensor(1.0).double(), torch.tensor(-1.0).double(), (0.0, 1.0))

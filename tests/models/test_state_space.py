@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from sentences import one_sentence
 from torch.distributions import MultivariateNormal, kl_divergence
 
 from aevb_utils.models.linear_state_space import (
@@ -112,3 +113,41 @@ def test_smoothing_family_contains_the_posterior():
 def test_series_must_have_the_right_length():
     with pytest.raises(ValueError, match=r"^Expected x of shape \(batch, 5\), not \(3, 6\).$"):
         ExactStateSpace(5).elbo(torch.zeros(3, 6))
+
+
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        (torch.zeros(5), r"pass x\[None\]"),
+        (torch.zeros(3, 0), r"a row each, not \(3, 0\)"),
+        (torch.full((3, 5), math.nan), "row 0, column 0 holds nan"),
+    ],
+)
+def test_what_is_no_series_is_refused(x, said):
+    model = ExactStateSpace(5)
+    for call in (model.log_evidence, model.posterior, lambda rows: kalman_filter(rows, 0.5, 1.0, 1.0)):
+        with pytest.raises(ValueError, match=said) as caught:
+            call(x)
+        one_sentence(caught.value)
+
+
+def test_the_filter_takes_one_number_each():
+    x = torch.zeros(3, 5)
+    for numbers in ((torch.ones(3) / 2, 1.0, 1.0), (0.5, torch.ones(1), 1.0), (0.5, 1.0, torch.ones(3))):
+        with pytest.raises(ValueError, match="Expected a, w and noise as one number each"):
+            kalman_filter(x, *numbers)
+    for a, noise in ((1.5, 1.0), (0.5, -1.0), (0.5, math.nan)):
+        with pytest.raises(ValueError, match="Expected a² ≤ 1 and noise > 0"):
+            kalman_filter(x, a, 1.0, noise)
+
+
+def test_the_smoother_takes_one_variance_a_step():
+    with pytest.raises(ValueError, match=r"Expected variances of shape \(5,\), one a step, not \(1,\)"):
+        kalman_smoother(torch.zeros(3, 5), torch.ones(1), 0.5)
+
+
+def test_sizes_must_make_sense():
+    with pytest.raises(ValueError, match="T must be a whole number of at least 1, not 0"):
+        ExactStateSpace(0)
+    with pytest.raises(ValueError, match="n must be a whole number of at least 1, not -2"):
+        ExactStateSpace(5).sample(-2)

@@ -5,6 +5,9 @@ import os
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sentences import one_sentence
 from torch import nn
 from torch.distributions import kl_divergence
 
@@ -188,3 +191,78 @@ def test_shipped_chorales_do_what_is_said_of_them(monkeypatch, name, bound, atol
     terms = elbo_terms(load_pretrained(name), chorales.test, chorales.test_lengths)
     a_step = -(sum(terms.values()) / chorales.test_lengths).mean().item()
     assert a_step == pytest.approx(provenance(name)["test"][bound]["a sequence"], abs=atol)
+
+
+# ---- What is handed over
+
+
+@given(
+    padding=st.sampled_from([math.nan, math.inf, 1e30, -1.0]),
+    lengths=st.lists(st.integers(1, 6), min_size=3, max_size=3),
+    kind=st.sampled_from([torch.uint8, torch.int32, torch.int64]),
+)
+@settings(max_examples=15)
+def test_padding_never_matters_nor_do_its_gradients(padding, lengths, kind):
+    model, x = model_and_data()
+    lengths = torch.tensor(lengths)
+    padded = x.clone()
+    padded[torch.arange(6) >= lengths[:, None]] = padding
+    for method in (model.elbo, lambda *a: model.log_weights(*a, num_samples=2)):
+        torch.manual_seed(1)
+        expected = method(x, lengths)
+        torch.manual_seed(1)
+        found = method(padded, lengths.to(kind))
+        assert torch.equal(found, expected)
+        gradients = torch.autograd.grad(found.sum(), list(model.parameters()), allow_unused=True)
+        assert all(part is None or part.isfinite().all() for part in gradients)
+    control = RecurrentNetwork(4, 5, hidden=(8,)).double()
+    assert torch.equal(control.log_evidence(padded, lengths), control.log_evidence(x, lengths))
+
+
+def test_nan_inside_is_named():
+    model, x = model_and_data()
+    x[1, 1, 3] = math.nan
+    for call in (model.elbo, RecurrentNetwork(4, 5).double().log_evidence):
+        with pytest.raises(ValueError, match="row 1, step 1, column 3 holds nan") as caught:
+            call(x, LENGTHS)
+        one_sentence(caught.value)
+    with pytest.raises(ValueError, match="row 1, step 1, column 3 holds nan"):
+        model.elbo(x)
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.5])
+def test_a_draw_is_of_a_whole_number_of_sequences(n):
+    with pytest.raises(ValueError, match="n must be a whole number of at least 1"):
+        model_and_data()[0].sample(n)
+
+
+def test_a_draw_has_a_length_a_sequence():
+    model, _ = model_and_data()
+    for lengths in (LENGTHS, LENGTHS[:1] * 0, torch.tensor([1.0]), torch.tensor(3)):
+        with pytest.raises(ValueError, match="Expected 1 lengths, whole numbers from 1, one a draw"):
+            model.sample(1, lengths)
+    x, z = model.sample(3, LENGTHS.tolist())
+    assert x.shape == (3, 6, 4)
+    assert z.shape == (3, 6, 2)
+    assert len({tuple(row.flatten().tolist()) for row in z}) == 3
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda model, x: VariationalRNN(4, 2, 5, T=0), "T must be a whole number"),
+        (lambda model, x: VariationalRNN(4, 0, 5, T=6), "L must be a whole number"),
+        (lambda model, x: VariationalRNN(4, 2, 5, T=6, hidden=()), "The number of hidden layers must be"),
+        (lambda model, x: RecurrentNetwork(4, 0), "H must be a whole number"),
+        (lambda model, x: model.elbo(x[:, :, :1]), r"shape \(batch, T, 4\), not \(3, 6, 1\)"),
+        (lambda model, x: model.elbo(x.float()), r"x is torch.float32 and the model is torch.float64"),
+        (lambda model, x: model.elbo(x[:, :0]), r"shape \(batch, T, D\), not \(3, 0, 4\)"),
+        (lambda model, x: model.elbo(x, num_samples=0), "num_samples must be"),
+        (lambda model, x: complete(model, x, 5), "T must be a whole number of at least 6, not 5"),
+        (lambda model, x: complete(model, x * math.nan, 7), "row 0, step 0, column 0 holds nan"),
+    ],
+)
+def test_what_is_no_sequence_or_no_size_is_refused(call, said):
+    with pytest.raises(ValueError, match=said) as caught:
+        call(*model_and_data())
+    one_sentence(caught.value)
