@@ -6,10 +6,10 @@ Exported from notebooks/02_em_gaussian_mixture.ipynb by ``make export``: edit th
 import math
 import warnings
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from aevb_utils.evaluation.rows import as_rows
 from aevb_utils.models.mixture_em import MixtureParameters, blocks
 
 
@@ -17,17 +17,9 @@ def as_matrix(x: object) -> Tensor:
     """Return x, a tensor, array, frame or list, as a floating-point tensor (N, D).
 
     Raises:
-        ValueError: another shape, no numbers, or masked entries.
+        ValueError: another shape, or no numbers.
     """
-    if not isinstance(x, Tensor):
-        if np.ma.is_masked(x):
-            raise ValueError("Data must have no masked entries: drop such rows first.")
-        x = np.asarray(x)
-        if x.dtype.kind not in "biuf":
-            raise ValueError(f"Data must be numbers, not of type {x.dtype}.")
-        x = torch.from_numpy(x.astype(x.dtype.newbyteorder("="), copy=False))
-    if x.is_complex():
-        raise ValueError("Data must be real numbers, not complex ones.")
+    (x,) = as_rows((x,), "x", torch.float64)
     x = x if x.is_floating_point() else x.double()
     if x.ndim != 2 or x.shape[1] == 0:
         raise ValueError(

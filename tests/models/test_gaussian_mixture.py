@@ -259,7 +259,7 @@ def test_samples_have_the_models_moments() -> None:
         (torch.tensor([[0.0, 1.0], [float("inf"), 2.0], [1.0, 1.0]]), r"finite, but row 1, column 0 holds inf"),
         (torch.zeros(2, 2), r"At least 3 data are needed, one a component, not 2"),
         (torch.zeros(5, 0), r"shape \(N, D\).*not \(5, 0\)"),
-        (torch.zeros(0, 2), r"At least 3 data are needed, one a component, not 0"),
+        (torch.zeros(0, 2), r"same number of rows, at least one, but they have \[0\]"),
     ],
 )
 def test_bad_data_get_a_sentence(x: torch.Tensor, sentence: str) -> None:

@@ -182,11 +182,11 @@ def test_arrays_of_any_kind_are_read_and_masked_ones_refused() -> None:
     expected = GaussianMixture(2, n_starts=1).fit(torch.from_numpy(x)).best_run.log_likelihood
     for same in (x, x.astype(">f8"), x.tolist(), np.ma.masked_array(x, mask=False), [*map(tuple, x)]):
         assert GaussianMixture(2, n_starts=1).fit(same).best_run.log_likelihood == expected
-    with pytest.raises(ValueError, match="no masked entries"):
+    with pytest.raises(ValueError, match="1 masked entries"):
         GaussianMixture(1).fit(np.ma.masked_array([[1.0], [2.0], [999.0]], mask=[[0], [0], [1]]))
-    with pytest.raises(ValueError, match="must be numbers, not of type"):
+    with pytest.raises(ValueError, match="no table of numbers"):
         GaussianMixture(1).fit([["a"], ["b"]])
-    with pytest.raises(ValueError, match="real numbers"):
+    with pytest.raises(ValueError, match="sparse or complex"):
         GaussianMixture(1).fit(torch.ones(3, 1, dtype=torch.complex64))
     counts = np.random.default_rng(0).integers(0, 250, size=(60, 2)).astype(np.uint8)
     assert GaussianMixture(1).fit(counts).parameters.covariances[0].numpy() == pytest.approx(
