@@ -75,17 +75,31 @@ def check_optimizer(path: FilePath, content: Json, saved: Json, model: nn.Module
             f"{path} was saved with an optimizer over other parameters, or in another order or other groups: build the "
             "optimizer as it was built for the run."
         )
-    own, groups = optimizer.state_dict(), saved.get("param_groups")
+    own = optimizer.state_dict()
     scheduled = "scheduler" in content["classes"]  # a scheduler adds settings to the groups
     required = own["param_groups"][0].keys() if scheduled else {"params", *optimizer.defaults}
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     if not (
         saved.keys() == own.keys()
-        and _alike(groups, own["param_groups"], required)
-        and all(given["params"] == group["params"] for given, group in zip(groups, own["param_groups"], strict=True))
+        and _groups_fit(saved["param_groups"], own["param_groups"], set(required))
         and _states_fit(saved["state"], parameters)
     ):
         raise _another_form(path, "optimizer", optimizer)
+
+
+def _groups_fit(saved: object, own: list[Json], required: set[str]) -> bool:
+    """Whether an optimizer's groups are over the same parameters, and have settings of the same kinds."""
+    return (
+        isinstance(saved, list)
+        and len(saved) == len(own)
+        and all(
+            isinstance(given, dict)
+            and required <= given.keys()
+            and given["params"] == group["params"]
+            and all(_alike(given[name], group[name]) for name in given.keys() & group.keys())
+            for given, group in zip(saved, own, strict=True)
+        )
+    )
 
 
 def _states_fit(states: object, parameters: list[nn.Parameter]) -> bool:
@@ -108,27 +122,20 @@ def _state_fits(state: object, parameter: nn.Parameter) -> bool:
 
 def check_scheduler(path: FilePath, saved: Json, scheduler: LRScheduler) -> None:
     """The saved state has the form of the scheduler's own."""
-    own = scheduler.state_dict()
-    if saved.keys() != own.keys() or not _alike(saved, own, own.keys()):
+    if not _alike(saved, scheduler.state_dict()):
         raise _another_form(path, "scheduler", scheduler)
 
 
 def _another_form(path: FilePath, kind: str, part: Part) -> CheckpointError:
     """What is said of a state that the part cannot have."""
     return CheckpointError(
-        f"{path} holds a state of the {kind} {type(part).__name__} that has not its form: it was altered, or saved by "
-        "another version of torch."
+        f"{path} holds a state of the {kind} {type(part).__name__} that has another form than its own: build it as it "
+        "was built for the run; if it is, the file was altered, or saved by another version of torch."
     )
 
 
-def _alike(saved: object, own: object, required: object = ()) -> bool:
-    """Whether two values are of one kind, and dictionaries and lists in them too.
-
-    Args:
-        saved: a value of a file.
-        own: one that torch has made.
-        required: keys that each dictionary of settings at the outermost level must have.
-    """
+def _alike(saved: object, own: object) -> bool:
+    """Whether a value of a file and one that torch has made are of one kind, and all in them too."""
     match own:
         case None | bool():  # None: torch decides
             return saved is None or isinstance(saved, bool) or (own is None and isinstance(saved, int | float))
@@ -139,14 +146,14 @@ def _alike(saved: object, own: object, required: object = ()) -> bool:
         case dict():
             return (
                 isinstance(saved, dict)
-                and all(key in saved for key in required)
-                and all(_alike(saved[key], own[key]) for key in own.keys() & saved.keys())
+                and saved.keys() == own.keys()
+                and all(_alike(saved[key], value) for key, value in own.items())
             )
         case list() | tuple():
             return (
                 isinstance(saved, list | tuple)
                 and len(saved) == len(own)
-                and all(_alike(*pair, required) for pair in zip(saved, own, strict=True))
+                and all(_alike(*pair) for pair in zip(saved, own, strict=True))
             )
     return False
 

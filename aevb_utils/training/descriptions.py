@@ -84,8 +84,8 @@ def _describe(value: object, above: tuple[int, ...]) -> object:
         case type():
             return {"class": value.__qualname__}
         case functools.partial():
-            arguments = {"arguments": value.args, "keywords": value.keywords}
-            return {"partial": _describe(value.func, inside)} | _all(arguments, inside)
+            held = {"arguments": _describe(value.args, inside), "keywords": _all(value.keywords, inside)}
+            return {"partial": _describe(value.func, inside)} | held
         case types.MethodType():
             return {"method": _describe(value.__func__, inside), "of": _describe(value.__self__, inside)}
         case types.FunctionType():

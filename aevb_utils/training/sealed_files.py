@@ -188,6 +188,8 @@ def _states(content: Json, tensors: dict[str, Tensor]) -> dict[str, Any]:
     dictionaries = (content["classes"], content["provenance"], about, *states.values())
     if not all(isinstance(value, dict) for value in dictionaries):
         raise TypeError("a part of the header is no dictionary")
+    if not isinstance(content["groups"], list | None):
+        raise TypeError("the groups of parameters are no list")
     if content["classes"].keys() != states.keys() or "model" not in states or tensors:
         raise ValueError("the states, their classes and the tensors do not belong together")
     return states
