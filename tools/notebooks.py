@@ -60,8 +60,8 @@ def _fault(content: dict[str, Any]) -> str | None:
     if content.get("nbformat") != 4 or not isinstance(content.get("nbformat_minor"), int):
         return "its format is another one"
     for error in nbformat.validator.iter_validate(content):
-        where, said = "/".join(map(str, error.path)), " ".join(error.message.split())
-        return f"{where or 'all'}: {said if len(said) < 100 else said[:97] + '…'}"
+        place, said = "/".join(map(str, error.path)), " ".join(error.message.split())
+        return f"{place or 'all'}: {said if len(said) < 100 else said[:97] + '…'}"
     try:
         json.dumps(content, ensure_ascii=False).encode()
     except UnicodeEncodeError:

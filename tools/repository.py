@@ -23,8 +23,6 @@ from tools.syntax import read_text
 ADDRESS = re.compile(
     r"https://github\.com/(?P<owner>[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)/(?P<name>[\w.-]+?)(\.git)?/?", re.ASCII
 )
-RESERVED = frozenset({".", "..", ".git"})
-"""No repository has one of these names."""
 BADGES = ("<!-- badges:start -->", "<!-- badges:end -->")
 """README.md's badges stand between these two lines."""
 
@@ -45,7 +43,7 @@ def stamp(url: str, *, branch: str = "main", root: Path = ROOT) -> list[Path]:
         FileNotFoundError: a file that holds the address is missing.
     """
     match = ADDRESS.fullmatch(url.strip())
-    if match is None or match["name"] in RESERVED or match["name"].endswith(".git"):
+    if match is None or match["name"] in (".", "..") or match["name"].lower().endswith(".git"):
         raise ValueError(
             f"The repository's address must look like https://github.com/owner/name, and this is {url!r}: "
             "run make repository URL=https://github.com/owner/name"
