@@ -604,8 +604,16 @@ def test_a_server_that_drips_is_given_up_in_time_and_the_next_mirror_is_asked(
 def test_more_bytes_than_the_file_can_have_are_not_waited_for(
     monkeypatch: pytest.MonkeyPatch, server: Server, cache: Path, announced: int | None
 ) -> None:
-    endless = CSV + b" " * 200_000
-    serve_geyser(monkeypatch, server.gives("/geyser.csv", endless, announced=announced))
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        if announced is not None:
+            handler.send_header("Content-Length", str(announced))
+        handler.end_headers()
+        with contextlib.suppress(OSError):  # the client may hang up
+            handler.wfile.write(CSV + b" " * 200_000)
+
+    server.answers["/geyser.csv"] = answer
+    serve_geyser(monkeypatch, server.address("/geyser.csv"))
     with pytest.raises(DataUnavailableError, match=f"sends more than the {module._GEYSER.largest:,} bytes") as caught:
         download.fetch(module._GEYSER)
     one_sentence(caught.value)
