@@ -18,7 +18,7 @@ def check_arguments(model: nn.Module, x: Tensor, context: tuple[Tensor, ...]) ->
     Raises:
         TypeError: the model is no ``nn.Module``, x or its context is no tensor, or x has another number format than
             the model.
-        ValueError: x has less than two rows, a NaN or an infinite value that no mask hides, or it is on another device
+        ValueError: x has no row, a NaN or an infinite value that no mask hides, or it is on another device
             than the model; or its context has another number of rows.
     """
     if not isinstance(model, nn.Module):
@@ -28,10 +28,6 @@ def check_arguments(model: nn.Module, x: Tensor, context: tuple[Tensor, ...]) ->
     if any(part.ndim == 0 for part in (x, *context)):
         raise ValueError("x and its context must have a row a datum, shape (batch, …), but one is a single number.")
     check_rows((x, *context), "x and its context")
-    if len(x) < 2:
-        raise ValueError(
-            "x must have at least two rows, better eight: one row alone shows nothing of the others' part."
-        )
     _check_format(model, x)
     _check_devices(model, (x, *context))
     _check_finite(x, context)

@@ -44,8 +44,8 @@ def check_model(model: nn.Module, x: Tensor, *context: Tensor) -> None:
     explain the numbers equally well. A failure often makes later checks fail too: begin with the first. Where the model
     has ``log_evidence``, or ``posterior`` as well, the checks against the exact answer are made too. A model whose
     ``p_z`` needs more than the context, such as the state of a recurrent network, has no distribution of a whole
-    datum's latent: the checks that need one are left out, and a line that begins with – says so. Torch's global
-    generator and the model are left as they were.
+    datum's latent: the checks that need one are left out, and a line that begins with – says so, as it does where x is
+    a single row. Torch's global generator and the model are left as they were.
 
     Args:
         model: has ``p_z``, ``p_x_given_z``, ``q_z_given_x``, ``elbo_terms``, ``elbo``, ``log_weights``, ``sample``,
@@ -56,7 +56,7 @@ def check_model(model: nn.Module, x: Tensor, *context: Tensor) -> None:
     Raises:
         AssertionError: a check fails; the message names all that do.
         TypeError: the model is no ``nn.Module``, x or its context no tensor, or x in another format than the model.
-        ValueError: x has less than two rows, a NaN or an infinite value, or is on another device than the model; or
+        ValueError: x has no row, a NaN or an infinite value, or is on another device than the model; or
             its context has another number of rows.
     """
     check_arguments(model, x, context)
@@ -67,6 +67,9 @@ def check_model(model: nn.Module, x: Tensor, *context: Tensor) -> None:
     if beyond := beyond_context(model, context):
         checks = tuple(check for check in checks if check not in OF_A_WHOLE_DATUM)
         say(_wrap(f"– skipped: p_z needs {', '.join(beyond)}, {SKIPPED}"))
+    if len(x) == 1:
+        checks = tuple(check for check in checks if check is not check_company)
+        say(_wrap(ONE_ROW))
     with arguments_validated(), draws_shared():
         failures = [line for check in checks if (line := _run(check, model, x, *context)) is not None]
     if failures:
@@ -127,6 +130,7 @@ OF_A_WHOLE_DATUM: tuple[Check, ...] = (
     contract.check_posterior,
 )
 """Those that call ``p_z``, ``p_x_given_z`` and ``q_z_given_x`` for a whole datum."""
+ONE_ROW = "– skipped: x is a single row, so that a row cannot be compared with the same row in company; give eight"
 SKIPPED = (
     "more than the context that elbo_terms takes (a state?), so that the terms of the ELBO cannot be recomputed from "
     "p_z, p_x_given_z and q_z_given_x, nor their supports and samples compared"

@@ -296,7 +296,6 @@ def with_value(value, row=3, column=2):
         ((X.numpy(),), TypeError, "x and its context must be tensors: torch.as_tensor makes one"),
         (([[1.0]],), TypeError, "must be tensors"),
         ((X[:0],), ValueError, "at least one"),
-        ((X[:1],), ValueError, "x must have at least two rows, better eight"),
         ((X, X[:2]), ValueError, "the same number of rows"),
         ((X[0, 0],), ValueError, "must have a row a datum"),
         ((with_value(math.nan),), ValueError, "x is nan in row 3, column 2"),
@@ -315,6 +314,13 @@ def test_data_that_make_no_sense_are_refused_in_a_sentence(data, error, words):
     with pytest.raises(error, match=words) as caught:
         check_model(built(ItemResponse), *data)
     one_sentence(caught.value)
+
+
+def test_of_a_single_row_it_is_said_what_cannot_be_seen(capsys):
+    check_model(built(ItemResponse), X[:1])
+    out = " ".join(capsys.readouterr().out.split())
+    assert out.startswith("– skipped: x is a single row, so that a row cannot be compared with the same row in company")
+    assert out.endswith("All 20 checks hold.")
 
 
 def test_what_is_no_model_or_too_coarse_is_refused():

@@ -520,6 +520,10 @@ def test_all_eight_models_pass_check_model_itself(capsys):
     assert capsys.readouterr().out.rstrip().endswith("All 19 checks hold.")
 
 
+def test_a_class_that_is_nearly_certain_is_drawn_again_and_again():
+    assert first_failure(*with_data(MixtureModel, seed=105)) is None
+
+
 def sizes_and_seeds():
     """Kinds, batch sizes, dimensions, seeds: a few dozen models that are right."""
     for seed in range(2):
