@@ -24,7 +24,7 @@ from aevb_utils.training.arguments import (
     parameters_to_move,
 )
 from aevb_utils.training.history import History
-from aevb_utils.training.stops import check_elbo, check_finite, check_steps, keep_what_is_done
+from aevb_utils.training.stops import check_finite, check_steps, keep_what_is_done, stop
 
 
 def fit(
@@ -101,7 +101,6 @@ def fit(
         return history
     with keep_what_is_done(history, epochs), trange(len(history) + 1, epochs + 1, **BAR) as progress:
         for epoch in progress:
-            parameters = parameters_to_move(model, optimizer, update)
             with own_random_numbers(device, _epoch_seed(seed, epoch)), training_mode(model):
                 parts = fixed or _drawn(data, model, device, epoch)
                 batches = torch.randperm(len(parts[0]), device="cpu").to(device).split(batch_size)
@@ -111,7 +110,7 @@ def fit(
                     means = _means(terms, len(batch))
                     history.add_step(means)
                     optimizer.zero_grad()
-                    (-check_elbo(means, epoch, step)).backward(inputs=parameters)  # optimizers descend
+                    (-_sum(means, epoch, step)).backward(inputs=parameters)  # optimizers descend
                     optimizer.step()
                     if scheduler is not None:
                         scheduler.step()
@@ -122,7 +121,8 @@ def fit(
             epoch_elbo = history.close_epoch(steps, [len(batch) for batch in batches], on_unseen)
             progress.set_postfix_str(f"ELBO {epoch_elbo:.5g} nats a datum")
             if callback is not None:
-                callback(epoch, model, history)
+                callback(epoch, model, history)  # which may freeze a layer, or replace it
+                parameters = parameters_to_move(model, optimizer, update) if epoch < epochs else parameters
     return history
 
 
@@ -179,6 +179,14 @@ def _means(terms: dict[str, Tensor], rows: int) -> dict[str, Tensor]:
     """The mean of each term over the minibatch, if the terms have the right shape."""
     check_terms(terms, rows)
     return {name: term.mean(dtype=torch.promote_types(term.dtype, torch.float32)) for name, term in terms.items()}
+
+
+def _sum(means: dict[str, Tensor], epoch: int, step: int) -> Tensor:
+    """The ELBO of a minibatch, if it is a number. (A GPU is not made to wait: there, the end of the epoch tells.)"""
+    elbo = sum(means.values())
+    if elbo.device.type == "cpu" and not elbo.isfinite():
+        stop(means | {"sum": elbo}, epoch, step)
+    return elbo
 
 
 def _description(

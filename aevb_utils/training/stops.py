@@ -58,18 +58,6 @@ def _how_to_go_on(history: History, epochs: int) -> str:
     )
 
 
-def check_elbo(means: dict[str, Tensor], epoch: int, step: int) -> Tensor:
-    """The ELBO of a minibatch, if it is a number. (A GPU is not made to wait: there, the end of the epoch tells.)
-
-    Raises:
-        TrainingError: it is not.
-    """
-    elbo = sum(means.values())
-    if elbo.device.type == "cpu" and not elbo.isfinite():
-        _stop(means | {"sum": elbo}, epoch, step)
-    return elbo
-
-
 def check_steps(steps: Tensor, names: Sequence[str], epoch: int) -> None:
     """Every term, (steps, terms), was a number in every step.
 
@@ -77,11 +65,15 @@ def check_steps(steps: Tensor, names: Sequence[str], epoch: int) -> None:
         TrainingError: one was not.
     """
     for step, row in enumerate(steps, start=1) if not steps.isfinite().all() else ():
-        _stop(dict(zip(names, row, strict=True)), epoch, step)
+        stop(dict(zip(names, row, strict=True)), epoch, step)
 
 
-def _stop(values: dict[str, Tensor], epoch: int, step: int) -> None:
-    """Stop at the first value that is no number."""
+def stop(values: dict[str, Tensor], epoch: int, step: int) -> None:
+    """Stop at the first value that is no number.
+
+    Raises:
+        TrainingError: one is not.
+    """
     for name, value in values.items():
         if not value.isfinite():
             raise TrainingError(

@@ -523,7 +523,7 @@ def test_a_sum_of_terms_that_overflows_is_named():
 def test_progress_is_shown_unless_it_is_turned_off():
     code = "from test_fit import *; run(Line(), epochs=2)"
     for disabled in ("", "1"):
-        paths = os.pathsep.join(str(folder) for folder in Path(__file__).parents[:2])
+        paths = os.pathsep.join(str(folder) for folder in Path(__file__).parents[:3])
         environment = os.environ | {"TQDM_DISABLE": disabled, "PYTHONPATH": paths}
         shown = subprocess.run(
             [sys.executable, "-c", code],
