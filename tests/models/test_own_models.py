@@ -213,7 +213,7 @@ class TestHoles:
         assert not x[:, [1, 4]].any()
 
     @given(seed=st.integers(0, 10**6), kind=st.sampled_from([torch.bool, torch.int64, torch.float32, torch.float64]))
-    @settings(max_examples=20)
+    @settings(max_examples=10)
     def test_evidence_is_that_of_the_observed_entries_for_any_mask(self, seed, kind):
         torch.manual_seed(seed)
         model = self.model()
