@@ -4,23 +4,27 @@ import math
 import operator
 import warnings
 from collections.abc import Collection
+from typing import SupportsIndex
 
+import numpy as np
 import torch
 from torch import Tensor
 
 
-def check_count(name: str, value: int, least: int = 1) -> None:
-    """Refuse what is no whole number, or less than the least that makes sense.
+def check_count(name: str, value: SupportsIndex, least: int | None = 1) -> int:
+    """A whole number (an int, numpy's or torch's, but no float and no bool) of at least ``least``, as an int.
 
     Raises:
-        ValueError: it says which number was expected, and what came.
+        ValueError: it is none; the message says which number was expected, and what came.
     """
     try:
-        count = operator.index(value)
+        count = None if isinstance(value, bool | np.bool_) else operator.index(value)
     except (TypeError, RuntimeError):  # RuntimeError: a tensor of several numbers
-        count = least - 1
-    if count < least or isinstance(value, bool):
-        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}.")
+        count = None
+    if count is None or (least is not None and count < least):
+        bound = "" if least is None else f" of at least {least}"
+        raise ValueError(f"{name} must be a whole number{bound}, not {value!r}.")
+    return count
 
 
 def check_sizes(**sizes: int) -> None:

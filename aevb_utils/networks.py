@@ -17,7 +17,7 @@ from torch.distributions import (
 )
 from torch.nn.functional import softplus
 
-from aevb_utils.arguments import check_whole
+from aevb_utils.inputs import check_count
 
 Layer = Literal["relu", "tanh", "gated"]
 Likelihood = Callable[[Tensor], Distribution]
@@ -35,8 +35,8 @@ class Gated(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        check_whole("inputs", inputs, 1)
-        check_whole("outputs", outputs, 1)
+        check_count("inputs", inputs)
+        check_count("outputs", outputs)
         self.both = nn.Linear(inputs, 2 * outputs)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ def _check_network(inputs: int, hidden: Sequence[int], outputs: int, layer: str,
     if isinstance(hidden, str) or not isinstance(hidden, Sequence):
         raise ValueError(f"hidden must be the widths of the hidden layers, as in hidden=(500, 500), not {hidden!r}.")
     for width in (inputs, *hidden, outputs):
-        check_whole("The width of a network's input, hidden layer or output", width, 1)
+        check_count("The width of a network's input, hidden layer or output", width)
     if layer not in get_args(Layer):
         raise ValueError(f'layer must be "relu", "tanh" or "gated", not {layer!r}.')
     if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
@@ -125,7 +125,7 @@ class GaussianNetwork(nn.Module):
         self, inputs: int, hidden: Sequence[int], outputs: int, *, layer: Layer = "relu", dropout: float = 0.0
     ) -> None:
         super().__init__()
-        check_whole("The width of a network's input, hidden layer or output", outputs, 1)
+        check_count("The width of a network's input, hidden layer or output", outputs)
         self.network = Network(inputs, hidden, 2 * outputs, layer=layer, dropout=dropout)
 
     def forward(self, *inputs: Tensor) -> Independent:
@@ -156,7 +156,7 @@ def binomial(trials: int) -> Likelihood:
     Raises:
         ValueError: ``trials`` is no whole number, or less than 1.
     """
-    check_whole("trials", trials, 1)
+    check_count("trials", trials)
     return partial(_counts, trials=trials)  # not a function of its own, so that a model with it can be pickled
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec
 
-from aevb_utils.json_files import BrokenFileError
+from aevb_utils.results.json_files import BrokenFileError
 
 P = ParamSpec("P")
 

@@ -13,7 +13,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellControlSignal, DeadKernelError
 from nbformat import NotebookNode
 
-from aevb_utils.json_files import BrokenFileError
+from aevb_utils.results.json_files import BrokenFileError
 from tools.commands import command
 from tools.fast_run import FastRunError
 from tools.kernels import SocketKernelManager

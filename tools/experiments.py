@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from aevb_utils.json_files import BrokenFileError, read_object
+from aevb_utils.results.json_files import BrokenFileError, read_object
 from aevb_utils.training.atomic_write import write_atomically
 from tools.commands import command
 from tools.fast_run import UTF8, FastRunError

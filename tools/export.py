@@ -16,7 +16,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from aevb_utils.figures.ladder import write as write_ladder
-from aevb_utils.json_files import BrokenFileError
+from aevb_utils.results.json_files import BrokenFileError
 from aevb_utils.training.atomic_write import write_atomically
 from tools.commands import command
 from tools.freshness import definitions, global_names

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from aevb_utils.json_files import read_object
+from aevb_utils.results.json_files import read_object
 from tools.syntax import canonical, parse, read_text, without_strings
 
 PACKAGES = ("aevb_utils", "experiments")

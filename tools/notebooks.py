@@ -9,7 +9,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from aevb_utils.json_files import BrokenFileError, read_object
+from aevb_utils.results.json_files import BrokenFileError, read_object
 from aevb_utils.training.atomic_write import write_atomically
 from tools.freshness import code_hash
 from tools.syntax import parse

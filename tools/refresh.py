@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from aevb_utils.json_files import BrokenFileError
+from aevb_utils.results.json_files import BrokenFileError
 from tools.commands import command
 from tools.experiments import SCRIPTS, experiment_hash, store, stored
 from tools.fast_run import FastRunError, fingerprint

@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from aevb_utils.json_files import BrokenFileError
+from aevb_utils.results.json_files import BrokenFileError
 
 
 def parse(source: str, where: object) -> ast.Module:

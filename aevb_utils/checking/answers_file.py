@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from aevb_utils.json_files import BrokenFileError, read_object
+from aevb_utils.results.json_files import BrokenFileError, read_object
 
 
 @cache

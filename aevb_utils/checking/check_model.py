@@ -15,9 +15,9 @@ from aevb_utils.checking import contract
 from aevb_utils.checking.arguments import arguments_validated, check_arguments
 from aevb_utils.checking.company import check_company
 from aevb_utils.checking.comparisons import beyond_context, draws_shared
+from aevb_utils.checking.console import say
 from aevb_utils.checking.sampling import check_draws
 from aevb_utils.checking.terms import check_log_weights, check_other_terms, check_reconstruction
-from aevb_utils.console import say
 
 __all__ = ["check_model"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from aevb_utils.console import say
+from aevb_utils.checking.console import say
 
 Number = float | int | np.ndarray | torch.Tensor
 

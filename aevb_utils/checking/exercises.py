@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from aevb_utils.checking.answers_file import answers_of
-from aevb_utils.console import say
+from aevb_utils.checking.console import say
 
 
 def check_answer(exercise: str, value: Any) -> None:  # noqa: ANN401 (an answer may be anything)

@@ -14,15 +14,12 @@ import requests
 import urllib3
 
 from aevb_utils.budget import switch
-from aevb_utils.console import say
+from aevb_utils.checking.console import say
 from aevb_utils.data.data_dir import Search, folder_of, own_copy
 from aevb_utils.data.published import DataError, DataUnavailableError, RemoteFile
 
 __all__ = ["DataError", "DataUnavailableError", "RemoteFile", "fetch", "report_fallback"]
 
-from aevb_utils.console import say
-
-from aevb_utils.console import say
 
 TIMEOUT = 20.0
 """Seconds to wait for a mirror to answer, or to go on sending."""

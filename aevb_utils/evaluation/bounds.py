@@ -7,13 +7,13 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from aevb_utils.arguments import check_whole
 from aevb_utils.evaluation.first_look import check_data, number_format
 from aevb_utils.evaluation.modes import evaluation_mode, own_random_numbers
 from aevb_utils.evaluation.rows import Values, as_rows
 from aevb_utils.evaluation.rows import (
     check_rows as check_rows,
 )  # for those who take it from here
+from aevb_utils.inputs import check_count
 
 CHUNK = 20_000
 """How many pairs of a sample and a datum are in memory at once (a datum at least)."""
@@ -84,8 +84,8 @@ def elbo_terms(
             is a value: that of a datum which the model calls impossible.)
     """
     num_samples, seed = (
-        check_whole("num_samples", num_samples, 1),
-        check_whole("seed", seed),
+        check_count("num_samples", num_samples),
+        check_count("seed", seed, None),
     )
     parts = _checked(model, "elbo_terms", (x, *context))
     terms = estimate(model, parts, num_samples, seed)
@@ -142,8 +142,8 @@ def iwae_bound(
         ValueError: as in :func:`elbo_terms`.
     """
     num_samples, seed = (
-        check_whole("num_samples", num_samples, 1),
-        check_whole("seed", seed),
+        check_count("num_samples", num_samples),
+        check_count("seed", seed, None),
     )
     parts = _checked(model, "log_weights", (x, *context))
     at_once = min(num_samples, CHUNK)

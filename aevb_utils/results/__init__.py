@@ -3,7 +3,7 @@
 from importlib import resources
 from typing import Any
 
-from aevb_utils.json_files import BrokenFileError, read_object
+from aevb_utils.results.json_files import BrokenFileError, read_object
 
 ENTRIES = ("machine", "minutes", "weights", "figures")
 """What is stored of every run, beside the stamp of its code."""

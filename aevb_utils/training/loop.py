@@ -10,11 +10,11 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm.auto import trange
 
-from aevb_utils.arguments import check_whole
 from aevb_utils.evaluation.bounds import check_terms, estimate
 from aevb_utils.evaluation.first_look import check_data, number_format
 from aevb_utils.evaluation.modes import own_random_numbers, training_mode
 from aevb_utils.evaluation.rows import Rows, as_rows
+from aevb_utils.inputs import check_count
 from aevb_utils.training.arguments import (
     LatentVariableModel,
     Update,
@@ -85,8 +85,8 @@ def fit(
         TrainingStopped: you did, by Ctrl-C or the stop button: a KeyboardInterrupt whose ``history`` holds the epochs
             that are done (in a notebook: ``import sys; history = sys.last_value.history``).
     """
-    epochs, batch_size = check_whole("epochs", epochs, 1), check_whole("batch_size", batch_size, 1)
-    num_samples, seed = check_whole("num_samples", num_samples, 1), check_whole("seed", seed, 0)
+    epochs, batch_size = check_count("epochs", epochs), check_count("batch_size", batch_size)
+    num_samples, seed = check_count("num_samples", num_samples), check_count("seed", seed, 0)
     check_gradients()
     check_optimizer(optimizer, scheduler)
     parameters = parameters_to_move(model, optimizer, update)

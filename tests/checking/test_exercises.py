@@ -14,7 +14,7 @@ from sentences import one_sentence
 from aevb_utils import results
 from aevb_utils.checking import answers_file, check_answer, exercises
 from aevb_utils.checking.answers_file import answers_of, fault_of
-from aevb_utils.json_files import BrokenFileError
+from aevb_utils.results.json_files import BrokenFileError
 from tools.notebooks import CHAPTERS
 
 ENTRIES = {

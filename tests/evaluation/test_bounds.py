@@ -215,7 +215,7 @@ def test_own_random_numbers():
 @pytest.mark.parametrize("call", [elbo_terms, mean_elbo_terms, iwae_bound])
 @pytest.mark.parametrize("num_samples", [0, -3])
 def test_too_few_samples(call, num_samples):
-    with pytest.raises(ValueError, match=f"num_samples must be at least 1, not {num_samples}"):
+    with pytest.raises(ValueError, match=f"num_samples must be a whole number of at least 1, not {num_samples}"):
         call(MODEL, X, num_samples=num_samples)
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 from sentences import one_sentence
 
-from aevb_utils.json_files import BrokenFileError
+from aevb_utils.results.json_files import BrokenFileError
 from tools import execute, experiments
 from tools.commands import command
 from tools.fast_run import fingerprint

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sentences import one_sentence
 from small_notebooks import NEW, notebook_of
 
-from aevb_utils.json_files import BrokenFileError
+from aevb_utils.results.json_files import BrokenFileError
 from tools import execute, export, refresh
 from tools.notebooks import RUN_KEY, SETUP_CELL, code_cells, notebook_hash, read, write
 from tools.refresh import all_stored

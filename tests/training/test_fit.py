@@ -144,10 +144,10 @@ def test_one_row():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"epochs": 0}, "epochs must be at least 1, not 0"),
-        ({"batch_size": -1}, "batch_size must be at least 1, not -1"),
-        ({"num_samples": 0}, "num_samples must be at least 1, not 0"),
-        ({"seed": -1}, "seed must be at least 0, not -1"),
+        ({"epochs": 0}, "epochs must be a whole number of at least 1, not 0"),
+        ({"batch_size": -1}, "batch_size must be a whole number of at least 1, not -1"),
+        ({"num_samples": 0}, "num_samples must be a whole number of at least 1, not 0"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, not -1"),
         ({"update": "theta"}, "update must be 'inference', 'generative' or 'both', not 'theta'"),
         ({"data": (X, X[:2])}, r"the same number of rows, at least one, but they have \[3, 2\]"),
         ({"data": X[:0]}, r"the same number of rows, at least one, but they have \[0\]"),

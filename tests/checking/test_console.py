@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aevb_utils.checking import check_close, check_fails, check_true
-from aevb_utils.console import say
+from aevb_utils.checking.console import say
 
 ENCODINGS = ["ascii", "cp1252", "cp437", "gbk", "shift_jis", "latin-1", "utf-8"]
 
