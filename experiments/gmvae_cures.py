@@ -72,7 +72,7 @@ def from_random(
 def from_em(mnist: data.Dataset, name: str, seed: int, vae: VAE, codes: Tensor) -> dict[str, Any]:
     """Figures before and after the training from a VAE and chapter 2's EM on codes."""
     x = mnist.train
-    r = cluster_codes(codes, 10, n_starts=STARTS, seed=1000 * seed)
+    r = cluster_codes(codes, 10, n_starts=STARTS, seed=1000 * seed, shuffled=True)
     torch.manual_seed(seed)
     model = start_from(vae, x, r, hidden=WIDTHS)
     start = evaluate(model, mnist, x)

@@ -47,7 +47,7 @@ def run(mnist: data.Dataset, seed: int) -> dict[str, Any]:
         return seen, jitter(seen)
 
     train(f"jittered, {name}", watcher, jittered, rows, epochs=JITTERED, peak=PEAK, seed=seed, clock=clock)
-    r = cluster_codes(mean_codes(watcher, x), 10, n_starts=STARTS, seed=1000 * seed)
+    r = cluster_codes(mean_codes(watcher, x), 10, n_starts=STARTS, seed=1000 * seed, shuffled=True)
     torch.manual_seed(seed)
     vae = VAE(D, L, hidden=WIDTHS)
     train(f"clean, {name}", vae, mnist.draw, rows, epochs=CLEAN, peak=PEAK, seed=seed, clock=clock)

@@ -154,21 +154,28 @@ class JitteredVAE(VAE):
 
 
 def cluster_codes(
-    codes: Tensor, C: int, *, n_starts: int, rows: int = 15_000, seed: int = 0
+    codes: Tensor,
+    C: int,
+    *,
+    n_starts: int,
+    rows: int = 15_000,
+    seed: int = 0,
+    shuffled: bool = False,
 ) -> Tensor:
     """Responsibilities, (N, C), by chapter 2's EM on the codes of a VAE, (N, L).
 
     Full covariances with a floor of 0.05, on the dimensions whose variance exceeds 0.1;
     of ``n_starts`` starts the one with the best likelihood. With more than ``rows`` codes
-    EM sees a random sample of that many, drawn by ``seed`` without replacement: the first
-    ones would not do, since data may be sorted.
+    EM sees that many, drawn by ``seed`` without replacement. Codes that are ``shuffled``
+    already are as good a sample in their order: of them EM sees the first.
     """
     check_finite(codes, "codes")
     check_count("rows", rows, C)
     z = codes[:, codes.var(dim=0) > 0.1].double()
     if not z.shape[1]:
         raise ValueError("No dimension of the codes is in use: all variances are ≤ 0.1.")
-    generator = torch.Generator().manual_seed(seed)
-    sample = z if len(z) <= rows else z[torch.randperm(len(z), generator=generator)[:rows]]
+    order = torch.arange(len(z))
+    if not shuffled and len(z) > rows:
+        order = torch.randperm(len(z), generator=torch.Generator().manual_seed(seed))
     mixture = GaussianMixture(C, "full", 0.05, n_starts, 1e-4, seed=seed)
-    return mixture.fit(sample).responsibilities(z).float()
+    return mixture.fit(z[order[:rows]]).responsibilities(z).float()

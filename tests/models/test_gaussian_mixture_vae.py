@@ -367,6 +367,15 @@ def test_codes_that_all_fit_in_are_clustered_in_their_order():
     assert torch.equal(cluster_codes(codes, 2, n_starts=3, rows=200, seed=1), expected)
 
 
+def test_of_shuffled_codes_the_first_are_the_sample():
+    torch.manual_seed(0)
+    codes = torch.randn(300, 2)
+    mixture = GaussianMixture(2, "full", 0.05, 3, 1e-4, seed=1).fit(codes[:200].double())
+    expected = mixture.responsibilities(codes.double()).float()
+    assert torch.equal(cluster_codes(codes, 2, n_starts=3, rows=200, seed=1, shuffled=True), expected)
+    assert not torch.equal(cluster_codes(codes, 2, n_starts=3, rows=200, seed=1), expected)
+
+
 def test_it_learns_three_groups():
     x, labels = three_groups()
     torch.manual_seed(1)
