@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 
-def check_count(name: str, value: int, least: int = 1) -> None:
-    """Refuse what is no whole number, or less than the least that makes sense.
+def check_count(name: str, value: int, least: int = 1) -> int:
+    """Return a whole number, or refuse what is none, or less than the least that makes sense.
 
     Raises:
         ValueError: it says which number was expected, and what came.
@@ -21,6 +21,7 @@ def check_count(name: str, value: int, least: int = 1) -> None:
         count = least - 1
     if count < least or isinstance(value, bool):
         raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}.")
+    return count
 
 
 def check_sizes(**sizes: int) -> None:
@@ -87,6 +88,30 @@ def check_variances(x: Tensor, **variances: Tensor | float) -> None:
             raise ValueError(f"{name} must be one number, or one a series, {len(x)}, not {tuple(value.shape)}.")
         if not (value >= 0).all():
             raise ValueError(f"{name} must be a variance, at least 0, not {value.min().item()}.")
+
+
+def as_indices(name: str, values: Tensor, x: Tensor, *, least: int = 0, most: int | None = None) -> Tensor:
+    """Whole numbers, one for each row of x, (batch,), on its device.
+
+    Raises:
+        ValueError: another shape, other numbers, or one outside what makes sense.
+    """
+    values = torch.as_tensor(values, device=x.device)
+    whole = not values.is_floating_point() and values.dtype != torch.bool
+    if values.shape != x.shape[:1] or not whole or values.min() < least or (most is not None and values.max() > most):
+        upwards = "" if most is None else f" to {most}"
+        raise ValueError(f"Expected {len(x)} {name}, one a row, whole numbers from {least}{upwards}.")
+    return values
+
+
+def check_shape(x: Tensor, expected: torch.Size) -> None:
+    """Refuse data of another shape than a distribution's, which would broadcast.
+
+    Raises:
+        ValueError: it says both shapes.
+    """
+    if x.shape != expected:
+        raise ValueError(f"Expected x of shape {tuple(expected)}, a row a datum, not {tuple(x.shape)}.")
 
 
 def check_series(x: Tensor, T: int | None = None) -> None:
