@@ -93,6 +93,30 @@ def check_variances(x: Tensor, **variances: Tensor | float) -> None:
             raise ValueError(f"{name} must be a variance, at least 0, not {value.min().item()}.")
 
 
+def as_indices(name: str, values: Tensor, x: Tensor, *, least: int = 0, most: int | None = None) -> Tensor:
+    """Whole numbers, one for each row of x, (batch,), on its device.
+
+    Raises:
+        ValueError: another shape, other numbers, or one outside what makes sense.
+    """
+    values = torch.as_tensor(values, device=x.device)
+    whole = not values.is_floating_point() and values.dtype != torch.bool
+    if values.shape != x.shape[:1] or not whole or values.min() < least or (most is not None and values.max() > most):
+        upwards = "" if most is None else f" to {most}"
+        raise ValueError(f"Expected {len(x)} {name}, one a row, whole numbers from {least}{upwards}.")
+    return values
+
+
+def check_shape(x: Tensor, expected: torch.Size) -> None:
+    """Refuse data of another shape than a distribution's, which would broadcast.
+
+    Raises:
+        ValueError: it says both shapes.
+    """
+    if x.shape != expected:
+        raise ValueError(f"Expected x of shape {tuple(expected)}, a row a datum, not {tuple(x.shape)}.")
+
+
 def check_series(x: Tensor, T: int | None = None) -> None:
     """Refuse what is not one series a row.
 

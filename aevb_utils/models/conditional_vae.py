@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent, Normal
 
 from aevb_utils.evaluation.bounds import iwae_bound
-from aevb_utils.inputs import check_count, check_sizes
+from aevb_utils.inputs import check_count, check_shape, check_sizes
 from aevb_utils.models.vae import AutoEncodingModel, check_rows
 from aevb_utils.networks import GaussianNetwork, Layer, Likelihood, Network, bernoulli
 
@@ -146,8 +146,7 @@ def observed_pixels(side: int, quadrants: int) -> Tensor:
 class DirectNetwork(nn.Module):
     """p(x | y) without a latent, eq. (8.14): the pixels are independent given y.
 
-    Sizes and layers as in :class:`ConditionalVAE`. It has no bound: ``elbo_terms`` gives
-    log p(x | y) itself.
+    Sizes and layers as in :class:`ConditionalVAE`. ``elbo_terms`` gives log p(x | y).
     """
 
     def __init__(
@@ -174,12 +173,7 @@ class DirectNetwork(nn.Module):
     ) -> dict[str, Tensor]:
         """The exact log p(x | y) of each datum, in nats, (batch,): no samples needed."""
         p = self.p_x_given_y(y)
-        expected = p.batch_shape + p.event_shape
-        if x.shape != expected:
-            raise ValueError(
-                f"Expected x of shape {tuple(expected)}, a row for each row of y, "
-                f"not {tuple(x.shape)}."
-            )
+        check_shape(x, p.batch_shape + p.event_shape)
         return {"reconstruction": p.log_prob(x)}
 
     def generative_parameters(self) -> list[nn.Parameter]:

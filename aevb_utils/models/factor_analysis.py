@@ -318,11 +318,10 @@ def run_em(
     nats a datum and W does not grow from 0, or at the last round, by default 20,000.
 
     Raises:
-        ValueError: data that are not (N, D) or not finite, or too large for their squares.
+        ValueError: data that are not (N, D), not finite, or too large for their squares.
 
     Warns:
         ConvergenceWarning: the evidence fell, the model is as before; or 20,000 are over.
-        UserWarning: the data are not centered, or the floor is high for them.
     """
     x, now = training_data(model, x), copy.deepcopy(model).cpu().double()
     evidences = [now.log_evidence(x).mean()]
@@ -342,9 +341,8 @@ def run_em(
         evidences.append(evidence)
         if gain <= tolerance and not grows(before, now):
             break
-    else:
-        if max_iterations is None:
-            warnings.warn("EM has not converged.", ConvergenceWarning, stacklevel=2)
+    if max_iterations is None and len(evidences) > 20_000:
+        warnings.warn("EM has not converged.", ConvergenceWarning, stacklevel=2)
     exact_e_step(now)
     model.load_state_dict(now.state_dict())
     return torch.stack(evidences)

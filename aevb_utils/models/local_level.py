@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
 from aevb_utils.inputs import (
+    as_indices,
     check_count,
     check_finite,
     check_series,
@@ -164,19 +165,9 @@ class LocalLevel(ExactLocalLevel):
         self.q = MarkovGaussian(N, T, first[0], scale, structured)
 
     def q_z_given_x(self, x: Tensor, i: Tensor) -> MultivariateNormal:
-        """The q of the series with index i, (batch,).
-
-        Raises:
-            ValueError: x is not (batch, T), or i has not an index from 0 to N − 1 a row.
-        """
+        """The q of the series with index i, (batch,)."""
         check_series(x, self.T)
-        N = len(self.q.m)
-        whole = not i.is_floating_point() and i.dtype != torch.bool
-        if i.shape != x.shape[:1] or not whole or not bool(((i >= 0) & (i < N)).all()):
-            raise ValueError(
-                f"Expected {len(x)} indices of series, whole numbers from 0 to {N - 1}."
-            )
-        return self.q(i)
+        return self.q(as_indices("indices of series", i, x, most=len(self.q.m) - 1))
 
     def elbo_terms(self, x: Tensor, i: Tensor, *, num_samples: int = 1) -> Terms:
         """Both terms, exact: eq. (11.12) and minus the KL of two Gaussians, (batch,)."""

@@ -51,8 +51,7 @@ class AutoEncodingModel(nn.Module):
 
     def sample(self, n: int) -> tuple[Tensor, Tensor]:
         """Draw n data, (n, D), and their latents, (n, L), where there is no context."""
-        check_count("n", n)
-        z = self.p_z().sample((n,))
+        z = self.p_z().sample((check_count("n", n),))
         return self.p_x_given_z(z).sample(), z
 
     def parts(self, x: Tensor, *context: Tensor) -> Parts:

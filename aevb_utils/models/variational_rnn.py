@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
-from aevb_utils.inputs import check_count, check_finite, check_sizes
+from aevb_utils.inputs import as_indices, check_count, check_finite, check_sizes
 from aevb_utils.networks import GaussianNetwork, Likelihood, Network, bernoulli, gaussian
 
 Terms = dict[str, Tensor]  # named parts of the ELBO, each (batch,)
@@ -225,13 +225,10 @@ class VariationalRNN(SequenceModel):
 
     def sample(self, n: int, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Draw n sequences, (n, T, D), with zeros behind their ends, and their latents."""
-        check_count("n", n)
-        nothing = self.recurrence.of_x.weight.new_zeros(n, 0, self.D)
+        nothing = self.recurrence.of_x.weight.new_zeros(check_count("n", n), 0, self.D)
         if lengths is None:
             return complete(self, nothing, self.T)
-        lengths = torch.as_tensor(lengths, device=nothing.device)
-        if lengths.shape != (n,) or lengths.is_floating_point() or lengths.min() < 1:
-            raise ValueError(f"Expected {n} lengths, whole numbers from 1, one a draw.")
+        lengths = as_indices("lengths", lengths, nothing, least=1)
         x, z = complete(self, nothing, int(lengths.max()))
         inside = (torch.arange(x.shape[1], device=x.device) < lengths[:, None])[:, :, None]
         return x * inside, z * inside
@@ -247,10 +244,7 @@ class VariationalRNN(SequenceModel):
 
 
 class RecurrentNetwork(nn.Module):
-    """A recurrent network without latents, eq. (10.21): its "ELBO" is the evidence itself.
-
-    Arguments as of :class:`VariationalRNN`, whose control it is.
-    """
+    """A recurrent network without latents, eq. (10.21): its ELBO is the evidence."""
 
     def __init__(
         self, D: int, H: int, *, hidden: Sequence[int] = (256,), dropout: float = 0.0

@@ -273,7 +273,7 @@ def test_what_is_no_series_is_refused(x, said):
 def test_a_series_has_an_index_of_its_own():
     model, x = local_level(), torch.zeros(2, 7).double()
     for i in (torch.tensor([0]), torch.tensor([0, 2]), torch.tensor([-1, 0]), torch.tensor([0.0, 1.0])):
-        with pytest.raises(ValueError, match="Expected 2 indices of series, whole numbers from 0 to 1"):
+        with pytest.raises(ValueError, match="Expected 2 indices of series, one a row, whole numbers from 0 to 1"):
             model.elbo(x, i)
     with pytest.raises(ValueError, match=r"pass x\[None\]"):
         model.elbo(x[0], torch.tensor([0]))

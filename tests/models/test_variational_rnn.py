@@ -239,7 +239,7 @@ def test_a_draw_is_of_a_whole_number_of_sequences(n):
 def test_a_draw_has_a_length_a_sequence():
     model, _ = model_and_data()
     for lengths in (LENGTHS, LENGTHS[:1] * 0, torch.tensor([1.0]), torch.tensor(3)):
-        with pytest.raises(ValueError, match="Expected 1 lengths, whole numbers from 1, one a draw"):
+        with pytest.raises(ValueError, match="Expected 1 lengths, one a row, whole numbers from 1"):
             model.sample(1, lengths)
     x, z = model.sample(3, LENGTHS.tolist())
     assert x.shape == (3, 6, 4)
