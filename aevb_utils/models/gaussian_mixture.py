@@ -146,8 +146,8 @@ class GaussianMixture(MixtureModel):
         if not self.runs:
             raise self.failures[-1]
         attempts = len(self.runs) + len(self.failures)
-        about = (self.best_run, self.failures, attempts, self.covariance_type, floor)
-        for doubt in doubts(x, *about):
+        asked = (self.covariance_type, floor, self.tolerance)
+        for doubt in doubts(x, self.best_run, self.failures, attempts, *asked):
             warnings.warn(doubt, ConvergenceWarning, stacklevel=2)
         return self
 

@@ -45,19 +45,29 @@ def on_the_floor(x: Tensor, parameters: MixtureParameters, floor: Tensor) -> int
 
 
 def climbs_when_nudged(
-    x: Tensor, run: EMRun, covariance_type: CovarianceType, floor: Tensor
+    x: Tensor,
+    run: EMRun,
+    covariance_type: CovarianceType,
+    floor: Tensor,
+    tolerance: float,
+    rounds: int = 50,
 ) -> bool:
-    """Whether EM climbs above the run's end after its means have moved a little."""
+    """Whether EM climbs above the run's end after its means have moved a little.
+
+    Rounds that each gain no more than the tolerance are no climb.
+    """
     weights, means, covariances = run.parameters
     noise = torch.randn(means.shape, generator=torch.Generator().manual_seed(0)).to(means)
     moves = 0.03 * torch.einsum("cde,ce->cd", cholesky(covariances), noise)
     nudged = MixtureParameters(weights, means + moves, covariances)
     options = {"covariance_type": covariance_type, "covariance_floor": floor}
     try:
-        again = run_em(x, nudged, tolerance=1e-7, max_iterations=50, **options)
+        again = run_em(x, nudged, tolerance=1e-7, max_iterations=rounds, **options)
     except FitError:  # from there a component collapses: no better end
         return False
-    return again.log_likelihood > run.log_likelihood + max(0.1, 1e-5 * len(x))
+    return again.log_likelihood > run.log_likelihood + max(
+        0.1, rounds * tolerance * len(x)
+    )
 
 
 def doubts(
@@ -67,6 +77,7 @@ def doubts(
     starts: int,
     covariance_type: CovarianceType,
     floor: Tensor,
+    tolerance: float,
 ) -> Iterator[str]:
     """What is doubtful about the best run of EM from several starts, a sentence each."""
     fall = run.log_likelihood - run.log_likelihoods[-1]
@@ -86,5 +97,5 @@ def doubts(
         )
     if pair := twins(run.parameters):
         yield f"Components {pair[0]} and {pair[1]} are twins: fewer components would do."
-    elif run.converged and climbs_when_nudged(x, run, covariance_type, floor):
+    elif run.converged and climbs_when_nudged(x, run, covariance_type, floor, tolerance):
         yield "EM ended at a saddle or on a plateau: from nearby it climbs higher."
