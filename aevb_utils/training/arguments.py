@@ -49,8 +49,8 @@ def parameters_to_move(model: LatentVariableModel, optimizer: Optimizer, update:
     if missing:
         raise ValueError(
             f"The optimizer holds {len(chosen) - missing} of the {len(chosen)} parameter tensors that "
-            f"update={update!r} moves: give it all of them. (A layer that was replaced after the optimizer was built "
-            "has parameters of its own.)"
+            f"update={update!r} moves: give it all of them; a layer that was replaced after the optimizer was built "
+            "has new ones."
         )
     return chosen
 
