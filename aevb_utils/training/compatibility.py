@@ -171,6 +171,8 @@ def history_of(path: FilePath, saved: Json) -> History:
         lengths = [len(table) for table in tables]
         fits = (
             all(isinstance(name, str) for name in saved["names"])
+            and all(isinstance(value, str | int | None) for value in saved.get("settings", {}).values())
+            and all(type(length) is int for length in saved.get("lengths", []))
             and (type(saved["seed"]) is int or (saved["seed"] is None and lengths == [0, 0, 0]))
             and widths <= {len(saved["names"])}
             and lengths[0] >= lengths[1] >= lengths[2]

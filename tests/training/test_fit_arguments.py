@@ -160,7 +160,7 @@ def test_a_layer_that_a_callback_replaces_is_noticed():
     def replace(epoch, model, history):
         model.encoder = torch.nn.Linear(4, 4, dtype=torch.float64)
 
-    with pytest.raises(ValueError, match=r"holds 3 of the 5 parameter tensors .*A layer that was replaced after"):
+    with pytest.raises(ValueError, match=r"holds 3 of the 5 parameter tensors .*a layer that was replaced after"):
         run(Conjugate(), callback=replace)
 
 
