@@ -12,6 +12,8 @@ from aevb_utils.models.linear_state_space import ExactStateSpace
 from aevb_utils.models.local_level import LocalLevel
 from aevb_utils.models.logit_network import LogitNetwork
 from aevb_utils.models.masked_factor_analysis import MaskedFactorAnalysis
+from aevb_utils.models.mixture_checks import check_data
+from aevb_utils.models.mixture_doubts import doubts
 from aevb_utils.models.mixture_em import FitError, MixtureParameters
 from aevb_utils.models.vae import VAE
 from aevb_utils.models.variational_mixture import FreeLogits, VariationalMixture
@@ -38,4 +40,6 @@ __all__ = [
     "RecurrentNetwork",
     "VariationalMixture",
     "VariationalRNN",
+    "check_data",
+    "doubts",
 ]

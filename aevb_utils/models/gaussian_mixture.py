@@ -5,8 +5,8 @@ Exported from notebooks/02_em_gaussian_mixture.ipynb by ``make export``: edit th
 
 import random
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Self
 
 import torch
@@ -117,8 +117,34 @@ def random_start(
     )
 
 
+class BestOfRuns(MixtureModel):
+    """A mixture with the parameters of the best of several runs of EM."""
+
+    runs: list[EMRun]
+    failures: list[FitError]
+
+    def try_start(self, x: Tensor, start: MixtureParameters, **options: object) -> None:
+        """Run EM from a start and keep what comes of it."""
+        try:
+            self.runs.append(run_em(x, start, **options))
+        except FitError as error:
+            self.failures.append(error)
+        except KeyboardInterrupt as stop:
+            stop.add_note(f"{len(self.runs)} runs of EM had ended; they are kept in runs.")
+            raise
+
+    @property
+    def best_run(self) -> EMRun:
+        """The run with the highest log-likelihood."""
+        if not self.runs:
+            raise RuntimeError("This mixture has no parameters yet: call fit(x) first.")
+        return max(self.runs, key=lambda run: run.log_likelihood)
+
+    parameters = property(lambda self: self.best_run.parameters, doc="θ of the best run.")
+
+
 @dataclass(eq=False)
-class GaussianMixture(MixtureModel):
+class GaussianMixture(BestOfRuns):
     """A Gaussian mixture fitted by EM from several starts, of which the best is kept."""
 
     n_components: int
@@ -139,39 +165,17 @@ class GaussianMixture(MixtureModel):
         check_counts(self.n_components, self.n_starts, self.tolerance, start)
         columns = start.means.shape[1] if start else None
         x = check_data(x, rows=self.n_components, columns=columns)
-        floor = floor_for(x, self.covariance_floor)
+        floor, kind = floor_for(x, self.covariance_floor), self.covariance_type
+        draw = partial(random_start, x, self.n_components, covariance_floor=floor)
+        seeds = range(self.seed, self.seed + self.n_starts)
+        given = [check_parameters(start)] if start else None
         self.runs, self.failures = [], []
-        for begin in self.starts(x, floor) if start is None else [check_parameters(start)]:
-            self.run(x, begin, floor)
+        for begin in given or (draw(seed, covariance_type=kind) for seed in seeds):
+            options = {"covariance_type": kind, "covariance_floor": floor}
+            self.try_start(x, begin, tolerance=self.tolerance, **options)
         if not self.runs:
             raise self.failures[-1]
-        attempts = len(self.runs) + len(self.failures)
-        asked = (self.covariance_type, floor, self.tolerance)
-        for doubt in doubts(x, self.best_run, self.failures, attempts, *asked):
+        asked = (len(given or seeds), kind, floor, self.tolerance)
+        for doubt in doubts(x, self.best_run, self.failures, *asked):
             warnings.warn(doubt, ConvergenceWarning, stacklevel=2)
         return self
-
-    def starts(self, x: Tensor, floor: Tensor) -> Iterator[MixtureParameters]:
-        """A random start for each seed."""
-        for seed in range(self.seed, self.seed + self.n_starts):
-            yield random_start(x, self.n_components, seed, floor, self.covariance_type)
-
-    def run(self, x: Tensor, start: MixtureParameters, floor: Tensor) -> None:
-        """Run EM from a start and keep what comes of it."""
-        options = {"covariance_type": self.covariance_type, "covariance_floor": floor}
-        try:
-            self.runs.append(run_em(x, start, tolerance=self.tolerance, **options))
-        except FitError as error:
-            self.failures.append(error)
-        except KeyboardInterrupt as stop:
-            stop.add_note(f"{len(self.runs)} runs of EM had ended; they are kept in runs.")
-            raise
-
-    @property
-    def best_run(self) -> EMRun:
-        """The run with the highest log-likelihood."""
-        if not self.runs:
-            raise RuntimeError("This mixture has no parameters yet: call fit(x) first.")
-        return max(self.runs, key=lambda run: run.log_likelihood)
-
-    parameters = property(lambda self: self.best_run.parameters, doc="θ of the best run.")
