@@ -50,6 +50,14 @@ def test_the_free_mixture_is_the_one_it_started_from():
     assert torch.allclose(density.log_prob(X[:2]), expected.log_prob(X[:2]), atol=1e-10)
 
 
+def test_the_log_density_has_a_gradient_in_the_data():
+    start = MixtureParameters(torch.ones(1).double(), torch.zeros(1, 2).double(), 4 * torch.eye(2)[None].double())
+    z = torch.tensor([[1.0, -2.0]], dtype=torch.float64)
+    moved = (2 * z.requires_grad_()).square()  # (4, 16), as where z is a sample of q
+    (gradient,) = torch.autograd.grad(FreeMixture(start).log_evidence(moved).sum(), z)
+    torch.testing.assert_close(gradient, -moved.detach() / 4 * 8 * z.detach())  # −Σ⁻¹ z, by the chain rule
+
+
 def test_elbo_evidence_and_kl_for_any_logits():
     model, index = with_random_table(), torch.arange(N)
     with torch.no_grad():
