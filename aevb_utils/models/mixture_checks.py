@@ -19,7 +19,8 @@ def as_matrix(x: object) -> Tensor:
     Raises:
         ValueError: another shape, or no numbers.
     """
-    (x,) = as_rows((x,), "x", torch.float64)
+    (rows,) = as_rows((x,), "x", torch.float64)
+    x = x if isinstance(x, Tensor) else rows  # a tensor keeps its gradient
     x = x if x.is_floating_point() else x.double()
     if x.ndim != 2 or x.shape[1] == 0:
         raise ValueError(

@@ -41,9 +41,8 @@ class FreeMixture(nn.Module):
         return MixtureParameters(self.weight_logits.softmax(dim=0), self.means, K @ K.mT)
 
     def log_joint(self, x: Tensor) -> Tensor:
-        """The log of p(x_i, z_i = c), eq. (2.1), (batch, C), differentiable in x, too."""
-        checked = check_data(x, columns=self.means.shape[1])  # without x's gradient
-        x = x if isinstance(x, Tensor) and x.requires_grad else checked
+        """The log of p(x_i, z_i = c), eq. (2.1), (batch, C)."""
+        x = check_data(x, columns=self.means.shape[1])
         return log_joint(x, self.parameters_as_mixture())
 
     def log_evidence(self, x: Tensor) -> Tensor:

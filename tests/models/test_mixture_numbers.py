@@ -194,6 +194,13 @@ def test_arrays_of_any_kind_are_read_and_masked_ones_refused() -> None:
     )
 
 
+def test_the_evidence_has_a_gradient_in_the_data() -> None:
+    theta = MixtureParameters(torch.ones(1), torch.tensor([[1.0, 2.0]]), torch.eye(2)[None])
+    x = torch.tensor([[3.0, 0.0]], dtype=torch.float64, requires_grad=True)
+    MixtureModel(theta).log_evidence(x).sum().backward()
+    assert x.grad.tolist() == [[-2.0, 2.0]]  # −(x − μ)
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
