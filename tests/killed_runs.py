@@ -20,7 +20,7 @@ from tqdm import tqdm
 from aevb_utils.training import fit
 from aevb_utils.training.checkpoints import checkpoint_callback, load
 
-EPOCHS, KILLS = 8, 20
+EPOCHS, KILLS = 8, 9
 
 
 def build():

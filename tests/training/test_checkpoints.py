@@ -173,14 +173,14 @@ def test_float32_resumes_bit_for_bit(tmp_path):
     assert_resumes(tmp_path, lambda: Conjugate(dtype=torch.float32), adam, SCHEDULERS["none"], data=X.float())
 
 
-def test_a_run_that_is_killed_at_twenty_random_moments_ends_as_if_it_had_not_been(tmp_path):
+def test_a_run_that_is_killed_at_nine_random_moments_ends_as_if_it_had_not_been(tmp_path):
     command = [sys.executable, Path(__file__).parents[1] / "killed_runs.py", tmp_path]
     environment = os.environ | {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    assert report["endings"] == [0] * 21
-    assert report["identical"] == [True] * 21  # twenty runs killed once, and one run killed again and again
+    assert report["endings"] == [0] * 10
+    assert report["identical"] == [True] * 10  # nine runs killed once, and one run killed again and again
     assert report["kills"] >= 2
     assert len(set(report["resumed_after"])) >= 4, "the moments are spread over the run"
 
