@@ -33,9 +33,7 @@ def as_whole_numbers(values: Tensor | ArrayLike, name: str) -> Tensor:
 def contingency(clusters: Tensor | ArrayLike, labels: Tensor | ArrayLike) -> Tensor:
     """How many data of each label are in each cluster, (labels, clusters), int64.
 
-    Args:
-        clusters: the cluster of each datum, (N,), whole numbers from 0, of any type.
-        labels: its label, (N,), likewise.
+    Both are whole numbers from 0 of any type, (N,).
 
     Raises:
         ValueError: there are no data, or the two differ in shape, or hold other numbers.

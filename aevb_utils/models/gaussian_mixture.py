@@ -105,7 +105,7 @@ def random_start(
     one = MixtureParameters(
         torch.ones(1, **double), torch.zeros(1, D, **double), torch.eye(D, **double)[None]
     )
-    statistics, _ = expected_statistics(x, one)
+    statistics, _ = expected_statistics(x, one, x.mean(dim=0, dtype=torch.float64).cpu())
     theta = m_step(
         statistics, covariance_type=covariance_type, covariance_floor=covariance_floor
     )

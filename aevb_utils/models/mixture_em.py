@@ -76,9 +76,13 @@ def log_joint(x: Tensor, parameters: MixtureParameters | Whitening) -> Tensor:
         Tensor of shape (N, C).
     """
     ready = parameters if isinstance(parameters, Whitening) else whitening(parameters)
-    deviations = x - ready.means[:, None]  # x − μ, (C, N, D)
-    white = deviations @ ready.inverse_factors.mT  # K⁻¹ (x − μ)
-    return ready.constants - 0.5 * white.square().sum(dim=-1).T  # (N, C)
+    means, whiten, constants = ready
+    white_means = torch.einsum("ced,cd->ce", whiten, means)  # K⁻¹ μ
+    if white_means.detach().abs().max() < 1e3:  # no more than three digits cancel
+        white = torch.einsum("nd,ced->nce", x, whiten) - white_means  # K⁻¹ (x − μ)
+    else:
+        white = torch.einsum("ncd,ced->nce", x[:, None] - means, whiten)
+    return constants - 0.5 * white.square().sum(-1)  # (N, C)
 
 
 def elbo(x: Tensor, q: Tensor, parameters: MixtureParameters) -> Tensor:
@@ -126,11 +130,15 @@ def sufficient_statistics(
     counts = q.sum(dim=0)
     if origins is None:
         origins = q.T @ x / counts.clamp_min(torch.finfo(q.dtype).tiny)[:, None]
-    deviations = x - origins[:, None]  # (C, N, D)
-    weighted = q.T[:, :, None] * deviations
-    return SufficientStatistics(
-        counts, weighted.sum(dim=1), weighted.mT @ deviations, origins
-    )
+    if (origins == origins[0]).all():  # one origin for all: two matrix products
+        x, (N, D) = x - origins[0], x.shape
+        outers = (x[:, :, None] * x[:, None, :]).reshape(N, D * D)
+        sums = (q.T @ x, (q.T @ outers).reshape(-1, D, D))
+    else:
+        deviations = x - origins[:, None]  # (C, N, D)
+        weighted = q.T[:, :, None] * deviations
+        sums = (weighted.sum(dim=1), weighted.mT @ deviations)
+    return SufficientStatistics(counts, *sums, origins)
 
 
 CovarianceType = Literal["full", "tied", "diagonal"]
@@ -191,16 +199,19 @@ def blocks(x: Tensor, width: int) -> Iterator[Tensor]:
 
 
 def collect(
-    x: Tensor, parameters: MixtureParameters, origins: Tensor
+    x: Tensor, parameters: MixtureParameters, center: Tensor, origins: Tensor
 ) -> tuple[SufficientStatistics, float]:
-    """The sums of eq. (2.10) after an E-step, measured from ``origins``, and ℓ(θ)."""
+    """An E-step and the sums of eq. (2.10), measured from ``origins``, (C, D), and ℓ(θ).
+
+    Data, parameters and origins are less ``center``.
+    """
     C, D = parameters.means.shape
     ready = whitening(parameters)
     sums = [origins.new_zeros(C, *shape) for shape in [(), (D,), (D, D)]]
     log_likelihood = 0.0
-    for block in blocks(x, C * D):
-        responsibilities, log_evidence = e_step(block, ready)
-        part = sufficient_statistics(block, responsibilities, origins)
+    for block in blocks(x, D * max(C, D)):
+        responsibilities, log_evidence = e_step(block - center, ready)
+        part = sufficient_statistics(block - center, responsibilities, origins)
         for total, term in zip(sums, part[:3], strict=True):
             total += term  # in place: for many dimensions the sums are large
         log_likelihood += log_evidence.sum().item()
@@ -208,22 +219,24 @@ def collect(
 
 
 def expected_statistics(
-    x: Tensor, parameters: MixtureParameters
+    x: Tensor, parameters: MixtureParameters, center: Tensor
 ) -> tuple[SufficientStatistics, float]:
     """An E-step and the sums of eq. (2.10); memory does not grow with N.
 
     Args:
         x: data, shape (N, D).
-        parameters: θ, in float64.
+        parameters: θ, in float64, for the data less ``center``.
+        center: the point to subtract, shape (D,).
 
     Returns:
-        The statistics, and ℓ(θ) in nats.
+        The statistics of the data less ``center``, and ℓ(θ) in nats.
     """
-    statistics, log_likelihood = collect(x, parameters, parameters.means)
+    zero = torch.zeros_like(parameters.means)
+    statistics, log_likelihood = collect(x, parameters, center, zero)
     shifts = statistics.sums / statistics.counts[:, None]
     squares = statistics.outers.diagonal(dim1=-2, dim2=-1) / statistics.counts[:, None]
     if (shifts.square() > (1 - 1e-6) * squares).any():  # six digits or more cancel
-        statistics, _ = collect(x, parameters, parameters.means + shifts)
+        statistics, _ = collect(x, parameters, center, shifts)
     return statistics, log_likelihood
 
 
@@ -259,17 +272,20 @@ def run_em(
         FitError: a component has died or collapsed.
     """
     options = {"covariance_type": covariance_type, "covariance_floor": covariance_floor}
-    best = parameters = MixtureParameters(*(part.cpu().double() for part in start))
-    statistics, log_likelihood = expected_statistics(x, parameters)
+    center = x.mean(dim=0, dtype=torch.float64).cpu()
+    start = MixtureParameters(*(part.cpu().double() for part in start))
+    best = parameters = start._replace(means=start.means - center)
+    statistics, log_likelihood = expected_statistics(x, parameters, center)
     log_likelihoods, converged = [log_likelihood], False
     with trange(max_iterations, desc="EM", unit="round", leave=False, delay=2) as rounds:
         for _ in rounds:
             parameters = m_step(statistics, **options)
-            statistics, log_likelihood = expected_statistics(x, parameters)
+            statistics, log_likelihood = expected_statistics(x, parameters, center)
             if log_likelihood >= max(log_likelihoods):
                 best = parameters
             converged = abs(log_likelihood - log_likelihoods[-1]) < tolerance * len(x)
             log_likelihoods.append(log_likelihood)
             if converged:
                 break
+    best = best._replace(means=best.means + center)
     return EMRun(best, log_likelihoods, converged)

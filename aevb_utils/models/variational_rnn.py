@@ -54,6 +54,7 @@ def draw_path(
     model: "VariationalRNN", x: Tensor, num_samples: int
 ) -> tuple[Tensor, Tensor, Independent]:
     """States, latents and q(z_t | x_t, h_t) of paths of q, (T, num_samples, batch, …)."""
+    check_count("num_samples", num_samples)
     check_steps(x, model.D, model.recurrence.of_x.weight.dtype)
     steps = x.transpose(0, 1)[:, None]  # (T, 1, batch, D)
     to_encoder = model.encoder.of_x(steps)
@@ -117,7 +118,6 @@ def sequence_terms(
     model: "VariationalRNN", x: Tensor, lengths: Tensor | None, num_samples: int
 ) -> Terms:
     """The two terms of eq. (10.17) at each step, (T, batch) each; 0 behind the end."""
-    check_count("num_samples", num_samples)
     x, inside = cut(x, lengths)
     h, z, q = draw_path(model, x, num_samples)
     log_p = model.p_x_given_z(z, h).log_prob(x.transpose(0, 1)[:, None])  # (T, S, batch)
@@ -193,7 +193,6 @@ def path_log_weights(
     model: SequenceModel, x: Tensor, lengths: Tensor | None, num_samples: int
 ) -> Tensor:
     """The log of p(x, z) / q(z | x) at paths of q, eq. (10.20), (num_samples, batch)."""
-    check_count("num_samples", num_samples)
     x, inside = cut(x, lengths)
     h, z, q = draw_path(model, x, num_samples)
     log_p = model.p_x_given_z(z, h).log_prob(x.transpose(0, 1)[:, None])
