@@ -66,18 +66,22 @@ def check_responsibilities(r: Tensor, N: int) -> None:
 def fit_prior(model: GaussianMixtureVAE, q: Independent, r: Tensor) -> None:
     """The M-step in μ and s at fixed q(z | x) and q(y | x) = r, (N, C), eq. (9.20).
 
-    In two passes: the means first, then what is left around them. A spread is at least
-    what ``positive`` can give.
+    Where digits cancel, a second pass sums around the means. A spread is at least what
+    ``positive`` can give.
     """
     check_responsibilities(r, len(q.mean))
     r = r.to(q.mean)
     counts = r.sum(dim=0)[:, None]  # N_c, (C, 1)
     means = r.T @ q.mean / counts  # (C, L)
-    around = [r_c @ (q.mean - m).square() for r_c, m in zip(r.T, means, strict=True)]
-    scales = ((torch.stack(around) + r.T @ q.variance) / counts).sqrt()
-    above = (scales - SCALE_FLOOR).clamp(min=1e-6)
+    squares = r.T @ (q.mean.square() + q.variance) / counts
+    variances = squares - means.square()
+    if not (variances > 1e-3 * squares).all():  # digits cancel: around the means
+        around = [r_c @ (q.mean - m).square() for r_c, m in zip(r.T, means, strict=True)]
+        variances = (torch.stack(around) + r.T @ q.variance) / counts
+    above = (variances.sqrt() - SCALE_FLOOR).clamp(min=1e-6)
     model.means.copy_(means)
-    model.raw_scales.copy_(above + (-(-above).expm1()).log())  # positive(·) = scales
+    large = above + (-(-above).expm1()).log()  # the same, where expm1 overflows
+    model.raw_scales.copy_(torch.where(above < 20, above.expm1().log(), large))
 
 
 def teach_classes(
