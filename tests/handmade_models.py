@@ -3,7 +3,6 @@
 from typing import ClassVar
 
 import torch
-from latent_models import data_of
 from torch import Tensor, nn
 from torch.distributions import (
     Bernoulli,
@@ -324,12 +323,13 @@ class HierarchicalModel(GaussianModel):
 
 
 def with_data(kind, rows=6, **options):
-    """A model and data drawn from one of its kind that is right: (model, x, *context)."""
-    model = kind(**options)
-    right = next(base for base in kind.__mro__ if base.__module__ == __name__)(**options)
-    if right.C:
-        y = torch.eye(right.C).double().repeat(1 + rows // right.C, 1)[:rows]
-        with torch.random.fork_rng():
-            torch.manual_seed(1)
+    """A model and data drawn from one of its kind that is right: (model, x, *context), always the same."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = kind(**options)
+        right = next(base for base in kind.__mro__ if base.__module__ == __name__)(**options)
+        torch.manual_seed(1)
+        if right.C:
+            y = torch.eye(right.C).double().repeat(1 + rows // right.C, 1)[:rows]
             return model, right.sample(rows, y)[0], y
-    return model, data_of(right, rows)
+        return model, right.sample(rows)[0]

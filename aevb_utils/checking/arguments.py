@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from aevb_utils.evaluation.bounds import check_rows
+from aevb_utils.evaluation.rows import check_rows
 
 FORMATS = (torch.float32, torch.float64)
 

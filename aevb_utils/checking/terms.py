@@ -51,7 +51,7 @@ def check_other_terms(model: nn.Module, x: Tensor, *context: Tensor) -> None:
         raise AssertionError(causes.sentence(name, theirs.minus_kl, right, known, sizes(ours, x), look=look))
     if not several and _same_spread(theirs.minus_kl, sampled):
         require(
-            _same_spread(theirs.reconstruction + theirs.minus_kl, ours.log_weights),
+            _same_covariance(theirs, (ours.log_likelihood, sampled)),
             f"The terms of elbo_terms have the right means but not together: {OTHER_SAMPLES}",
         )
 
@@ -77,7 +77,12 @@ def check_log_weights(model: nn.Module, x: Tensor, *context: Tensor) -> None:
 
 def _same_spread(first: Tensor, second: Tensor) -> bool:
     """Whether two sets of draws, (draws, batch) each, have the same variances, up to the noise of their squares."""
-    return same_means(*((draws - draws.mean(dim=0)).square() for draws in (first, second)))
+    return _same_covariance((first, first), (second, second))
+
+
+def _same_covariance(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> bool:
+    """Whether two pairs of sets of draws, (draws, batch) each, have the same covariances, up to their noise."""
+    return same_means(*((a - a.mean(dim=0)) * (b - b.mean(dim=0)) for a, b in (first, second)))
 
 
 def _require_own_samples(model: nn.Module, right: Tensor, x: Tensor, *context: Tensor) -> None:

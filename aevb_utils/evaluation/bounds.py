@@ -10,9 +10,6 @@ from torch import Tensor, nn
 from aevb_utils.evaluation.first_look import check_data, number_format
 from aevb_utils.evaluation.modes import evaluation_mode, own_random_numbers
 from aevb_utils.evaluation.rows import Values, as_rows
-from aevb_utils.evaluation.rows import (
-    check_rows as check_rows,
-)  # for those who take it from here
 from aevb_utils.inputs import check_count
 
 CHUNK = 20_000

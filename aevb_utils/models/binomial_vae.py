@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Binomial, Independent, MultivariateNormal, Normal
 from torch.nn.functional import softplus
 
+from aevb_utils.inputs import check_count
 from aevb_utils.models import logit_network
 from aevb_utils.training import History, fit
 
@@ -94,7 +95,7 @@ class BinomialModel(nn.Module):
 
     def sample(self, n: int) -> tuple[Tensor, Tensor]:
         """Draw n data, (n, D), and their latents, (n, L)."""
-        z = self.p_z().sample((n,))
+        z = self.p_z().sample((check_count("n", n),))
         return self.p_x_given_z(z).sample(), z
 
     def generative_parameters(self) -> Iterator[nn.Parameter]:

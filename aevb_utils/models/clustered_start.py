@@ -4,8 +4,10 @@ Exported from notebooks/09_gaussian_mixture_vae.ipynb by ``make export``: edit t
 """
 
 import math
+import warnings
 
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 from torch.distributions import Independent
 from torch.nn.functional import affine_grid, grid_sample
@@ -182,4 +184,6 @@ def cluster_codes(
     if not shuffled and len(z) > rows:
         order = torch.randperm(len(z), generator=torch.Generator().manual_seed(seed))
     mixture = GaussianMixture(C, "full", 0.05, n_starts, 1e-4, seed=seed)
-    return mixture.fit(z[order[:rows]]).responsibilities(z).float()
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        mixture.fit(z[order[:rows]])  # a start may be rough: what EM doubts is not said
+    return mixture.responsibilities(z).float()
