@@ -298,7 +298,7 @@ class SharpModel(HierarchicalModel):
     def __init__(self, **options):
         super().__init__(**options)
         with torch.no_grad():
-            self.log_scale.fill_(-2.6)
+            self.log_scale.fill_(-3.4)
 
 
 @says("the right means but not together", "at different samples of z")
