@@ -243,19 +243,19 @@ def expected_statistics(
 class EMRun(NamedTuple):
     """What one run of EM gives."""
 
-    parameters: MixtureParameters
+    parameters: MixtureParameters  # of the highest ℓ on the way
     log_likelihoods: list[float]  # ℓ(θ[k]) in nats, all data, k = 0, 1, …
     converged: bool
 
     @property
     def log_likelihood(self) -> float:
-        """ℓ of the parameters, in nats."""
-        return self.log_likelihoods[-1]
+        """ℓ of the parameters, in nats: the highest on the way."""
+        return max(self.log_likelihoods)
 
     @property
     def fall(self) -> float:
-        """How far the end lies below the highest ℓ on the way, in nats."""
-        return max(self.log_likelihoods) - self.log_likelihoods[-1]
+        """How far the last round lies below the highest ℓ, in nats."""
+        return self.log_likelihood - self.log_likelihoods[-1]
 
 
 @torch.no_grad()
@@ -270,7 +270,8 @@ def run_em(
 ) -> EMRun:
     """Alternate E- and M-steps until ℓ changes by less than ``tolerance`` nats a datum.
 
-    A tolerance of 0 is never reached: EM then runs for all of ``max_iterations``.
+    A tolerance of 0 is never reached: EM then runs for all of ``max_iterations``. The
+    parameters are those of the highest ℓ on the way.
 
     Raises:
         FitError: a component has died or collapsed.
@@ -278,7 +279,7 @@ def run_em(
     options = {"covariance_type": covariance_type, "covariance_floor": covariance_floor}
     center = x.mean(dim=0, dtype=torch.float64).cpu()
     start = MixtureParameters(*(part.cpu().double() for part in start))
-    parameters = start._replace(means=start.means - center)
+    best = parameters = start._replace(means=start.means - center)
     statistics, log_likelihood = expected_statistics(x, parameters, center)
     log_likelihoods, converged = [log_likelihood], False
     with trange(max_iterations, desc="EM", unit="round", leave=False, delay=2) as rounds:
@@ -286,8 +287,10 @@ def run_em(
             parameters = m_step(statistics, **options)
             statistics, log_likelihood = expected_statistics(x, parameters, center)
             converged = abs(log_likelihood - log_likelihoods[-1]) < tolerance * len(x)
+            if log_likelihood >= max(log_likelihoods):
+                best = parameters
             log_likelihoods.append(log_likelihood)
             if converged:
                 break
-    parameters = parameters._replace(means=parameters.means + center)
-    return EMRun(parameters, log_likelihoods, converged)
+    best = best._replace(means=best.means + center)
+    return EMRun(best, log_likelihoods, converged)
