@@ -84,8 +84,8 @@ def doubts(
         yield "EM stopped before it converged: raise the tolerance, or call run_em."
     if run.fall > 1e-6 * len(x):
         yield (
-            f"The log-likelihood fell by {run.fall:.2g} nats at the end, by rounding or by "
-            "the floor: the parameters of the highest one are kept."
+            f"The log-likelihood fell by {run.fall:.2g} nats at the end, by rounding or "
+            "by the floor: the parameters of the highest one are kept."
         )
     if len(failures) >= max(1, starts / 2):
         yield f"{len(failures)} of {starts} starts failed, the last so: {failures[-1]}"
