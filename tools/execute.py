@@ -88,7 +88,7 @@ def _executed(path: Path) -> NotebookNode:
     made_of = notebook_hash(notebook, name=path.name)
     execute(notebook, path.parent)
     clean(notebook)
-    stamp = Stamp.of_full_run(path, made_of)
+    stamp = Stamp.of_full_run(path, made_of, notebook_hash(before, name=path.name, fast=False))
     if notebook_hash(before) != made_of or read(path) != before:
         raise UncleanOutputError("The notebook, or code that it reaches, has changed while it ran: run it again.")
     notebook.metadata[RUN_KEY] = stamp.as_json()

@@ -40,13 +40,13 @@ class ExperimentError(RuntimeError):
     """An experiment failed."""
 
 
-def experiment_hash(script: Path) -> str:
-    """The hash of an experiment's file, and of all that it reaches.
+def experiment_hash(script: Path, *, fast: bool = True) -> str:
+    """The hash of an experiment's file, and of all that it reaches; ``fast`` says whether its fast budgets count.
 
     Raises:
         BrokenFileError: it is no Python, or a module is that it reaches.
     """
-    return code_hash([parse_file(script)], script.parent.parent)
+    return code_hash(parse_file(script), script.parent.parent, fast=fast)
 
 
 def file_of(script: Path) -> Path:
@@ -126,7 +126,7 @@ def _run(script: Path, folder: Path, made_of: str, workers: int) -> None:
     if process.returncode:
         raise ExperimentError(f"experiments/{script.name} failed:\n{''.join(lines[-20:])}")
     entries = read_object(folder / "result.json")
-    stamp = Stamp.of_full_run(script, made_of)
+    stamp = Stamp.of_full_run(script, made_of, experiment_hash(script, fast=False))
     if experiment_hash(script) != made_of:
         raise ExperimentError(f"The code of experiments/{script.name} has changed while it ran: run it again.")
     store(script, stamp.as_json() | entries)

@@ -20,12 +20,12 @@ import hashlib
 import json
 import re
 import symtable
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
 from aevb_utils.results.json_files import read_object
-from tools.syntax import canonical, parse, read_text, without_strings
+from tools.syntax import canonical, parse, read_text, without_fast_budgets, without_strings
 
 PACKAGES = ("aevb_utils", "experiments")
 """What is followed; every other import (torch, the standard library) is pinned by requirements.txt."""
@@ -87,26 +87,27 @@ class Module:
 
 
 @cache
-def _module(name: str, source: str) -> Module:
-    """A module, from its source."""
-    return Module(name, parse(source, f"The module {name}"))
+def _module(name: str, source: str, *, fast: bool) -> Module:
+    """A module, from its source, with or without its fast budgets."""
+    tree = parse(source, f"The module {name}")
+    return Module(name, tree if fast else without_fast_budgets(tree))
 
 
 class Reached:
     """All that some code reaches in the packages below a folder."""
 
-    def __init__(self, trees: Iterable[ast.Module], root: Path) -> None:
+    def __init__(self, tree: ast.Module, root: Path, *, fast: bool) -> None:
         self.root = root
+        self.fast = fast  # whether fast budgets count
         self.modules: dict[str, Module | None] = {}
         self.code: dict[tuple[str, str], list[ast.stmt]] = {}  # by module and name
         self.imported: set[tuple[str, str, Target]] = set()  # what each name that is read means, by its module
         self._whole: set[str] = set()
         self._resolved: set[Target] = set()
-        for number, tree in enumerate(trees):
-            entry = Module(f"<{number}>", tree)
-            self.modules[entry.name] = entry
-            self._import(entry.imports, entry.stars)
-            self._follow(entry, "", tree.body)
+        entry = Module("<0>", tree if fast else without_fast_budgets(tree))
+        self.modules[entry.name] = entry
+        self._import(entry.imports, entry.stars)
+        self._follow(entry, "", tree.body)
 
     def strings(self) -> set[str]:
         """Every string in the code that counts."""
@@ -116,7 +117,7 @@ class Reached:
         """A module of the packages, read the first time, and what it imports too; None if there is no such."""
         if name not in self.modules:
             file = _file(name, self.root)
-            self.modules[name] = None if file is None else _module(name, read_text(file))
+            self.modules[name] = None if file is None else _module(name, read_text(file), fast=self.fast)
             if (module := self.modules[name]) is not None:
                 self._import(module.imports, module.stars)
                 self._follow(module, "", module.always)
@@ -193,14 +194,15 @@ class Reached:
             self._count_whole(inner)
 
 
-def code_hash(trees: Sequence[ast.Module], root: Path) -> str:
+def code_hash(tree: ast.Module, root: Path, *, fast: bool = True) -> str:
     """The hash of some code: of itself, the definitions it reaches below ``root``, the files of the package it loads.
 
     Args:
-        trees: the code that is run, one syntax tree a file; it counts whole.
+        tree: the code that is run; it counts whole.
         root: the folder that holds the packages.
+        fast: whether what only the fast run sees counts, see :func:`~tools.syntax.without_fast_budgets`.
     """
-    reached = Reached(trees, root)
+    reached = Reached(tree, root, fast=fast)
     digest = hashlib.sha256()
     for (module, name), code in sorted(reached.code.items()):
         digest.update(f"{module, name}{reached.modules[module].canonical(name, code)}".encode())

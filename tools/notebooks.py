@@ -93,13 +93,14 @@ def code_cells(notebook: NotebookNode, *, without: str | None = None) -> Iterato
             yield cell
 
 
-def notebook_hash(notebook: NotebookNode, root: Path = ROOT, *, name: str = "The notebook") -> str:
+def notebook_hash(notebook: NotebookNode, root: Path = ROOT, *, name: str = "The notebook", fast: bool = True) -> str:
     """The hash of what made a notebook's outputs: its code cells, those tagged ``setup`` aside, and all they reach.
 
     Args:
         notebook: as :func:`read` gives it.
         root: the folder that holds the packages.
         name: what an error calls the notebook.
+        fast: whether its fast budgets count.
 
     Raises:
         BrokenFileError: a cell, or a module that it reaches, is no Python.
@@ -108,7 +109,7 @@ def notebook_hash(notebook: NotebookNode, root: Path = ROOT, *, name: str = "The
     for cell in code_cells(notebook, without="setup"):
         body += [*parse(cell.source, where(name, cell)).body, ast.Pass()]  # the border of a cell
     try:
-        return code_hash([ast.Module(body, type_ignores=[])], root)
+        return code_hash(ast.Module(body, type_ignores=[]), root, fast=fast)
     except RecursionError as error:
         raise BrokenFileError(f"{name} has code that is nested too deeply: write it in several statements.") from error
 

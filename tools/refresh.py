@@ -4,7 +4,8 @@ A notebook or an experiment is stale when the hash of its code is not the stored
 budget; where its fingerprint agrees with the stored one, the new code behaves as the old did, and the new hash is
 stamped on the outputs that are there, "same by fast run". Where it does not, this says what differs and leaves the file
 stale: ``make execute`` and ``make results`` are the only ways to new figures. A fast run sees of a full one the values
-of ``budget(full=…)`` and no more: what else the full run alone does (real files, bfloat16) asks for a full run.
+of ``budget(full=…)`` and no more: what else the full run alone does (real files, bfloat16) asks for a full run. Where
+nothing but fast budgets has changed, the full run is the same: the new fingerprint takes the old one's place.
 """
 
 import shlex
@@ -46,12 +47,12 @@ class Stored:
             return f"make execute NOTEBOOK={shlex.quote(f'notebooks/{self.file.name}')}"
         return f"make results NAME={self.file.stem}"
 
-    def present_hash(self) -> str:
-        """The hash of its code as it is now."""
+    def present_hash(self, *, fast: bool = True) -> str:
+        """The hash of its code as it is now, with or without its fast budgets."""
         return (
-            notebook_hash(read(self.file), name=self.file.name)
+            notebook_hash(read(self.file), name=self.file.name, fast=fast)
             if self.file.suffix == ".ipynb"
-            else experiment_hash(self.file)
+            else experiment_hash(self.file, fast=fast)
         )
 
     def write(self, stamp: Stamp) -> None:
@@ -86,14 +87,17 @@ def refresh(item: Stored) -> list[str]:
         return ["it has never been run as it is"]
     try:
         rows = fingerprint(item.file)
-        present = item.present_hash()
+        present, full = item.present_hash(), item.present_hash(fast=False)
     except (FastRunError, BrokenFileError) as error:
         return [str(error)]
     if present != item.code_hash:
         return ["its code has changed while it ran: refresh again"]
+    if full == item.stamp.full_hash:
+        item.write(Stamp(item.code_hash, full, item.stamp.made_by, rows))
+        return []
     different = differences(item.stamp.fingerprint, rows)
     if not different:
-        item.write(Stamp(item.code_hash, SAME, item.stamp.fingerprint))
+        item.write(Stamp(item.code_hash, full, SAME, item.stamp.fingerprint))
     return different
 
 

@@ -19,29 +19,36 @@ class Stamp:
 
     Attributes:
         code_hash: of the code that they belong to, see :mod:`tools.freshness`.
+        full_hash: the same of what a full run sees of the code: all but the fast budgets.
         made_by: ``FULL``, this code was run in full; ``SAME``, its fast run agrees with that of the code that was.
         fingerprint: what its fast run showed, see :mod:`tools.fingerprint`.
     """
 
     code_hash: str
+    full_hash: str
     made_by: str
     fingerprint: list[Row]
 
     @classmethod
-    def of_full_run(cls, file: Path, code_hash: str) -> "Stamp":
+    def of_full_run(cls, file: Path, code_hash: str, full_hash: str) -> "Stamp":
         """The stamp of a full run that has just been made; makes the fast run that belongs to it.
 
         Raises:
             FastRunError: the code fails in the fast budget.
         """
-        return cls(code_hash, FULL, fingerprint(file))
+        return cls(code_hash, full_hash, FULL, fingerprint(file))
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "Stamp | None":
         """The stamp among other entries; None if there is none, or none that is whole."""
         match stored:
-            case {"code_hash": str(code_hash), "made_by": str(made_by), "fingerprint": list(rows)}:
-                return cls(code_hash, made_by, rows) if all(map(is_row, rows)) else None
+            case {
+                "code_hash": str(code_hash),
+                "full_hash": str(full_hash),
+                "made_by": str(made_by),
+                "fingerprint": list(rows),
+            }:
+                return cls(code_hash, full_hash, made_by, rows) if all(map(is_row, rows)) else None
         return None
 
     def as_json(self) -> dict[str, Any]:

@@ -45,7 +45,16 @@ def test_figures_are_stored_with_what_made_them(script, capfd):
     assert [row[0] for row in stamp.fingerprint] == ["doubled 1: full budgets", "figures 1: /value"]
     assert stamp.fingerprint[1] == ["figures 1: /value", "float64", 4.0]
     assert stored["figures"] == {"value": 42, "minutes": 3}
-    assert set(stored) == {"code_hash", "made_by", "fingerprint", "machine", "minutes", "weights", "figures"}
+    assert set(stored) == {
+        "code_hash",
+        "full_hash",
+        "made_by",
+        "fingerprint",
+        "machine",
+        "minutes",
+        "weights",
+        "figures",
+    }
     assert [file.name for file in experiments.file_of(script).parent.iterdir()] == ["doubled.json"]
     left = [file.name for file in (script.parent.parent / "_build" / "experiments").iterdir()]
     assert left == ["doubled.lock"], "checkpoints are left"
@@ -151,7 +160,7 @@ def test_weights_are_moved_into_the_package_after_their_figures_are_stored(scrip
     weights = script.parent.parent / "aevb_utils" / "training" / "weights" / "small.safetensors"
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"old")
-    monkeypatch.setattr(experiments.Stamp, "of_full_run", lambda script, made_of: Stamp(made_of, FULL, []))
+    monkeypatch.setattr(experiments.Stamp, "of_full_run", lambda script, *hashes: Stamp(*hashes, FULL, []))
     whole = experiments.store
 
     def stopped(script, entries):

@@ -136,8 +136,8 @@ def root(tmp_path):
     return tmp_path
 
 
-def hash_of(source: str, root: Path) -> str:
-    return code_hash([ast.parse(source)], root)
+def hash_of(source: str, root: Path, *, fast: bool = True) -> str:
+    return code_hash(ast.parse(source), root, fast=fast)
 
 
 def change(root: Path, file: str, old: str, new: str) -> None:
@@ -283,6 +283,31 @@ def test_what_counts_and_what_does_not(root, source, file, old, new, counts):
     before = hash_of(source, root)
     change(root, file, old, new)
     assert (hash_of(source, root) != before) == counts
+
+
+BUDGET = "from aevb_utils.budget import budget\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "counts"),
+    [
+        ("budget(full=9, fast=1)", "budget(full=9, fast=(2, [-1.0]))", False),
+        ("budget(full=9, fast=1)", "budget(full=8, fast=1)", True),
+        ("budget(full=9, fast=1)", "budget(full=9, fast=f())", True),  # the full run calls it too
+        ("other(full=9, fast=1)", "other(full=9, fast=2)", True),
+    ],
+)
+@pytest.mark.parametrize("in_module", [False, True])
+def test_a_full_run_does_not_see_a_fast_budget(root, old, new, counts, in_module):
+    def hashes(source: str) -> tuple[str, str]:
+        if in_module:
+            (root / "aevb_utils" / "budgets.py").write_text(f"{BUDGET}value = {source}\n", encoding="utf-8")
+        code = "from aevb_utils import budgets\nbudgets.value" if in_module else f"{BUDGET}value = {source}"
+        return hash_of(code, root), hash_of(code, root, fast=False)
+
+    (code_before, full_before), (code, full) = hashes(old), hashes(new)
+    assert code != code_before
+    assert (full != full_before) == counts
 
 
 def test_the_code_itself_counts_whole_and_in_order(root):

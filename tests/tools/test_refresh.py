@@ -7,6 +7,7 @@ import pytest
 from small_notebooks import notebook_of
 
 from tools.experiments import store, stored
+from tools.fast_run import fingerprint
 from tools.notebooks import RUN_KEY, read, write
 from tools.refresh import all_stored, main, refresh
 from tools.stamps import FULL, SAME, Stamp
@@ -32,7 +33,7 @@ def originals(tmp_path_factory):
     notebook.cells[0].execution_count = 1
     write(notebook, path)
     for item in all_stored((path,), (script,)):
-        item.write(Stamp.of_full_run(item.file, item.code_hash))
+        item.write(Stamp.of_full_run(item.file, item.code_hash, item.present_hash(fast=False)))
     store(script, stored(script) | {"figures": {"value": 42}})
     return root
 
@@ -86,6 +87,30 @@ def test_what_differs_is_said_and_left_as_it_was(files, capsys):
     assert "make results NAME=doubled" in out
     assert "page: same by fast run" in out
     assert json.dumps(stored(script)) == kept
+
+
+def test_another_fast_budget_takes_a_new_fingerprint(files):
+    path, _ = files
+    change(path, "range(5)", "range(budget(full=5, fast=3))")
+    change(path, "import check_close", "import check_close\nfrom aevb_utils.budget import budget")
+    change(path, '", total, 10)', '", total, budget(full=10, fast=3))')
+    (item,) = all_stored((path,), ())
+    item.write(Stamp.of_full_run(path, item.code_hash, item.present_hash(fast=False)))
+    change(path, "full=5, fast=3", "full=5, fast=4")
+    change(path, "full=10, fast=3", "full=10, fast=6")
+    (item,) = all_stored((path,), ())
+    assert not item.is_fresh
+    assert refresh(item) == []
+    (after,) = all_stored((path,), ())
+    assert after.is_fresh
+    assert after.stamp.made_by == FULL
+    assert after.stamp.fingerprint == fingerprint(path) != item.stamp.fingerprint
+
+    change(path, "fast=4", "fast=3")  # together with a change that the full run sees, it is none of a budget alone
+    change(path, "fast=6", "fast=3")
+    change(path, "total / 3", "total / 4")
+    (item,) = all_stored((path,), ())
+    assert refresh(item) != []
 
 
 def test_what_fails_or_was_never_run_stays_stale(files, capsys):
