@@ -99,7 +99,7 @@ def random_start(
     covariance_floor: float | Tensor = 0.0,
     covariance_type: CovarianceType = "full",
 ) -> MixtureParameters:
-    """Equal weights, different data as means, the covariance of all data for each."""
+    """Equal weights, different data as means, the covariance of all data and the floor."""
     D = x.shape[1]
     double = {"dtype": torch.float64, "device": "cpu"}
     one = MixtureParameters(

@@ -168,7 +168,7 @@ def m_step(
     """The θ that maximizes the ELBO at fixed q, eqs. (2.7) to (2.9).
 
     ``covariance_floor``, a number or one a column, (D,), is added to the diagonals of the
-    covariances, in squared units of x.
+    covariances, in squared units of x: what is maximized is then the ELBO less a penalty.
 
     Raises:
         FitError: a component has lost its data.
@@ -188,12 +188,12 @@ def m_step(
     return MixtureParameters(counts / counts.sum(), origins + shifts, covariances)
 
 
-BLOCK_NUMBERS = 2**18  # how many numbers a block's largest array may hold: 2 MB in float64
+BLOCK_NUMBERS = 2**18  # in a block's largest array, 2 MB in float64, or BLOCK_ROWS rows
 BLOCK_ROWS = 512  # the least that keep matrix products efficient
 
 
 def blocks(x: Tensor, width: int) -> Iterator[Tensor]:
-    """Consecutive rows of x in float64, so few that ``width`` numbers a row stay small."""
+    """Consecutive rows of x in float64, few if there are ``width`` numbers to each."""
     for block in x.split(max(BLOCK_ROWS, BLOCK_NUMBERS // width)):
         yield block.cpu().double()
 
@@ -203,7 +203,7 @@ def collect(
 ) -> tuple[SufficientStatistics, float]:
     """An E-step and the sums of eq. (2.10), measured from ``origins``, (C, D), and ℓ(θ).
 
-    Data, parameters and origins are less ``center``.
+    x is as given; parameters and origins are for the data less ``center``.
     """
     C, D = parameters.means.shape
     ready = whitening(parameters)
@@ -271,7 +271,7 @@ def run_em(
     """Alternate E- and M-steps until ℓ changes by less than ``tolerance`` nats a datum.
 
     A tolerance of 0 is never reached: EM then runs for all of ``max_iterations``. The
-    parameters are those of the highest ℓ on the way.
+    parameters are those of the highest ℓ on the way, the start's included.
 
     Raises:
         FitError: a component has died or collapsed.
