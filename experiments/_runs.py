@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
@@ -89,13 +90,25 @@ def parts(jobs: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
     _minutes_before()  # now, before this run keeps minutes of its own
     left = [name for name in jobs if not _file_of(name).is_file()]
     can_fork = "fork" in multiprocessing.get_all_start_methods()
-    workers = min(int(os.environ.get("AEVB_WORKERS", "1")), len(left)) if can_fork else 1
+    workers = min(_workers(), len(left)) if can_fork else 1
     done, started = len(jobs) - len(left), time.perf_counter()
     for number, name in enumerate(_computed(jobs, left, workers), start=1):
         each = (time.perf_counter() - started) / 60 / number
         _tell(f"{name}: part {done + number} of {len(jobs)}; {_left(each * (len(left) - number))}")
         _keep_minutes()
     return {name: json.loads(_file_of(name).read_text(encoding="utf-8")) for name in jobs}
+
+
+def _workers() -> int:
+    """How many parts may be computed at a time.
+
+    Raises:
+        ValueError: ``AEVB_WORKERS`` is no such number.
+    """
+    word = os.environ.get("AEVB_WORKERS", "1")
+    if not word.isdecimal() or int(word) < 1:
+        raise ValueError(f"The environment variable AEVB_WORKERS should be a number from 1, but it is {word!r}.")
+    return int(word)
 
 
 def _file_of(name: str) -> Path:
@@ -178,7 +191,8 @@ def train(
     times = {"saved": time.monotonic(), "told": time.monotonic(), "started": time.monotonic(), "done": len(history)}
 
     def after(epoch: int, trained: Any, history: History) -> None:  # noqa: ANN401
-        begin(epoch + 1)
+        if epoch < epochs:
+            begin(epoch + 1)
         now = time.monotonic()
         if now - times["saved"] > SAVE_EVERY or epoch == epochs:
             checkpoints.save(file, model, optimizer, history, scheduler)
@@ -192,9 +206,9 @@ def train(
             times["told"] = now
 
     begin = before_epoch or (lambda epoch: None)
-    begin(len(history) + 1)
     if len(history) >= epochs:
         return history
+    begin(len(history) + 1)
     trained = model if objective is None else objective
     return fit(
         trained,
@@ -222,21 +236,23 @@ def _tell(line: str) -> None:
 @cache
 def faster_in_bfloat16() -> bool:
     """Whether this machine multiplies matrices in bfloat16 faster than in float32; false in the fast budget."""
-    kept = folder() / "bfloat16.json"  # decided once, for all parts and for a run that goes on
-    if kept.is_file():
+    kept = folder() / "bfloat16.json"
+    with FileLock(kept.with_suffix(".lock")):  # decided once, for all parts and for a run that goes on
+        if not kept.is_file():
+            faster = not FAST and _seconds_a_product(torch.bfloat16) < 0.8 * _seconds_a_product(torch.float32)
+            write_atomically(kept, json.dumps(faster).encode())
         return json.loads(kept.read_text(encoding="utf-8"))
-    seconds = {}
-    for kind in () if FAST else (torch.float32, torch.bfloat16):
-        a, b = torch.ones(200, 500, dtype=kind), torch.ones(500, 500, dtype=kind)
-        times = []
-        for _ in range(30):
-            started = time.perf_counter()
-            a @ b
-            times.append(time.perf_counter() - started)
-        seconds[kind] = min(times)
-    faster = bool(seconds) and seconds[torch.bfloat16] < 0.8 * seconds[torch.float32]
-    write_atomically(kept, json.dumps(faster).encode())
-    return faster
+
+
+def _seconds_a_product(kind: torch.dtype) -> float:
+    """The shortest of 30 times that a product of two matrices takes."""
+    a, b = torch.ones(200, 500, dtype=kind), torch.ones(500, 500, dtype=kind)
+    times = []
+    for _ in range(30):
+        started = time.perf_counter()
+        a @ b
+        times.append(time.perf_counter() - started)
+    return min(times)
 
 
 def products() -> str:

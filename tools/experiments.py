@@ -114,7 +114,7 @@ def run(script: Path, workers: int = 1) -> None:
 
 def _run(script: Path, folder: Path, made_of: str, workers: int) -> None:
     """Run an experiment whose checkpoints are in a folder; see :func:`run`."""
-    arguments = [sys.executable, "-u", "-m", "tools.experiments", "--one", str(script), str(folder)]
+    arguments = [sys.executable, "-u", "-m", "tools.experiments", "--one", str(script), str(folder), made_of]
     environment = os.environ | FULL_RUN | UTF8 | {"AEVB_KEEP": str(folder), "AEVB_WORKERS": str(workers)}
     with subprocess.Popen(
         arguments, cwd=ROOT, env=environment, encoding="utf-8", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -135,12 +135,20 @@ def _run(script: Path, folder: Path, made_of: str, workers: int) -> None:
     print(f"Wrote {file_of(script).relative_to(script.parent.parent)}", flush=True)
 
 
-def one(script: Path, folder: Path) -> None:
-    """Run an experiment in this process, and write what it found to a file in the folder of its checkpoints."""
+def one(script: Path, folder: Path, made_of: str) -> None:
+    """Run an experiment in this process, and write what it found to a file in the folder of its checkpoints.
+
+    Raises:
+        ExperimentError: its code is no longer that of the hash ``made_of``, after which the folder is named; or it runs
+            already.
+    """
     from experiments import _runs  # not needed by those who only start experiments
 
-    with alone(script, folder / "lock"):  # a run whose starter was killed goes on
-        figures = runpy.run_path(str(script))["main"]()
+    with alone(script, folder / "lock"):  # a process whose starter was killed may still be there
+        main = runpy.run_path(str(script))["main"]
+        if experiment_hash(script) != made_of:  # before a part of other code is kept
+            raise ExperimentError(f"The code of experiments/{script.name} has changed: run it again.")
+        figures = main()
         entries = {
             "machine": f"{os.cpu_count()} CPU cores, one thread, {torch.backends.cpu.get_cpu_capability()}",
             "minutes": round(_runs.minutes(), 1),
@@ -184,7 +192,7 @@ def main(names: list[str]) -> int:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["--one", file, kept]:
-            one(Path(file), Path(kept))
+        case ["--one", file, kept, made_of]:
+            one(Path(file), Path(kept), made_of)
         case names:
             sys.exit(main(names))

@@ -11,8 +11,9 @@ followed by name counts whole: a module that is used as a value (``getattr(modul
 Code counts as a syntax tree, so that comments, docstrings and layout do not. Stored figures and weights that the code
 loads count too, and the answers to the exercises that it checks: they are named by strings in it.
 
-Three things are not seen: what a class leaves in a table by its base's ``__init_subclass__``, what a definition leaves
-there in passing (``_ = table.setdefault("x", f)``), and the order of a constant and a statement that runs at import.
+Four things are not seen: what a class leaves in a table by its base's ``__init_subclass__`` or to ``__subclasses__``,
+what a definition leaves there in passing (``_ = table.setdefault("x", f)``), the order of a constant and a statement that
+runs at import, or of two bindings of one name, and a decorator of the book's own with a harmless one's name.
 """
 
 import ast
@@ -28,7 +29,9 @@ from aevb_utils.results.json_files import read_object
 from tools.syntax import canonical, parse, read_text, without_fast_budgets, without_strings
 
 PACKAGES = ("aevb_utils", "experiments")
-"""What is followed; every other import (torch, the standard library) is pinned by requirements.txt."""
+"""What is followed."""
+PINNED = ("numpy", "scikit-learn", "scipy", "torch")
+"""What else has a part in the numbers: the versions that requirements.txt asks for count."""
 
 HARMLESS_DECORATORS = frozenset(
     {"cache", "contextmanager", "dataclass", "final", "inference_mode", "lru_cache", "no_grad", "overload"}
@@ -36,7 +39,7 @@ HARMLESS_DECORATORS = frozenset(
 )
 """These leave nothing behind beside the name; another decorator may keep what it decorates in a table."""
 
-OWN_NAMES = frozenset({"globals", "eval", "exec"})
+OWN_NAMES = frozenset({"globals", "vars", "locals", "eval", "exec"})
 """Functions by which a module may reach any of its own names."""
 
 IMPORTERS = ("__import__", "importlib.import_module", "importlib.reload", "importlib.util", "runpy", "sys.modules")
@@ -207,9 +210,17 @@ def code_hash(tree: ast.Module, root: Path, *, fast: bool = True) -> str:
     for (module, name), code in sorted(reached.code.items()):
         digest.update(f"{module, name}{reached.modules[module].canonical(name, code)}".encode())
     digest.update(repr(sorted(reached.imported)).encode())
-    for content in _loaded(reached, root):
+    for content in (*_loaded(reached, root), *_pins(root / "requirements.txt")):
         digest.update(content)
     return digest.hexdigest()
+
+
+def _pins(file: Path) -> Iterator[bytes]:
+    """The lines of a file of requirements that name what is ``PINNED``."""
+    if file.is_file():
+        for line in sorted(read_text(file).splitlines()):
+            if re.split(r"[^\w-]", line.strip())[0].lower() in PINNED:
+                yield line.strip().encode()
 
 
 def _loaded(reached: Reached, root: Path) -> Iterator[bytes]:
@@ -308,7 +319,8 @@ def global_names(code: Sequence[ast.stmt]) -> set[str]:
     while queue:
         table = queue.pop()
         queue.extend(table.get_children())
-        names |= {symbol.get_name() for symbol in table.get_symbols() if symbol.is_global()}
+        in_class = table.get_type() == "class"  # there a name may be read before it is bound: RATE = RATE
+        names |= {s.get_name() for s in table.get_symbols() if s.is_global() or (in_class and s.is_referenced())}
     return names
 
 
@@ -346,10 +358,7 @@ def _file(name: str, root: Path) -> Path | None:
     if parts[0] not in PACKAGES or not all(part.isidentifier() for part in parts):
         return None
     base = root.joinpath(*parts)
-    if base.is_dir():
-        return base / "__init__.py" if (base / "__init__.py").is_file() else None
-    file = base.with_suffix(".py")
-    return file if file.is_file() else None
+    return next(filter(Path.is_file, (base / "__init__.py", base.with_suffix(".py"))), None)
 
 
 def _all_modules(root: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """How good a model is on given data: its ELBO, and the importance-weighted bound."""
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -78,7 +79,8 @@ def elbo_terms(
         ValueError: num_samples is less than 1, x and its context differ in rows, or they
             do not fit the model (see
             :func:`~aevb_utils.evaluation.first_look.check_data`); or a value is NaN. (−∞
-            is a value: that of a datum which the model calls impossible.)
+            is a value: that of a datum which the model calls impossible. In another
+            format than float64 it may be an overflow: that is said in a warning.)
     """
     num_samples, seed = (
         check_count("num_samples", num_samples),
@@ -87,7 +89,7 @@ def elbo_terms(
     parts = _checked(model, "elbo_terms", (x, *context))
     terms = estimate(model, parts, num_samples, seed)
     for name, term in terms.items():
-        _refuse_nan(f"The ELBO's term {name!r}", term)
+        _check_values(f"The ELBO's term {name!r}", term)
     return terms
 
 
@@ -151,7 +153,7 @@ def iwae_bound(
             sums = [_log_weights(model, batch, k).logsumexp(0) for k in counts]
             bounds.append(torch.stack(sums).logsumexp(dim=0) - math.log(num_samples))
     bound = torch.cat(bounds)
-    _refuse_nan("The importance-weighted bound", bound)
+    _check_values("The importance-weighted bound", bound)
     return bound
 
 
@@ -179,8 +181,8 @@ def _log_weights(
     return log_w
 
 
-def _refuse_nan(name: str, values: Tensor) -> None:
-    """NaN is never an answer, and would be one's mean in silence."""
+def _check_values(name: str, values: Tensor) -> None:
+    """NaN is never an answer, and would be one's mean in silence; ∞ may be an overflow."""
     missing = values.isnan()
     if missing.any():
         raise ValueError(
@@ -188,4 +190,13 @@ def _refuse_nan(name: str, values: Tensor) -> None:
             f"in all): data or parameters are too large for {values.dtype}, or not "
             "numbers themselves; compute in float64, as by model.double() and "
             "x.double(), or look at both."
+        )
+    infinite = values.isinf()
+    if infinite.any() and values.dtype != torch.float64:
+        row, count = int(infinite.nonzero()[0]), int(infinite.sum())
+        warnings.warn(
+            f"{name} is {values[row].item()} in row {row} ({count} rows in all): the "
+            f"model calls such data impossible, or {values.dtype} cannot hold the number; "
+            "float64 tells which, as by model.double() and x.double().",
+            stacklevel=3,
         )

@@ -308,8 +308,25 @@ def test_an_impossible_datum_has_minus_infinity():
         def elbo_terms(self, x, *, num_samples=1):
             return {"reconstruction": x.log(), "minus_kl": 0 * x}
 
-    values = elbo_terms(Impossible(), torch.tensor([1.0, 0.0]))["reconstruction"]
-    assert values.tolist() == [0.0, float("-inf")]
+    values = elbo_terms(Impossible().double(), torch.tensor([1.0, 0.0], dtype=torch.float64))["reconstruction"]
+    assert values.tolist() == [0.0, float("-inf")]  # without a warning
+    with pytest.warns(UserWarning, match=r"term 'reconstruction' is -inf in row 1 \(1 rows in all\): .* torch.float32"):
+        elbo_terms(Impossible(), torch.tensor([1.0, 0.0]))
+
+
+def test_what_overflows_to_infinity_is_said_and_float64_has_the_number():
+    class Far(Level):
+        def elbo_terms(self, x, *, num_samples=1):
+            return {"reconstruction": -(1e25 * x).square(), "minus_kl": 0 * x}
+
+        def log_weights(self, x, *, num_samples):
+            return self.elbo_terms(x)["reconstruction"].expand(num_samples, -1)
+
+    model, x = Far(), torch.ones(3)
+    for call in ("elbo_terms", "iwae_bound"):
+        with pytest.warns(UserWarning, match=r"is -inf in row 0 \(3 rows in all\): .* torch.float32 cannot hold"):
+            CALLS[call](model, x)
+    assert elbo_terms(model.double(), x.double())["reconstruction"].tolist() == pytest.approx([-1e50] * 3)
 
 
 # Calls that cannot be

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 
 import pytest
 import torch
@@ -73,6 +74,16 @@ def test_an_experiment_that_fails_stores_nothing_and_goes_on_where_it_was(script
     assert json.loads((kept / "parts" / "slow.json").read_text()) == 7
 
 
+def test_a_run_whose_code_has_changed_since_it_was_started_computes_nothing(script, tmp_path):
+    made_of = experiments.experiment_hash(script)
+    script.write_text(DOUBLED.replace("fast=2", "fast=3"))
+    with pytest.raises(
+        experiments.ExperimentError, match=r"The code of experiments/doubled\.py has changed: run it again"
+    ):
+        experiments.one(script, tmp_path, made_of)
+    assert not (tmp_path / "result.json").exists()
+
+
 def test_figures_that_are_no_numbers_are_not_stored(script, capfd):
     script.write_text(DOUBLED.replace("lambda: budget(full=21, fast=2) * 2", "lambda: float('nan')"))
     assert experiments.main([]) == 1
@@ -110,7 +121,7 @@ def train(epochs, **options):
 def test_a_training_goes_on_from_its_checkpoint(kept):
     train(2)
     model, history, seen = train(4)
-    assert seen == [3, 4, 5]
+    assert seen == [3, 4]
     (kept / "model.safetensors").unlink()
     whole, whole_history, _ = train(4)
     assert torch.equal(history.elbo, whole_history.elbo)
@@ -128,11 +139,25 @@ def test_a_part_is_computed_once(kept, monkeypatch, workers):
     assert {file.name for file in kept.glob("parts/*.json")} == {"one.json", "two.json", "three.json", "four.json"}
 
 
+@pytest.mark.parametrize("workers", ["0", "-1", "two", ""])
+def test_a_number_of_workers_that_is_none(kept, monkeypatch, workers):
+    monkeypatch.setenv("AEVB_WORKERS", workers)
+    with pytest.raises(ValueError, match=rf"AEVB_WORKERS should be a number from 1, but it is {workers!r}\."):
+        _runs.parts({"one": lambda: 1})
+
+
 def test_a_part_that_fails_in_its_process_ends_the_run_and_the_others_are_kept(kept, monkeypatch, capfd):
     monkeypatch.setenv("AEVB_WORKERS", "2")
+
+    def wrong():
+        while not (kept / "parts" / "right.json").exists():
+            time.sleep(0.01)
+        return 1 / 0
+
     with pytest.raises(RuntimeError, match="The part 'wrong' failed; what is done is kept"):
-        _runs.parts({"right": lambda: 1, "wrong": lambda: 1 / 0, "never": lambda: 3})
+        _runs.parts({"right": lambda: 1, "wrong": wrong, "never": lambda: 3})
     assert "ZeroDivisionError" in capfd.readouterr().err
+    assert (kept / "parts" / "right.json").exists()
     assert not (kept / "parts" / "wrong.json").exists()
 
 

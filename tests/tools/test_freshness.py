@@ -310,6 +310,31 @@ def test_a_full_run_does_not_see_a_fast_budget(root, old, new, counts, in_module
     assert (full != full_before) == counts
 
 
+def test_the_versions_of_what_computes_count(root):
+    pins = root / "requirements.txt"
+    pins.write_text("torch==2.0\nruff==0.1\n", encoding="utf-8")
+    before = hash_of(FIT, root)
+    pins.write_text("ruff==0.2\ntorch==2.0\n", encoding="utf-8")
+    assert hash_of(FIT, root) == before
+    pins.write_text("ruff==0.1\ntorch==2.1\n", encoding="utf-8")
+    assert hash_of(FIT, root) != before
+
+
+def test_a_constant_that_a_class_binds_again_counts(root):
+    module = root / "aevb_utils" / "rates.py"
+    source = "from aevb_utils.rates import C\nC"
+    module.write_text("RATE = 1\n\n\nclass C:\n    RATE = RATE\n", encoding="utf-8")
+    before = hash_of(source, root)
+    module.write_text("RATE = 2\n\n\nclass C:\n    RATE = RATE\n", encoding="utf-8")
+    assert hash_of(source, root) != before
+
+
+def test_a_folder_that_is_no_package_does_not_hide_a_module(root):
+    before = hash_of(FIT, root)
+    (root / "aevb_utils" / "training" / "loop" / "__pycache__").mkdir(parents=True)
+    assert hash_of(FIT, root) == before
+
+
 def test_the_code_itself_counts_whole_and_in_order(root):
     assert hash_of("a = 1\nb = 2", root) != hash_of("b = 2\na = 1", root)
     assert hash_of("a = 1", root) != hash_of("a = 1\n\n\ndef unused():\n    pass", root)
