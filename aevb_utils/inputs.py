@@ -18,13 +18,18 @@ def check_count(name: str, value: SupportsIndex, least: int | None = 1) -> int:
         ValueError: it is none; the message says which number was expected, and what came.
     """
     try:
-        count = None if isinstance(value, bool | np.bool_) else operator.index(value)
+        count = None if _is_bool(value) else operator.index(value)
     except (TypeError, RuntimeError):  # RuntimeError: a tensor of several numbers
         count = None
     if count is None or (least is not None and count < least):
         bound = "" if least is None else f" of at least {least}"
         raise ValueError(f"{name} must be a whole number{bound}, not {value!r}.")
     return count
+
+
+def _is_bool(value: object) -> bool:
+    """Whether a value is True or False, in Python, numpy or torch."""
+    return isinstance(value, bool | np.bool_) or (isinstance(value, Tensor) and value.dtype == torch.bool)
 
 
 def check_sizes(**sizes: int) -> None:

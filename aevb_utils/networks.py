@@ -156,8 +156,8 @@ def binomial(trials: int) -> Likelihood:
     Raises:
         ValueError: ``trials`` is no whole number, or less than 1.
     """
-    check_count("trials", trials)
-    return partial(_counts, trials=trials)  # not a function of its own, so that a model with it can be pickled
+    count = check_count("trials", trials)
+    return partial(_counts, trials=count)  # not a function of its own, so that a model with it can be pickled
 
 
 def _counts(outputs: Tensor, trials: int) -> Independent:

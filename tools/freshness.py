@@ -12,8 +12,8 @@ Code counts as a syntax tree, so that comments, docstrings and layout do not. St
 loads count too, and the answers to the exercises that it checks: they are named by strings in it.
 
 Four things are not seen: what a class leaves in a table by its base's ``__init_subclass__`` or to ``__subclasses__``,
-what a definition leaves there in passing (``_ = table.setdefault("x", f)``), the order of a constant and a statement that
-runs at import, or of two bindings of one name, and a decorator of the book's own with a harmless one's name.
+what a definition leaves there in passing (``_ = table.setdefault("x", f)``), the order of a constant and a statement
+that runs at import, or of two bindings of one name, and a decorator of the book's own with a harmless one's name.
 """
 
 import ast

@@ -20,9 +20,9 @@ from torch.distributions import (
     kl_divergence,
 )
 
-from aevb_utils.checking.comparisons import call
 from aevb_utils.checking.recomputed import SEED, Recomputed, same_means
 from aevb_utils.evaluation.bounds import evaluation_mode, own_random_numbers
+from aevb_utils.evaluation.contexts import call_with_context
 
 LOG_2PI_HALF = 0.5 * math.log(2 * math.pi)
 NOTHING_KNOWN = (
@@ -143,7 +143,7 @@ def of_likelihood(model: nn.Module, ours: Recomputed, right: Tensor) -> Iterator
                 yield "is minus a squared error (MSE) in place of log p(x | z)", -factor * errors / size
     for says, z in _other_samples(model, ours):
         with evaluation_mode(model):
-            p_x = call(model.p_x_given_z, z, context=ours.rows[1:])
+            p_x = call_with_context(model.p_x_given_z, z, context=ours.rows[1:])
         yield f"is that at samples {says}", p_x.log_prob(x).reshape(right.shape)
 
 

@@ -1,5 +1,6 @@
 """A row alone and the same row among others: what a model says of a datum may not depend on the rest of its batch."""
 
+import copy
 from collections.abc import Iterable
 
 import torch
@@ -7,7 +8,6 @@ from torch import Tensor, nn
 
 from aevb_utils.checking.comparisons import (
     beyond_context,
-    call,
     deviations,
     differently_drawn,
     how_many,
@@ -19,6 +19,7 @@ from aevb_utils.checking.comparisons import (
 )
 from aevb_utils.checking.recomputed import draw
 from aevb_utils.evaluation.bounds import evaluation_mode, own_random_numbers
+from aevb_utils.evaluation.contexts import call_with_context
 
 ROWS_ALONE = 8
 """How many rows are looked at one at a time."""
@@ -33,6 +34,29 @@ BATCH = (
 
 def check_company(model: nn.Module, x: Tensor, *context: Tensor) -> None:
     """A row has the same q(z | x), p(x | z) and terms of the ELBO alone as in the company of other rows."""
+    try:
+        _check_company(model, x, *context)
+    except AssertionError as error:
+        if x.dtype == torch.float64 or not _holds_in_float64(model, x, *context):
+            raise
+        raise AssertionError(
+            f"By rounding alone (in float64 it is not so): {str(error).split(': ')[0]}. Standardize x, or compute in "
+            "float64."
+        ) from error
+
+
+def _holds_in_float64(model: nn.Module, x: Tensor, *context: Tensor) -> bool:
+    """Whether a copy of the model in float64 passes; not, if it cannot be called so."""
+    parts = [part.double() if part.is_floating_point() else part for part in (x, *context)]
+    try:
+        _check_company(copy.deepcopy(model).double(), *parts)
+    except (AssertionError, RuntimeError, TypeError, ValueError):  # what is said then is the first error
+        return False
+    return True
+
+
+def _check_company(model: nn.Module, x: Tensor, *context: Tensor) -> None:
+    """The check, in whatever number format."""
     if not beyond_context(model, context):
         _check_distributions(model, x, *context)
     _check_others_changed(model, x, *context)
@@ -67,8 +91,8 @@ def _densities(model: nn.Module, z: Tensor, x: Tensor, context: Iterable[Tensor]
     context = tuple(context)
     values = {
         "q(z | x)": model.q_z_given_x(x, *context).log_prob(z),
-        "p(x | z)": call(model.p_x_given_z, z, context=context).log_prob(x),
-        "p(z)": call(model.p_z, context=context).log_prob(z),
+        "p(x | z)": call_with_context(model.p_x_given_z, z, context=context).log_prob(x),
+        "p(z)": call_with_context(model.p_z, context=context).log_prob(z),
     }
     for name, value in values.items():
         require_values(f"The log density of {name}", value, (len(x),))

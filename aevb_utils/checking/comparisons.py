@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
 from aevb_utils.evaluation.bounds import evaluation_mode, own_random_numbers
+from aevb_utils.evaluation.contexts import call_with_context
 
 CHANCE = 1e-7
 """How likely a check may fail of what is right, by the noise of its draws."""
@@ -161,7 +162,7 @@ def repeated(parts: Iterable[Tensor], times: int) -> tuple[Tensor, ...]:
 
 
 def how_many(x: Tensor, *, most: int = 1000) -> int:
-    """How many draws a datum: ``ROWS`` in all, ``most`` at most, and not more than are held at once."""
+    """How many draws a datum: ``ROWS`` in all, ``most`` at most, not more than are held at once, but at least 30."""
     return max(30, min(most, ROWS // len(x), NUMBERS // 2 // x.numel()))
 
 
@@ -233,24 +234,15 @@ def draw_many_log_weights(model: nn.Module, x: Tensor, *context: Tensor) -> Tens
 def exact_evidence(model: nn.Module, x: Tensor, *context: Tensor) -> Tensor:
     """The exact evidence of each datum, (batch,)."""
     with evaluation_mode(model):
-        evidence = call(model.log_evidence, x, context=context)
+        evidence = call_with_context(model.log_evidence, x, context=context)
     require_values("log_evidence", evidence, (len(x),))
     return evidence
 
 
 def draw_sample(model: nn.Module, n: int, context: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """What ``sample`` draws, as a tuple that begins with the data."""
-    drawn = call(model.sample, n, context=context)
+    drawn = call_with_context(model.sample, n, context=context)
     return (drawn,) if isinstance(drawn, Tensor) else tuple(drawn)
-
-
-def call(function: Callable[..., object], *arguments: object, context: Iterable[Tensor]) -> object:
-    """Call a method with the context if it takes it: a label belongs to p(z | y) too, a datum's index only to q."""
-    try:
-        inspect.signature(function).bind(*arguments, *context)
-    except TypeError:
-        return function(*arguments)
-    return function(*arguments, *context)
 
 
 def beyond_context(model: nn.Module, context: tuple[Tensor, ...]) -> list[str]:
@@ -268,8 +260,9 @@ def beyond_context(model: nn.Module, context: tuple[Tensor, ...]) -> list[str]:
 
 def without_gradient(model: nn.Module, value: Tensor, parameters: list[nn.Parameter]) -> list[str]:
     """The names of the parameters in which a value has no gradient, a zero one, or one that is not finite."""
+    parameters = [parameter for parameter in parameters if parameter.requires_grad]  # not those that are frozen
     gradients = [None] * len(parameters)
-    if value.requires_grad:
+    if value.requires_grad and parameters:
         gradients = torch.autograd.grad(value, parameters, allow_unused=True)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     return [

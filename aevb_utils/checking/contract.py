@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from aevb_utils.checking.comparisons import (
     SAMPLES,
     all_in,
-    call,
     deviations,
     draw_elbos,
     draw_log_weights,
@@ -39,7 +38,9 @@ from aevb_utils.checking.comparisons import (
     without_gradient,
 )
 from aevb_utils.evaluation.bounds import evaluation_mode, own_random_numbers
+from aevb_utils.evaluation.contexts import call_with_context
 from aevb_utils.training import checkpoints, fit
+from aevb_utils.training.descriptions import modules_outside
 
 WEIGHTS_HINT = (
     "one number for each sample and datum, summed over the dimensions of x and z, and neither averaged nor put through "
@@ -52,7 +53,7 @@ def check_supports(model: nn.Module, x: Tensor, *context: Tensor) -> None:
     rows = (len(x),)
     with evaluation_mode(model), own_random_numbers(x.device, 0):
         q = require_distribution("q_z_given_x", model.q_z_given_x(x, *context))
-        p_z = require_distribution("p_z", call(model.p_z, context=context))
+        p_z = require_distribution("p_z", call_with_context(model.p_z, context=context))
         require(
             all_in(q.sample((1000,)), p_z),
             "q has samples where the prior has no density, so that the KL is infinite: give q the prior's support, for "
@@ -63,7 +64,7 @@ def check_supports(model: nn.Module, x: Tensor, *context: Tensor) -> None:
             "The prior has samples where q has no density, so that q cannot be the posterior, and importance weights "
             "miss a part of the evidence: give q the prior's support.",
         )
-        p_x = require_distribution("p_x_given_z", call(model.p_x_given_z, q.sample(), context=context))
+        p_x = require_distribution("p_x_given_z", call_with_context(model.p_x_given_z, q.sample(), context=context))
         require(
             (outside := first_outside(x, p_x)) is None,
             "x has values where p(x | z) has no density: look at the data's scale (0 to 1 or 0 to 255, counts or "
@@ -78,12 +79,12 @@ def check_distributions(model: nn.Module, x: Tensor, *context: Tensor) -> None:
         q = require_distribution("q_z_given_x", model.q_z_given_x(x, *context))
         require(q.batch_shape == rows, one_a_datum("q_z_given_x", q, rows))
         z = q.sample()
-        p_z = require_distribution("p_z", call(model.p_z, context=context))
-        p_x = require_distribution("p_x_given_z", call(model.p_x_given_z, z, context=context))
+        p_z = require_distribution("p_z", call_with_context(model.p_z, context=context))
+        p_x = require_distribution("p_x_given_z", call_with_context(model.p_x_given_z, z, context=context))
         require_values("p_z's log_prob of samples of q", p_z.log_prob(z), rows)
         require_values("p_x_given_z's log_prob of x", p_x.log_prob(x), rows)
         if hasattr(model, "posterior"):
-            posterior = require_distribution("posterior", call(model.posterior, x, context=context))
+            posterior = require_distribution("posterior", call_with_context(model.posterior, x, context=context))
             require(posterior.batch_shape == rows, one_a_datum("posterior", posterior, rows))
 
 
@@ -231,6 +232,7 @@ def check_saves_and_loads(model: nn.Module, x: Tensor, *context: Tensor) -> None
     """A checkpoint brings all of the model back: after loading, another one gives the same ELBO, bit for bit."""
     other = copy.deepcopy(model)
     plain = [value for module in other.modules() for value in vars(module).values() if isinstance(value, Tensor)]
+    plain += [value for module in modules_outside(other) for value in module.state_dict().values()]
     with torch.no_grad(), TemporaryDirectory() as folder:
         for value in [*other.state_dict().values(), *plain]:
             if value.is_floating_point():  # changed by more than a constant, which a softmax would not notice
@@ -238,14 +240,15 @@ def check_saves_and_loads(model: nn.Module, x: Tensor, *context: Tensor) -> None
         path = Path(folder) / "model.safetensors"
         checkpoints.save(path, model)
         whole = (
-            "A model that is saved and loaded is another one: a tensor it uses is neither a parameter nor a buffer; "
+            "A model that is saved and loaded is another one: a tensor it uses is neither a parameter nor a buffer, or "
+            "in a module that is no part of it, as in a list; "
         )
         try:
             checkpoints.load_weights(path, other)
         except checkpoints.CheckpointError as error:  # it saw such a tensor, which was changed above
-            raise AssertionError(f"{whole}use nn.Parameter, or register_buffer.") from error
+            raise AssertionError(f"{whole}use nn.Parameter, register_buffer or nn.ModuleList.") from error
     elbos = [one_elbo(each, x, *context) for each in (model, other)]
-    require(torch.equal(*elbos), f"{whole}use nn.Parameter, or register_buffer.")
+    require(torch.equal(*elbos), f"{whole}use nn.Parameter, register_buffer or nn.ModuleList.")
 
 
 def check_updates(model: nn.Module, x: Tensor, *context: Tensor) -> None:
@@ -271,7 +274,7 @@ def check_updates(model: nn.Module, x: Tensor, *context: Tensor) -> None:
 def check_sample(model: nn.Module, x: Tensor, *context: Tensor) -> None:
     """``sample(n)`` draws n rows like those of x, alone or with their latents, and without gradients."""
     for n in dict.fromkeys((1, min(3, len(x)))):
-        with own_random_numbers(x.device, 0):
+        with evaluation_mode(model), torch.enable_grad(), own_random_numbers(x.device, 0):
             parts = draw_sample(model, n, tuple(part[:n] for part in context))
         require_values(f"sample({n})'s data", parts[0], (n, *x.shape[1:]))
         for part in parts:
@@ -313,10 +316,10 @@ def check_posterior(model: nn.Module, x: Tensor, *context: Tensor) -> None:
     """Bayes' rule: log p(z) + log p(x | z) − log p(z | x) is the evidence, at any z."""
     evidence = exact_evidence(model, x, *context)
     with evaluation_mode(model), own_random_numbers(x.device, 0):
-        posterior = call(model.posterior, x, context=context)
+        posterior = call_with_context(model.posterior, x, context=context)
         z = posterior.sample()
-        log_prior = call(model.p_z, context=context).log_prob(z)
-        log_likelihood = call(model.p_x_given_z, z, context=context).log_prob(x)
+        log_prior = call_with_context(model.p_z, context=context).log_prob(z)
+        log_likelihood = call_with_context(model.p_x_given_z, z, context=context).log_prob(x)
         for name, value in (("p_z", log_prior), ("p_x_given_z", log_likelihood)):
             require_values(f"{name}'s log_prob", value, (len(x),))
         worst = (log_prior + log_likelihood - posterior.log_prob(z) - evidence).abs().max().item()

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, kl_divergence
 
 from aevb_utils.checking.comparisons import (
-    call,
     deviations,
     how_many,
     repeated,
@@ -21,6 +20,7 @@ from aevb_utils.checking.comparisons import (
     standard_error,
 )
 from aevb_utils.evaluation.bounds import evaluation_mode, own_random_numbers
+from aevb_utils.evaluation.contexts import call_with_context
 
 SEED = 2
 
@@ -62,8 +62,8 @@ def recompute(model: nn.Module, x: Tensor, *context: Tensor) -> Recomputed:
     with evaluation_mode(model), own_random_numbers(x.device, SEED):
         q = model.q_z_given_x(*rows)
         z = draw(q)
-        p_z = call(model.p_z, context=rows[1:])
-        p_x = call(model.p_x_given_z, z, context=rows[1:])
+        p_z = call_with_context(model.p_z, context=rows[1:])
+        p_x = call_with_context(model.p_x_given_z, z, context=rows[1:])
         densities = (p_x.log_prob(rows[0]), p_z.log_prob(z), q.log_prob(z))
     return Recomputed(rows, q, p_z, p_x, z, *(density.reshape(-1, len(x)) for density in densities))
 
@@ -100,7 +100,7 @@ def expected_log_likelihood(model: nn.Module, x: Tensor, *context: Tensor) -> Te
     with evaluation_mode(model):
         q = model.q_z_given_x(x, *context)
         at_each = [
-            call(model.p_x_given_z, z, context=context).log_prob(x) for z in q.enumerate_support()
+            call_with_context(model.p_x_given_z, z, context=context).log_prob(x) for z in q.enumerate_support()
         ]  # (batch,) for each class
     return (torch.stack(at_each) * q.probs.T).sum(dim=0).expand_as(ours.log_likelihood)
 

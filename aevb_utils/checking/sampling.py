@@ -4,8 +4,9 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
 from aevb_utils.checking.causes import innermost
-from aevb_utils.checking.comparisons import call, differently_drawn, draw_sample, how_many, repeated, require
+from aevb_utils.checking.comparisons import differently_drawn, draw_sample, how_many, repeated, require
 from aevb_utils.evaluation.bounds import evaluation_mode, own_random_numbers
+from aevb_utils.evaluation.contexts import call_with_context
 
 
 def check_draws(model: nn.Module, x: Tensor, *context: Tensor) -> None:
@@ -13,9 +14,9 @@ def check_draws(model: nn.Module, x: Tensor, *context: Tensor) -> None:
     rows = repeated(context, how_many(x))
     n = how_many(x) * len(x)
     with evaluation_mode(model), own_random_numbers(x.device, 9):
-        p_z = call(model.p_z, context=rows)
+        p_z = call_with_context(model.p_z, context=rows)
         z = p_z.sample() if len(p_z.batch_shape) else p_z.sample((n,))
-        p_x = call(model.p_x_given_z, z, context=rows)
+        p_x = call_with_context(model.p_x_given_z, z, context=rows)
         data = p_x.sample()
         drawn, *latents = draw_sample(model, n, rows)
         theirs = next((part for part in latents if part.shape == z.shape and part.dtype == z.dtype), None)
@@ -24,7 +25,7 @@ def check_draws(model: nn.Module, x: Tensor, *context: Tensor) -> None:
                 _compare_data(drawn, data)
             return
         _require_like("The z that sample draws", theirs, p_z, p_z.log_prob(z), "p_z")
-        own = call(model.p_x_given_z, theirs, context=rows)
+        own = call_with_context(model.p_x_given_z, theirs, context=rows)
         _require_like("The x that sample draws", drawn, own, p_x.log_prob(data), "p_x_given_z at its z")
 
 

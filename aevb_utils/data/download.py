@@ -3,9 +3,9 @@
 import contextlib
 import os
 import queue
-import tempfile
 import threading
 import time
+import uuid
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -72,7 +72,9 @@ def _from_cache(file: RemoteFile, search: Search) -> bytes:
 
 
 def _damaged(target: Path) -> str:
-    return f"the cached {target} is damaged, " if os.path.exists(target) else ""
+    if not os.path.exists(target):
+        return ""
+    return f"the cached {target} {'is damaged' if os.access(target, os.R_OK) else 'cannot be read'}, "
 
 
 def _and_not_found(search: Search) -> str:
@@ -94,8 +96,8 @@ def _keep(target: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > _STALE:
                 left.unlink()
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=_PARTIAL, delete=False) as partial:
-        path = Path(partial.name)
+    path = target.parent / f"{_PARTIAL}{uuid.uuid4().hex}"
+    path.touch(exist_ok=False)  # for others to read, as the umask says
     try:
         path.write_bytes(content)
         path.replace(target)

@@ -7,18 +7,19 @@ cause, if the model cannot do with it.
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
 
+from aevb_utils.evaluation.contexts import call_with_context, takes, takes_all
 from aevb_utils.evaluation.modes import evaluation_mode, own_random_numbers
 from aevb_utils.evaluation.rows import part_names
 
 FEW = 100
-"""How many rows are looked at; all where torch's own checks of values are turned off."""
+"""How many rows the model is tried on; all where torch's own checks are turned off."""
 
 
 def check_data(
@@ -48,7 +49,7 @@ def check_data(
         _check_missing(model, method, parts, name)
         guarded = Distribution._validate_args  # not: python -O, or turned off for all
         for batch in [few] if guarded else _blocks(parts):
-            found = _check_likelihood(model, *batch)
+            found = _check_likelihood(model, parts[0], *batch)
             if not found and not guarded:
                 _check_guarded(model, method, batch)
 
@@ -93,11 +94,11 @@ def _check_call(model: object, method: str, batch: tuple[Tensor, ...]) -> None:
 def _other_arguments(model: object, method: str, batch: tuple[Tensor, ...]) -> str | None:
     """What to say where x and its context seem not to be what the model asks for."""
     functions = {method: getattr(model, method)}
-    if _takes_all(functions[method]) and callable(getattr(model, "q_z_given_x", None)):
+    if takes_all(functions[method]) and callable(getattr(model, "q_z_given_x", None)):
         functions["q_z_given_x"] = model.q_z_given_x
     for name, function in functions.items():
         options = {"num_samples": 1} if name == method else {}
-        if not _takes(function, *batch, **options):
+        if not takes(function, *batch, **options):
             return (
                 f"The data are x and {len(batch) - 1} parts of context, but {name} of "
                 f"{type(model).__name__} takes {inspect.signature(function)}: give x, or "
@@ -114,21 +115,6 @@ def _other_format(model: object, x: Tensor) -> str | None:
     return (
         f"x is {x.dtype} and the model is {expected}: convert one, as by x.to({expected})."
     )
-
-
-def _takes(function: Callable[..., object], *arguments: object, **options: object) -> bool:
-    """Whether a function can be called so."""
-    try:
-        inspect.signature(function).bind(*arguments, **options)
-    except TypeError:
-        return False
-    return True
-
-
-def _takes_all(function: Callable[..., object]) -> bool:
-    """Whether a function takes any number of arguments."""
-    parameters = inspect.signature(function).parameters.values()
-    return any(each.kind is each.VAR_POSITIONAL for each in parameters)
 
 
 # What is missing
@@ -181,8 +167,11 @@ def _where(parts: tuple[Tensor, ...], part: Tensor, row: int) -> str:
 # p(x | z)
 
 
-def _check_likelihood(model: object, x: Tensor, *context: Tensor) -> bool:
-    """p(x | z) is a distribution of what x is, and has density at x; False if unknown."""
+def _check_likelihood(model: object, data: Tensor, x: Tensor, *context: Tensor) -> bool:
+    """p(x | z) is a distribution of what x is, and has density at x; False if unknown.
+
+    Where its support is the same for all rows, it has density at all data.
+    """
     q, p_x = _distributions(model, x, context)
     if q is None or p_x is None:
         return False
@@ -190,6 +179,8 @@ def _check_likelihood(model: object, x: Tensor, *context: Tensor) -> bool:
     _check_shape(p_x, x)
     if not _turned_off_on_purpose(p_x):
         _check_support(p_x, x)
+        if data is not x and _is_the_same_for_all(p_x):
+            _check_support(p_x, data)
     return True
 
 
@@ -241,14 +232,25 @@ def _check_support(p_x: Distribution, x: Tensor) -> None:
     holes = x.isnan().reshape(len(x), -1).any(dim=1)
     wrong = ~support.check(x).reshape(len(x), -1).all(dim=1) & ~holes
     if wrong.any():
-        row = x[wrong.nonzero()[0, 0]]
+        index = int(wrong.nonzero()[0])
+        row = x[index]
         kind = type(getattr(p_x, "base_dist", p_x)).__name__
         raise ValueError(
             "x has values where p(x | z) has no density: they must be within the support "
-            f"of {kind}, {_in_words(support)}, but a row goes from {row.min():g} to "
+            f"of {kind}, {_in_words(support)}, but row {index} goes from {row.min():g} to "
             f"{row.max():g}. Look at the data's scale (0 to 1 or 0 to 255, counts or "
             "fractions, labels from 0 or from 1), or choose another likelihood."
         )
+
+
+def _is_the_same_for_all(p_x: Distribution) -> bool:
+    """Whether a support does not depend on the row, as that of counts up to n_i does."""
+    try:
+        each = getattr(p_x.support, "base_constraint", p_x.support)
+    except NotImplementedError:
+        return False
+    bounds = (getattr(each, name, 0.0) for name in ("lower_bound", "upper_bound"))
+    return all(torch.as_tensor(bound).numel() == 1 for bound in bounds)
 
 
 def _in_words(support: Constraint) -> str:
@@ -275,29 +277,8 @@ def _distributions(
 ) -> tuple[Distribution | None, Distribution | None]:
     """q(z | x), and p(x | z) at a sample; None where there is none of a whole datum."""
     try:
-        q = _with_context(model, "q_z_given_x", x, context)
-        p_x = _with_context(model, "p_x_given_z", q.sample(), context)
+        q = call_with_context(model.q_z_given_x, x, context=context)
+        p_x = call_with_context(model.p_x_given_z, q.sample(), context=context)
     except Exception:  # the call in earnest comes next, and says what is wrong
         return None, None
     return tuple(each if isinstance(each, Distribution) else None for each in (q, p_x))
-
-
-def _with_context(
-    model: object, name: str, first: Tensor, context: tuple[Tensor, ...]
-) -> object:
-    """Call with what a method takes of the context: by name, as in ``elbo_terms``, or all.
-
-    Raises:
-        TypeError: it needs more than the context, such as the state of a recurrent
-            network.
-    """
-    function = getattr(model, name)
-    if _takes_all(model.elbo_terms):
-        return function(first, *(context if _takes(function, first, *context) else ()))
-    taken = inspect.signature(model.elbo_terms).parameters.values()
-    names = [each.name for each in taken if each.kind is not each.KEYWORD_ONLY][1:]
-    known = inspect.signature(function).parameters
-    given = dict(zip(names, context, strict=False))
-    return function(
-        first, **{name: given[name] for name in names if name in known and name in given}
-    )

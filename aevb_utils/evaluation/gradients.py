@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from aevb_utils.inputs import check_count
+
 
 def own_rows(phi: Tensor, num_samples: int) -> Tensor:
     """A copy of φ for each sample, shape (S, …, P), so that each gets its own gradient.
@@ -22,9 +24,7 @@ def own_rows(phi: Tensor, num_samples: int) -> Tensor:
             "phi must have its parameters along the last dimension, shape (…, P), "
             "but it is a single number: pass phi[None]."
         )
-    if num_samples < 1:
-        raise ValueError(f"num_samples must be at least 1, not {num_samples}.")
-    rows = phi.detach().expand(num_samples, *phi.shape)
+    rows = phi.detach().expand(check_count("num_samples", num_samples), *phi.shape)
     return rows.clone().requires_grad_()
 
 
@@ -94,7 +94,8 @@ def score_function(
         Tensor of shape (S, …, P); its mean over samples is the estimate.
 
     Raises:
-        ValueError: f's shape is not one value a sample; leave-one-out with one sample.
+        ValueError: f's shape is not one value a sample; a baseline that broadcasts to
+            another shape; leave-one-out with one sample.
     """
     rows = own_rows(phi, num_samples)
     family = q(rows)
@@ -102,10 +103,17 @@ def score_function(
     (score,) = torch.autograd.grad(family.log_prob(z).sum(), rows)  # (S, …, P)
     values = values_of(f, z, rows)  # (S, …)
     weights = values.detach()[..., None] - baseline_of(values.detach(), baseline)
+    estimates = weights * score
+    if estimates.shape != score.shape:
+        raise ValueError(
+            f"The baseline must broadcast to (S, …, P) = {tuple(score.shape)}, but with "
+            f"it the estimates have the shape {tuple(estimates.shape)}: one a sample is "
+            "baseline[:, None]."
+        )
     if not values.requires_grad:
-        return weights * score
+        return estimates
     (direct,) = torch.autograd.grad(values.sum(), rows, materialize_grads=True)
-    return weights * score + direct
+    return estimates + direct
 
 
 class GradientSummary(NamedTuple):

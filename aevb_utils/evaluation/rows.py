@@ -36,8 +36,8 @@ def as_rows(
     ):
         raise ValueError(
             f"{name} is a list, whose entries may be the rows of x, or x and its context: "
-            f"give one tensor, as torch.tensor({name}), if they are rows, and the tuple "
-            "(x, context) if they are not."
+            f"give one tensor, by torch.tensor({name}) or torch.stack({name}), if they "
+            "are rows, and the tuple (x, context) if they are not."
         )
     parts = rows if isinstance(rows, tuple) else (rows,)
     names = part_names(len(parts)) if isinstance(rows, tuple) else [name]

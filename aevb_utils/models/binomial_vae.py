@@ -152,7 +152,8 @@ class BinomialVAE(BinomialWithEncoder):
     def elbo_terms(self, x: Tensor, *, num_samples: int = 1) -> dict[str, Tensor]:
         """The two terms of eq. (1.21), each (batch,): one estimated, one exact."""
         q = self.q_z_given_x(x)
-        logits = self.decoder(q.rsample((num_samples,)))  # (S, batch, D)
+        z = q.rsample((check_count("num_samples", num_samples),))  # (S, batch, L)
+        logits = self.decoder(z)  # (S, batch, D)
         reconstruction = log_binomial(x, logits, self.trials).mean(dim=0)
         return {"reconstruction": reconstruction, "minus_kl": -kl_to_prior(q)}
 
@@ -163,7 +164,7 @@ class BinomialVAE(BinomialWithEncoder):
     def log_weights(self, x: Tensor, *, num_samples: int) -> Tensor:
         """The log of p(x, z) / q(z | x) at samples of q, shape (num_samples, batch)."""
         q = self.q_z_given_x(x)
-        z = q.rsample((num_samples,))
+        z = q.rsample((check_count("num_samples", num_samples),))
         return self.log_joint(x, z) - q.log_prob(z)
 
 

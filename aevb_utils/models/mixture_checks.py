@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from aevb_utils.evaluation.rows import as_rows
+from aevb_utils.inputs import check_count
 from aevb_utils.models.mixture_em import MixtureParameters, blocks
 
 
@@ -64,15 +65,10 @@ def check_counts(
         ValueError: no component, no start, a tolerance that is none, or a start with other
             components.
     """
-    if not isinstance(components, int) or not isinstance(starts, int):
-        raise ValueError(
-            "Components and starts are counted in whole numbers, not "
-            f"{components!r} and {starts!r}."
-        )
+    check_count("n_components", components)
+    check_count("n_starts", starts)
     if not tolerance >= 0:
         raise ValueError(f"tolerance must be at least 0, not {tolerance}.")
-    if min(components, starts) < 1:
-        raise ValueError("A mixture needs at least one component and one start.")
     if start and len(start.means) != components:
         raise ValueError(
             f"Expected a start with {components} components, not {len(start.means)}."

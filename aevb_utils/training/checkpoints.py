@@ -1,6 +1,7 @@
 """Checkpoints: a model, its optimizer and its History in one file that is whole or refused, and never unpickled."""
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from aevb_utils.inputs import check_count
 from aevb_utils.training.compatibility import (
     FilePath,
     all_or_nothing,
@@ -51,7 +53,8 @@ def save(
         model: its parameters and buffers are saved.
         optimizer: over the model's parameters. Without it the file holds weights alone, see :func:`load_weights`.
         history: what ``fit`` returned, or handed to the callback.
-        scheduler: of the learning rate, if the run has one.
+        scheduler: of the learning rate, if the run has one. (A warning is given where the optimizer has had one that is
+            not named: a run that goes on without it has another learning rate.)
         provenance: JSON values about where the weights come from (data, seed, budget), see :func:`read_provenance`.
 
     Raises:
@@ -59,6 +62,12 @@ def save(
             tensor that is sparse, quantized, on "meta" or of a format like complex128 is none.
     """
     model = uncompiled(model)
+    if optimizer is not None and scheduler is None and any("initial_lr" in g for g in optimizer.param_groups):
+        warnings.warn(
+            f"{path} is saved without a scheduler, but the optimizer has one or has had one: give it as scheduler=, or "
+            "a run that goes on from this checkpoint will not have its learning rate.",
+            stacklevel=2,
+        )
     parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "history": history}
     states = {name: part.state_dict() for name, part in parts.items() if part is not None}
     content = {
@@ -157,10 +166,12 @@ def checkpoint_callback(
     A callback of your own that moves the learning rate, ``scheduler.step()``, calls this one after that.
 
     Raises:
-        ValueError: every is less than 1.
+        ValueError: every is no whole number of at least 1.
+        CheckpointError: there is no folder to save in.
     """
-    if every < 1:
-        raise ValueError(f"every must be at least 1, not {every}.")
+    every = check_count("every", every)
+    if not Path(path).parent.is_dir():
+        raise CheckpointError(f"{path} cannot be written: there is no folder {Path(path).parent}; make it first.")
 
     def after_epoch(epoch: int, model: nn.Module, history: History) -> None:
         if epoch % every == 0:

@@ -9,7 +9,7 @@ import math
 import sys
 import types
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,18 +22,44 @@ _FRAMEWORK = {*vars(nn.Module()), "_compiled_call_impl"}  # what every module ha
 _LONGEST = 500  # a setting that takes more characters is told by its SHA-256
 
 
+class _Way(NamedTuple):
+    """How a value was reached."""
+
+    ids: tuple[int, ...]  # of what it is a part of
+    parts: frozenset[int]  # the ids of all modules that are registered in the model
+    others: list[nn.Module]  # those met on the way that are not
+
+    def under(self, value: object) -> "_Way":
+        """The way to what is in a value."""
+        return self._replace(ids=(*self.ids, id(value)))
+
+
 def describe(model: nn.Module) -> Json:
     """The class of a model and of all its parts, and every setting of each, ready for JSON.
 
-    Two models with equal descriptions and equal parameters and buffers give equal numbers. Settings are all attributes
-    that are neither parameters nor parts nor in the state: numbers and words, None, lists (or tuples, which count as
-    lists), sets and dictionaries, arrays and tensors by their SHA-256, classes, distributions and other objects by
-    their own attributes, and functions: by name, by the values in their closure, their defaults or the arguments of a
-    ``partial``, and, unless they are torch's or the book's own, by their code and the global values that it names.
+    Two models with equal descriptions and equal parameters and buffers give equal numbers, as long as classes of one
+    name have the same methods. Settings are all attributes that are neither parameters nor parts nor in the state:
+    numbers and words, None, lists (or tuples, which count as lists), sets and dictionaries, arrays and tensors by their
+    SHA-256, modules that are no parts (those in a list) with their parameters and buffers likewise, classes,
+    distributions and other objects by their own attributes, and functions: by name, by the values in their closure,
+    their defaults or the arguments of a ``partial``, and, unless they are torch's or the book's own, by their code and
+    the global values that it names.
 
     Not in it is what does not tell models apart: training mode, device, hooks, whether the model is compiled.
     """
-    return _module(uncompiled(model), ())
+    return _walk(model)[0]
+
+
+def modules_outside(model: nn.Module) -> list[nn.Module]:
+    """The modules that a model reaches and that are none of its parts: a checkpoint does not hold their parameters."""
+    return _walk(model)[1]
+
+
+def _walk(model: nn.Module) -> tuple[Json, list[nn.Module]]:
+    """The description of a model, and the modules met that are none of its parts."""
+    model = uncompiled(model)
+    way = _Way((), frozenset(map(id, model.modules())), [])
+    return _module(model, way), way.others
 
 
 def uncompiled(model: nn.Module) -> nn.Module:
@@ -59,11 +85,11 @@ def first_difference(saved: object, own: object, place: str = "") -> tuple[str, 
     return next((difference for difference in found if difference), None)
 
 
-def _describe(value: object, above: tuple[int, ...]) -> object:
-    """A value as JSON; ``above`` are the ids of what it is a part of."""
-    if id(value) in above:
-        return {"above": len(above) - above.index(id(value))}
-    inside = (*above, id(value))
+def _describe(value: object, way: _Way) -> object:
+    """A value as JSON."""
+    if id(value) in way.ids:
+        return {"above": len(way.ids) - way.ids.index(id(value))}
+    inside = way.under(value)
     match value:
         case None | bool() | int() | str():
             return value
@@ -78,7 +104,7 @@ def _describe(value: object, above: tuple[int, ...]) -> object:
         case set() | frozenset():
             return {"set": sorted(_text(_describe(item, inside)) for item in value)}
         case nn.Module():
-            return _module(value, above)
+            return _module(value, way)
         case Mapping():
             return {"keys": {_text(_describe(key, inside)): [_describe(item, inside)] for key, item in value.items()}}
         case type():
@@ -93,9 +119,9 @@ def _describe(value: object, above: tuple[int, ...]) -> object:
     return _object(value, inside)
 
 
-def _all(values: Mapping[str, object], above: tuple[int, ...]) -> Json:
+def _all(values: Mapping[str, object], way: _Way) -> Json:
     """Values by name, each described."""
-    return {name: _describe(value, above) for name, value in values.items()}
+    return {name: _describe(value, way) for name, value in values.items()}
 
 
 def _text(description: object) -> str:
@@ -108,18 +134,23 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _module(module: nn.Module, above: tuple[int, ...]) -> Json:
-    """A module: its class, its settings, its buffers outside the state, its parts."""
-    inside = (*above, id(module))
+def _module(module: nn.Module, way: _Way) -> Json:
+    """A module: its class, its settings, its parts, and those of its tensors that no checkpoint holds."""
+    inside = way.under(module)
     internal = type(module).__module__.startswith("torch.")
     settings = {
         name: value
         for name, value in _attributes(module).items()
         if name not in _FRAMEWORK | _in_extra_state(module) and not (internal and name.startswith("_"))
     }
-    unsaved = vars(module)["_non_persistent_buffers_set"]
-    buffers = {name: value for name, value in module.named_buffers(recurse=False) if name in unsaved}
-    described = {name: _shortened(value) for name, value in _all(settings | buffers, inside).items()}
+    tensors = dict(module.named_buffers(recurse=False))
+    if id(module) in way.parts:
+        unsaved = vars(module)["_non_persistent_buffers_set"]
+        tensors = {name: value for name, value in tensors.items() if name in unsaved}
+    else:
+        way.others.append(module)
+        tensors |= dict(module.named_parameters(recurse=False))
+    described = {name: _shortened(value) for name, value in _all(settings | tensors, inside).items()}
     parts = {name: _describe(part, inside) for name, part in module.named_children()}
     return {"class": type(module).__qualname__} | described | parts
 
@@ -162,7 +193,7 @@ def _bytes(value: Tensor) -> bytes:
     return value.reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
-def _object(value: object, above: tuple[int, ...]) -> Json:
+def _object(value: object, way: _Way) -> Json:
     """Any other object: its class, and its attributes or its ``repr``, unless it is state, as an optimizer is."""
     kind = {"class": type(value).__qualname__}
     if isinstance(value, types.ModuleType | types.BuiltinFunctionType | np.ufunc):
@@ -170,7 +201,7 @@ def _object(value: object, above: tuple[int, ...]) -> Json:
     if hasattr(value, "state_dict"):
         return kind
     if hasattr(value, "__dict__"):
-        return kind | _all(_attributes(value), above)
+        return kind | _all(_attributes(value), way)
     text = repr(value)
     return kind if " at 0x" in text or isinstance(value, torch.device) else kind | {"value": text}
 
@@ -178,22 +209,22 @@ def _object(value: object, above: tuple[int, ...]) -> Json:
 # Functions
 
 
-def _function(function: types.FunctionType, above: tuple[int, ...]) -> Json:
+def _function(function: types.FunctionType, way: _Way) -> Json:
     """A function: its name, the values that it holds, and its code if the name alone does not say what it does."""
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     held = {"closure": {name: _content(cell) for name, cell in cells}}
     if (function.__module__ or "").split(".")[0] in _LIBRARIES:
-        return {"function": f"{function.__module__}.{function.__qualname__}"} | _held(held, above)
+        return {"function": f"{function.__module__}.{function.__qualname__}"} | _held(held, way)
     held |= {"defaults": function.__defaults__, "keywords": function.__kwdefaults__, "globals": _globals(function)}
     code = _digest(_text([_operations(code) for code in _codes(function.__code__)]).encode())
     version = f"{sys.version_info.major}.{sys.version_info.minor}"  # other versions have other operations
-    return {"function": function.__name__} | _held(held, above) | {f"_code in Python {version}": code}
+    return {"function": function.__name__} | _held(held, way) | {f"_code in Python {version}": code}
 
 
-def _held(held: Mapping[str, object], above: tuple[int, ...]) -> Json:
+def _held(held: Mapping[str, object], way: _Way) -> Json:
     """The values that a function holds, those that it has."""
     values = {name: value for name, value in held.items() if value}
-    return {name: _all(v, above) if isinstance(v, dict) else _describe(v, above) for name, v in values.items()}
+    return {name: _all(v, way) if isinstance(v, dict) else _describe(v, way) for name, v in values.items()}
 
 
 def _content(cell: types.CellType) -> object:

@@ -26,14 +26,14 @@ class TrainingStopped(KeyboardInterrupt):
 
 @contextmanager
 def keep_what_is_done(history: History, epochs: int) -> Iterator[None]:
-    """Hand the history on with whatever stops the training in a ``with`` block.
+    """Hand the history on with whatever stops the training in a ``with`` block, as its attribute ``history``.
 
     Raises:
         TrainingStopped: a KeyboardInterrupt came.
     """
     try:
         yield
-    except TrainingError as error:
+    except Exception as error:  # also one of a callback: what is done is not lost
         error.history = history
         raise
     except KeyboardInterrupt as interrupt:

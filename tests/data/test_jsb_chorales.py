@@ -142,6 +142,23 @@ def test_each_sequence_is_transposed_by_its_own_number():
         transpose(rolls, torch.tensor([-6, 0]))
 
 
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_a_key_that_leaves_is_seen_among_many_in_half_precision(kind):
+    rolls = torch.ones(20, 50, 88)
+    rolls[:, :, 80:] = 0
+    rolls[0, 0, 87] = 1
+    with pytest.raises(ValueError, match="leave the piano"):
+        transpose(rolls.to(kind), torch.ones(20, dtype=torch.int64))
+
+
+def test_probabilities_are_moved_whatever_their_sum_rounds_to():
+    rolls = torch.zeros(20, 50, 88)
+    rolls[:, :, 20:60] = torch.rand(20, 50, 40, generator=torch.Generator().manual_seed(0))
+    moved = transpose(rolls, torch.arange(-9, 11))
+    for row, semitones in enumerate(range(-9, 11)):
+        assert torch.equal(moved[row, :, 20 + semitones : 60 + semitones], rolls[row, :, 20:60])
+
+
 def test_transposition_keeps_the_type_and_refuses_what_would_broadcast():
     rolls = torch.zeros(2, 3, 88)
     rolls[:, :, 40] = 1

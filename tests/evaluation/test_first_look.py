@@ -178,7 +178,7 @@ def test_the_support_holds_x_whether_torch_looks_or_not(name, call, validation):
     likelihood, good, bad, kind = LIKELIHOODS[name]
     CALLS[call](vae(likelihood=likelihood), good if call != "held out" else X)
     with pytest.raises(
-        ValueError, match=rf"no density: they must be within the support of .*, {kind}, but a row goes .* Look at"
+        ValueError, match=rf"no density: they must be within the support of .*, {kind}, but row 0 goes .* Look at"
     ):
         CALLS[call](vae(likelihood=likelihood), bad)
 
@@ -285,6 +285,17 @@ def test_nan_in_a_hole_is_a_hole_for_a_model_that_knows_holes(call):
     x[7, 5] = float("nan")
     with pytest.raises(ValueError, match=r"x of data is nan in row 7, column 5 \(3 in all\)"):
         CALLS[call](model, (x, o))
+
+
+@settings(max_examples=10)
+@given(st.integers(100, 239), st.integers(0, D - 1), st.sampled_from([-1.0, 0.5, 255.0]))
+def test_one_wrong_value_anywhere_is_found_before_the_first_step(row, column, value):
+    x, model = X.repeat(8, 1), vae()
+    x[row, column] = value
+    before = [parameter.clone() for parameter in model.parameters()]
+    with pytest.raises(ValueError, match=rf"no density: .* but row {row} goes from"):
+        CALLS["fit"](model, x)
+    assert all(map(torch.equal, before, model.parameters()))
 
 
 def test_what_overflows_is_said_to_be_no_number():

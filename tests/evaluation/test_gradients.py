@@ -367,6 +367,11 @@ def test_repeat_gradients_gives_zero_where_nothing_arrives() -> None:
         (lambda: score_function(unit_normal, square, tensor(0.0), 3, "mean"), "leave-one-out"),
         (lambda: pathwise(unit_normal, square, torch.tensor(0.0), 3), "single number"),
         (lambda: pathwise(unit_normal, square, tensor(0.0), 0), "at least 1"),
+        (lambda: pathwise(unit_normal, square, tensor(0.0), 2.5), "whole number of at least 1, not 2.5"),
+        (
+            lambda: score_function(unit_normal, square, tensor(0.0), 4, torch.ones(4)),
+            r"baseline must broadcast to \(S, …, P\) = \(4, 1\), .* have the shape \(4, 4\): one a sample is",
+        ),
         (lambda: summarize(torch.zeros(1, 2)), "at least 2 samples"),
         (lambda: repeat_gradients(lambda: tensor(0.0), [], 3), "at least one repetition"),
         (lambda: repeat_gradients(lambda: tensor(0.0), [tensor(0.0)], 0), "at least one repetition"),

@@ -101,7 +101,7 @@ def test_x_and_its_context_may_be_of_different_kinds():
     ("rows", "message"),
     [
         ([[1.0, 2.0], [3.0, 4.0]], r"whose entries may be the rows of x, or x and its context: give one tensor"),
-        ([X, X], r"or x and its context: give one tensor, as torch.tensor\(data\), if they are rows, and the tuple"),
+        ([X, X], r"or x and its context: give one tensor, by torch.tensor\(data\) or torch.stack\(data\), if"),
         (MASKED, r"data is an array with 1 masked entries, .* fill them, as by data.filled\(0\)"),
         ((X[:2], list(MASKED)), "the context is an array with 1 masked entries"),
         (([[1.0, 2.0], [3.0]],), "x is a list, but no table of numbers: expected sequence of length 2"),

@@ -471,7 +471,8 @@ def test_another_scheduler(saved):
     assert_refused(path, "saved with the scheduler StepLR, but it is to be loaded into no scheduler", model, optimizer)
     other = lr_scheduler.ExponentialLR(optimizer, 0.5)
     assert_refused(path, "into the scheduler ExponentialLR", model, optimizer, other)
-    save(path, model, optimizer, History())
+    with pytest.warns(UserWarning, match=r"without a scheduler, but the optimizer has one or has had one: give it"):
+        save(path, model, optimizer, History())
     assert_refused(path, "saved with no scheduler, but it is to be loaded into the scheduler", model, optimizer, other)
 
 
@@ -511,7 +512,7 @@ def test_a_folder_that_must_not_be_written(tmp_path):
 @pytest.mark.parametrize("moment", ["fsync", "replace"])
 def test_a_disk_that_fails_leaves_the_old_checkpoint(saved, monkeypatch, moment):
     path, _, _, _ = saved
-    before = path.read_bytes()
+    before, (model, optimizer, scheduler) = path.read_bytes(), fresh()
 
     def fail(*arguments):
         raise OSError(28, "No space left on device")
@@ -519,7 +520,7 @@ def test_a_disk_that_fails_leaves_the_old_checkpoint(saved, monkeypatch, moment)
     with monkeypatch.context() as patch:
         patch.setattr(*{"fsync": (os, "fsync"), "replace": (Path, "replace")}[moment], fail)
         with pytest.raises(CheckpointError, match="cannot be written: No space left on device; what was there before"):
-            save(path, *fresh()[:2], History())
+            save(path, model, optimizer, History(), scheduler)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
 
@@ -541,5 +542,5 @@ def test_callback_saves_each_so_many_epochs(tmp_path):
     fit(model, X, optimizer=optimizer, epochs=7, batch_size=8, callback=after)
     assert seen == [0, 0, 3, 3, 3, 6, 6]
     assert read_provenance(path) == {"data": "X"}
-    with pytest.raises(ValueError, match="every must be at least 1, not 0"):
+    with pytest.raises(ValueError, match="every must be a whole number of at least 1, not 0"):
         checkpoint_callback(path, optimizer, every=0)

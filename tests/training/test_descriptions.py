@@ -39,7 +39,7 @@ from aevb_utils.models.variational_mixture import FreeLogits, FreeMixture, Varia
 from aevb_utils.models.variational_rnn import GatedUnit, RecurrentNetwork, StepEncoder, VariationalRNN
 from aevb_utils.training import fit
 from aevb_utils.training.checkpoints import CheckpointError, load_weights, save
-from aevb_utils.training.descriptions import describe, first_difference
+from aevb_utils.training.descriptions import describe, first_difference, modules_outside
 
 # Every model of the book, with each argument of its constructor changed once
 
@@ -240,6 +240,26 @@ def test_a_model_that_was_used_is_the_same_model_and_can_be_copied(tmp_path, cas
         assert repr(other) == repr(history)
     for other in (new, new.requires_grad_(requires_grad=False)):
         assert first_difference(json.loads(json.dumps(describe(model))), describe(other)) is None
+
+
+def test_parameters_outside_the_model_are_part_of_its_description():
+    def model(seed):
+        made = build(VAE)
+        torch.manual_seed(seed)
+        made.extra = [nn.Linear(2, 2)]
+        made.method = nn.Linear(2, 2).forward
+        made.again = [made.encoder]  # registered: its parameters are in the state
+        return made
+
+    one, same, other = model(1), model(1), model(2)
+    assert first_difference(describe(one), describe(same)) is None
+    with torch.no_grad():
+        next(same.encoder.parameters()).add_(1.0)
+    assert first_difference(describe(one), describe(same)) is None
+    assert "extra" in first_difference(describe(one), describe(other))[0]
+    other.extra = one.extra
+    assert "method" in first_difference(describe(one), describe(other))[0]
+    assert len(modules_outside(one)) == 2
 
 
 @pytest.fixture

@@ -120,6 +120,16 @@ class Breaks(Conjugate):
         return {name: term * self.factor for name, term in terms.items()}
 
 
+def test_an_error_of_a_callback_hands_the_history_on():
+    def fails(epoch, model, history):
+        if epoch == 2:
+            raise OSError("No space left on device")
+
+    with pytest.raises(OSError, match="No space left") as failed:
+        run(Conjugate(), callback=fails)
+    assert len(failed.value.history) == 2
+
+
 def test_a_training_that_fails_hands_its_history_on():
     def breaks(epoch, model, history):
         model.factor = float("inf") if epoch == 2 else 1.0

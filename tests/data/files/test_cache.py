@@ -1,6 +1,7 @@
 """Downloads are verified, cached, and leave nothing behind that is not whole."""
 
 import gzip
+import os
 from pathlib import Path
 
 import pooch
@@ -123,12 +124,22 @@ def test_a_damaged_cached_file_that_cannot_be_downloaded_again_is_said_to_be_dam
     assert str(cache / "geyser.csv") in one_sentence(caught.value)
 
 
+def test_a_cached_file_can_be_read_by_others(monkeypatch: pytest.MonkeyPatch, server: Server, cache: Path) -> None:
+    serve_geyser(monkeypatch, server.gives("/geyser.csv", CSV))
+    before = os.umask(0o022)
+    try:
+        data.old_faithful()
+    finally:
+        os.umask(before)
+    assert (cache / "geyser.csv").stat().st_mode & 0o777 == 0o644
+
+
 def test_a_whole_cached_file_needs_neither_network_nor_a_writable_cache(
     monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
     cache.mkdir()
     (cache / "geyser.csv").write_bytes(CSV)
-    monkeypatch.setattr("tempfile.NamedTemporaryFile", lambda *_, **__: pytest.fail("the cache was written"))
+    monkeypatch.setattr(Path, "touch", lambda *_, **__: pytest.fail("the cache was written"))
     assert not data.old_faithful().fallback
 
 

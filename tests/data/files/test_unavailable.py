@@ -89,7 +89,7 @@ def read_only(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(cache))
 
-    monkeypatch.setattr("tempfile.NamedTemporaryFile", denied)
+    monkeypatch.setattr(Path, "touch", denied)
 
 
 def cannot_be_made(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
