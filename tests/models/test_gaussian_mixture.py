@@ -336,8 +336,8 @@ def test_a_constant_column_needs_only_the_floor() -> None:
 @pytest.mark.parametrize(
     ("model", "start", "sentence"),
     [
-        (GaussianMixture(0), None, "at least one component and one start"),
-        (GaussianMixture(2, n_starts=0), None, "at least one component and one start"),
+        (GaussianMixture(0), None, "must be a whole number of at least 1, not 0"),
+        (GaussianMixture(2, n_starts=0), None, "must be a whole number of at least 1, not 0"),
         (GaussianMixture(3), 2, "Expected a start with 3 components, not 2"),
     ],
 )

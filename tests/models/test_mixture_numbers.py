@@ -227,8 +227,8 @@ def test_parameters_that_are_none_get_a_sentence(change: dict[str, torch.Tensor]
         ({"covariance_floor": float("nan")}, "covariance_floor must be at least 0 and finite, not nan"),
         ({"tolerance": float("nan")}, "tolerance must be at least 0, not nan"),
         ({"tolerance": -1.0}, "tolerance must be at least 0, not -1.0"),
-        ({"n_components": 2.5}, "whole numbers"),
-        ({"n_starts": "3"}, "whole numbers"),
+        ({"n_components": 2.5}, "a whole number of at least 1"),
+        ({"n_starts": "3"}, "a whole number of at least 1"),
     ],
 )
 def test_options_that_are_none_get_a_sentence(options: dict[str, object], sentence: str) -> None:
