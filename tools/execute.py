@@ -17,7 +17,7 @@ from aevb_utils.results.json_files import BrokenFileError
 from tools.commands import command
 from tools.fast_run import FastRunError
 from tools.kernels import SocketKernelManager
-from tools.notebooks import CHAPTERS, FULL_RUN, PAGES, RUN_KEY, code_cells, notebook_hash, read, tags, write
+from tools.notebooks import CHAPTERS, FULL_RUN, PAGES, ROOT, RUN_KEY, code_cells, notebook_hash, read, tags, write
 from tools.stamps import Stamp
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -28,7 +28,7 @@ class UncleanOutputError(RuntimeError):
 
 
 def execute(notebook: NotebookNode, folder: Path, environment: Mapping[str, str] = FULL_RUN) -> None:
-    """Run all cells in a fresh kernel in ``folder`` and store their outputs in ``notebook``.
+    """Run all cells in a fresh kernel in ``folder``, with the package of this tree, and store their outputs.
 
     Raises:
         CellControlSignal: a cell failed or took over an hour.
@@ -44,7 +44,8 @@ def execute(notebook: NotebookNode, folder: Path, environment: Mapping[str, str]
         record_timing=False,
         coalesce_streams=True,
     )
-    client.execute(cwd=str(folder), env=os.environ | environment)
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    client.execute(cwd=str(folder), env=os.environ | {"PYTHONPATH": path} | environment)
 
 
 def clean(notebook: NotebookNode) -> None:

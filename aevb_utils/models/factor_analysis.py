@@ -273,7 +273,8 @@ def exact_m_step(model: FactorAnalysis, x: Tensor) -> None:
     V, K, rows = precise(model.encoder.V, model.encoder.K, check_rows(x, model.W))
     inputs = torch.cat([rows @ V.T / len(x) ** 0.5, K.T])  # (N + L, L)
     outputs = torch.cat([rows / len(x) ** 0.5, rows.new_zeros(len(K), rows.shape[1])])
-    W_T = torch.linalg.lstsq(inputs, outputs).solution
+    # by singular values: torch's default driver gives other last digits at each call
+    W_T = torch.linalg.lstsq(inputs, outputs, driver="gelsd").solution
     rest = outputs - inputs @ W_T
     psi, variance = rest.square().sum(dim=0), outputs.square().sum(dim=0)
     if model.noise == "isotropic":

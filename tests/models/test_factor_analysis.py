@@ -258,6 +258,16 @@ def test_aevb_finds_the_exact_answer(D, N, seed):
     torch.testing.assert_close(Omega(model), Omega(em), rtol=0, atol=2e-2)
 
 
+def test_em_gives_the_same_bits_every_time():
+    x = torch.randn(400, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x = x - x.mean(dim=0)
+    start = FactorAnalysis(6, 2).double().requires_grad_(requires_grad=False)
+    ends = [copy.deepcopy(start) for _ in range(5)]
+    evidences = [run_em(end, x, max_iterations=40, tolerance=0.0) for end in ends]
+    assert all(torch.equal(evidences[0], other) for other in evidences)
+    assert all(torch.equal(ends[0].W, other.W) for other in ends)
+
+
 def test_aevb_on_wine():
     x = data.wine().train
     em = landed(x)
