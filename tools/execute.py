@@ -17,7 +17,19 @@ from aevb_utils.results.json_files import BrokenFileError
 from tools.commands import command
 from tools.fast_run import FastRunError
 from tools.kernels import SocketKernelManager
-from tools.notebooks import CHAPTERS, FULL_RUN, PAGES, ROOT, RUN_KEY, code_cells, notebook_hash, read, tags, write
+from tools.notebooks import (
+    CHAPTERS,
+    FULL_RUN,
+    PAGES,
+    ROOT,
+    RUN_KEY,
+    code_cells,
+    notebook_hash,
+    outputs_of,
+    read,
+    tags,
+    write,
+)
 from tools.stamps import Stamp
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -89,7 +101,8 @@ def _executed(path: Path) -> NotebookNode:
     made_of = notebook_hash(notebook, name=path.name)
     execute(notebook, path.parent)
     clean(notebook)
-    stamp = Stamp.of_full_run(path, made_of, notebook_hash(before, name=path.name, fast=False))
+    full = notebook_hash(before, name=path.name, fast=False)
+    stamp = Stamp.of_full_run(path, made_of, full, outputs_of(notebook))
     if notebook_hash(before) != made_of or read(path) != before:
         raise UncleanOutputError("The notebook, or code that it reaches, has changed while it ran: run it again.")
     notebook.metadata[RUN_KEY] = stamp.as_json()

@@ -126,7 +126,7 @@ def _run(script: Path, folder: Path, made_of: str, workers: int) -> None:
     if process.returncode:
         raise ExperimentError(f"experiments/{script.name} failed:\n{''.join(lines[-20:])}")
     entries = read_object(folder / "result.json")
-    stamp = Stamp.of_full_run(script, made_of, experiment_hash(script, fast=False))
+    stamp = Stamp.of_full_run(script, made_of, experiment_hash(script, fast=False), entries["figures"])
     if experiment_hash(script) != made_of:
         raise ExperimentError(f"The code of experiments/{script.name} has changed while it ran: run it again.")
     store(script, stamp.as_json() | entries)

@@ -5,9 +5,11 @@ machine: one thread, and the instructions that every x86 processor of the last t
 """
 
 import ast
+import hashlib
 import json
 import os
 import platform
+import re
 import runpy
 import subprocess
 import sys
@@ -18,7 +20,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tools.fingerprint import Recorder, Row, figures_rows
+from tools.fingerprint import Recorder
+from tools.rows import Row, figures_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -33,7 +36,9 @@ SAME_INSTRUCTIONS = {
     "OPENBLAS_CORETYPE": "Haswell",
 }
 TIMERS = ("perf_counter", "process_time", "seconds")
-"""A cell with a name in which one of these stands tells how long something took: its numbers are not compared."""
+"""A cell with a name in which one of these stands tells how long something took."""
+DATA_URI = re.compile(r"data:image/[^\"')\s]*")
+"""A picture in a page's text: figures are compared as pictures, and a viewer's frames are figures."""
 
 
 class FastRunError(RuntimeError):
@@ -73,10 +78,34 @@ def of_notebook(file: Path) -> list[Row]:
                 result = shell.run_cell(source)
             if not result.success:
                 raise FastRunError(f"The cell {name} failed:\n{source}\n{captured.stdout}")
-            texts = [output.data.get("text/plain", "") for output in captured.outputs if "text/html" not in output.data]
+            shown = [output.data for output in captured.outputs]
+            if result.result is not None:
+                shown.append(shell.display_formatter.format(result.result)[0])
+            texts = [data.get("text/plain", "") for data in shown if "text/html" not in data]
             recorder.text(captured.stdout + "\n".join(texts))
+            recorder.text("\n".join(DATA_URI.sub("", data.get("text/html", "")) for data in shown), "shown")
         recorder.close()
+        recorder.place("the full run alone")
+        for name, content in _unseen(file):
+            recorder.words(name, content)
     return recorder.rows
+
+
+def _unseen(file: Path) -> Iterator[tuple[str, str]]:
+    """What a full run has and a fast one has not: cells that are live, and weights that are loaded."""
+    cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
+    code = {cell["id"]: "".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"}
+    for cell in cells:
+        if "live" in cell["metadata"].get("tags", ()):
+            yield f"live {cell['id']}", ast.dump(ast.parse(code[cell["id"]]))
+    yield from _weights("\n".join(code.values()))
+
+
+def _weights(source: str) -> Iterator[tuple[str, str]]:
+    """The weights that some code names, each with its hash."""
+    for weights in sorted((ROOT / "aevb_utils" / "training" / "weights").glob("*.safetensors")):
+        if f'"{weights.stem}"' in source:
+            yield f"weights {weights.stem}", hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
 def _takes_times(source: str) -> bool:

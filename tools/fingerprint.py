@@ -1,17 +1,16 @@
 """What a fast run shows of how some code behaves, in numbers: two runs that agree in all are taken for the same.
 
-A fingerprint is a list of rows, one for each check (the values it compared), each cell's printed numbers, its figures
-(a small picture of each, projected), the parameters that optimizers moved (their norm, and a projection on a fixed
-direction, which no reordering or change of sign leaves as it is) and the optimizers' settings; for an experiment, the
-figures that it returns.
-:func:`differences` compares two: 1e-9 relative where numbers are float64, 1e-4 where they are, or come after, float32
-(parameters 1e-6, or a small change of an optimizer would pass).
+A fingerprint is a list of rows, one for each check (the values it compared), what each cell prints and shows, its
+figures (a small picture of each, projected), the parameters that optimizers moved (their norm, and a projection on a
+fixed direction, which no reordering or change of sign leaves as it is) and the optimizers' settings; for an experiment,
+the figures that it returns. :func:`tools.rows.differences` compares two.
 """
 
 import contextlib
 import hashlib
 import math
 import re
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,25 +24,15 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from aevb_utils import budget, checking
-
-Row = list[Any]
-"""What it is about, the kind of its numbers (a key of ``TOLERANCES``), and the numbers, or text."""
-
-TOLERANCES = {
-    "float64": (1e-9, 1e-12),
-    "float32": (1e-4, 1e-6),
-    "parameters, float64": (1e-9, 0.0),
-    "parameters, float32": (1e-6, 0.0),
-    "picture": (0.0, 2e-4),
-    "text": (1e-4, 0.0),
-}
-"""Relative to the largest number of a row (for text, to each), and absolute."""
+from tools.rows import Row, summary
 
 CHECKS = ("check_close", "check_at_most", "check_at_least", "check_true", "check_answer")
 NUMBER = re.compile(r"[-−+]?\d[\d,]*(?:\.\d+)?(?:e[-−+]?\d+)?")
 HOW = ("params", "foreach", "fused", "capturable", "differentiable")
 SMALL_DPI = 25
 DIRECTIONS = 4  # of a picture's projection
+TIME = re.compile(r"\b(s|ms|µs|seconds?|min|minutes?|hours?|times?|fast\w*|slow\w*|quick\w*|speed\w*|processor)\b")
+"""What a line or a claim says that is about how long something took."""
 
 
 class Recorder:
@@ -96,30 +85,35 @@ class Recorder:
         """``budget`` that notes what it would give in the full run: a fast run sees nothing else of it."""
 
         def noted(*, full: Any, fast: Any) -> Any:  # noqa: ANN401
-            self._budgets.append(re.sub(r"0x[0-9a-f]+", "", repr(full)))
+            self._budgets.append(repr(_plain(full)))
             return choose(full=full, fast=fast)
 
         return noted
 
     def place(self, name: str, *, timed: bool = False) -> None:
-        """Code of this name begins: a cell, or the part of a run; of one that takes times, no numbers are noted."""
+        """Code of this name begins: a cell, or the part of a run; of one that takes times, these are not noted."""
         self.close()
         self._place, self._count, self._timed = name, 0, timed
 
     def note(self, what: str, values: list[Any]) -> None:
         """A row of some values: numbers, arrays (as norm and projection), or text."""
         self._coarse = self._coarse or any(getattr(value, "dtype", None) in _COARSE for value in values)
-        flat = [] if self._timed else [entry for value in values for entry in _summary(value)]
+        timed = self._timed and TIME.search(what)
+        flat = [] if timed else [entry for value in values for entry in summary(value)]
         self._add(what, "float32" if self._coarse else "float64", flat)
 
-    def text(self, text: str) -> None:
+    def text(self, text: str, what: str = "printed") -> None:
         """Printed text: the numbers in it, and a hash of the rest."""
         if text.strip():
             rest = " ".join(NUMBER.sub("#", text).split())
-            numbers = (
-                [] if self._timed else [number.replace("−", "-").replace(",", "") for number in NUMBER.findall(text)]
-            )
-            self._add("printed", "text", [hashlib.sha256(rest.encode()).hexdigest()[:12], *numbers])
+            lines = (line for line in text.splitlines() if not (self._timed and TIME.search(line)))
+            numbers = [number.replace("−", "-") for line in lines for number in NUMBER.findall(line)]
+            kind = f"text, {'float32' if self._coarse else 'float64'}"
+            self._add(what, kind, [_digest(rest), *numbers])
+
+    def words(self, what: str, text: str) -> None:
+        """Text that must be the same."""
+        self._add(what, "text, float64", [_digest(text)])
 
     def picture(self, figure: Figure) -> None:
         """A figure, drawn small."""
@@ -149,11 +143,11 @@ class Recorder:
             everything = torch.cat([tensor.detach().double().flatten().cpu() for tensor in tensors])
             steps = sum(count for _, count in self._moved.values())
             kind = "float32" if any(tensor.dtype in _COARSE for tensor in tensors) else "float64"
-            self._add("parameters moved", f"parameters, {kind}", [len(self._moved), steps, *_summary(everything)])
+            self._add("parameters moved", f"parameters, {kind}", [len(self._moved), steps, *summary(everything)])
             settings = sorted({_settings(optimizer) for optimizer, _ in self._moved.values()})
-            self._add("optimizers", "text", ["; ".join(settings)])
+            self._add("optimizers", "text, float64", ["; ".join(settings)])
         if self._budgets:
-            self._add("full budgets", "text", [hashlib.sha256("\n".join(self._budgets).encode()).hexdigest()[:12]])
+            self.words("full budgets", "\n".join(self._budgets))
         self._moved, self._pictures, self._budgets = {}, [], []
 
     def _note_step(self, optimizer: Optimizer) -> None:
@@ -177,91 +171,26 @@ def _settings(optimizer: Optimizer) -> str:
     return f"{type(optimizer).__name__} {', '.join(dict.fromkeys(groups))}"
 
 
-def _summary(value: Any) -> list[Any]:  # noqa: ANN401 (a check compares anything)
-    """A value as numbers or text: an array as its size, norm and projection."""
-    if isinstance(value, torch.Tensor):
-        value = value.detach().double().cpu().numpy()
-    if isinstance(value, bool | np.bool_ | str) or value is None or value is ...:
-        return [str(value)]
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        return [type(value).__name__]
-    if array.size == 1:
-        return [_number(array.item())]
-    flat = array.ravel()
-    projection = flat @ np.cos(np.arange(1, flat.size + 1) * 1.618)
-    return [flat.size, _number(float(np.linalg.norm(flat))), _number(float(projection))]
+def _digest(text: str) -> str:
+    """A hash of some text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _number(value: float) -> float | str:
-    """A number to 13 digits, ready for JSON."""
-    return float(f"{value:.13g}") if math.isfinite(value) else str(value)
+def _plain(value: Any) -> Any:  # noqa: ANN401 (a budget may be anything)
+    """A budget as what has a ``repr`` that says all: an array by its numbers, a function by its code.
 
-
-def figures_rows(figures: Any, place: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401
-    """The figures that an experiment returns, one by one, by their path; what says how long it took is left out."""
-    if isinstance(figures, dict):
-        for name, value in figures.items():
-            if not re.search(r"minutes|seconds", str(name)):
-                yield from figures_rows(value, f"{place}/{name}")
-    elif isinstance(figures, list | tuple) and not all(isinstance(value, int | float) for value in figures):
-        for number, value in enumerate(figures):
-            yield from figures_rows(value, f"{place}/{number}")
-    else:
-        yield place, figures
-
-
-def is_row(stored: object) -> bool:
-    """Whether something stored has the form of a row."""
-    match stored:
-        case [str(), "text", *values]:
-            return all(isinstance(value, str) for value in values)
-        case [str(), str(kind), *values]:
-            return kind in TOLERANCES and all(isinstance(value, int | float | str) for value in values)
-    return False
-
-
-def differences(before: list[Row], after: list[Row]) -> list[str]:
-    """What differs between two fingerprints, a line each; empty if they agree."""
-    found = []
-    old, new = ({row[0]: row[1:] for row in rows} for rows in (before, after))
-    for name in [*old, *(name for name in new if name not in old)]:
-        if name not in new or name not in old:
-            found.append(f"{name}: {'was there, and is not any more' if name in old else 'is new'}")
-        elif not _agree(old[name], new[name]):
-            found.append(f"{name}: {_show(old[name])} → {_show(new[name])}")
-    return found
-
-
-def _agree(before: Row, after: Row) -> bool:
-    """Whether two rows agree: text and whole numbers exactly, other numbers up to the kind's tolerance."""
-    kind = "float32" if "float32" in (before[0], after[0]) else before[0]
-    if len(before) != len(after) or {before[0], after[0]} not in ({kind}, {"float32", "float64"}):
-        return False
-    relative, absolute = TOLERANCES[kind]
-    if kind == "text":
-        return before[1] == after[1] and all(map(_same_print, before[2:], after[2:]))
-    numbers = [abs(value) for value in (*before, *after) if isinstance(value, float)]
-    allowed = absolute + relative * max(numbers, default=0.0)
-    return all(
-        abs(a - b) <= allowed if isinstance(a, float) and isinstance(b, float) else a == b
-        for a, b in zip(before[1:], after[1:], strict=True)
-    )
-
-
-def _same_print(before: str, after: str) -> bool:
-    """Whether two printed numbers agree, up to one of the last digit that is printed."""
-    if before == after:
-        return True
-    digits = re.match(r"[-+]?\d+(?:\.(\d+))?(?:e([-+]?\d+))?", before)
-    last = 10.0 ** (int(digits[2] or 0) - len(digits[1] or ""))
-    whole = "." not in before and "e" not in before and "." not in after
-    allowed = 0.0 if whole else 1.01 * last + TOLERANCES["text"][0] * abs(float(before))
-    return abs(float(before) - float(after)) <= allowed
-
-
-def _show(row: Row) -> str:
-    """A row's values for a reader, cut to a line."""
-    text = ", ".join(f"{value:.10g}" if isinstance(value, float) else str(value) for value in row[1:])
-    return text if len(text) < 100 else text[:97] + "…"
+    Raises:
+        TypeError: it is anything else.
+    """
+    match value:
+        case None | bool() | int() | float() | str() | range() | slice():
+            return value
+        case list() | tuple() | set() | frozenset():
+            return type(value).__name__, [_plain(each) for each in value]
+        case dict():
+            return [(_plain(name), _plain(each)) for name, each in value.items()]
+        case np.ndarray() | torch.Tensor() | np.number():
+            return str(value.dtype), np.asarray(value).tolist()
+        case types.FunctionType():
+            return value.__code__.co_code, repr(value.__code__.co_consts), value.__code__.co_names
+    raise TypeError(f"budget(full=…) should be numbers, words or collections of them, but it is {value!r}.")

@@ -93,6 +93,11 @@ def code_cells(notebook: NotebookNode, *, without: str | None = None) -> Iterato
             yield cell
 
 
+def outputs_of(notebook: NotebookNode) -> list[Any]:
+    """The outputs of a notebook's code cells, by cell."""
+    return [[cell.get("id", ""), cell.outputs] for cell in code_cells(notebook)]
+
+
 def notebook_hash(notebook: NotebookNode, root: Path = ROOT, *, name: str = "The notebook", fast: bool = True) -> str:
     """The hash of what made a notebook's outputs: its code cells, those tagged ``setup`` aside, and all they reach.
 

@@ -19,9 +19,9 @@ from aevb_utils.results.json_files import BrokenFileError
 from tools.commands import command
 from tools.experiments import SCRIPTS, experiment_hash, store, stored
 from tools.fast_run import FastRunError, fingerprint
-from tools.fingerprint import differences
-from tools.notebooks import CHAPTERS, PAGES, RUN_KEY, code_cells, notebook_hash, read, write
-from tools.stamps import AT_ONCE, SAME, Stamp
+from tools.notebooks import CHAPTERS, PAGES, RUN_KEY, code_cells, notebook_hash, outputs_of, read, write
+from tools.rows import differences
+from tools.stamps import AT_ONCE, SAME, Stamp, output_hash
 
 SHOWN = 8
 """How many differences are printed of each file."""
@@ -46,6 +46,11 @@ class Stored:
         if self.file.suffix == ".ipynb":
             return f"make execute NOTEBOOK={shlex.quote(f'notebooks/{self.file.name}')}"
         return f"make results NAME={self.file.stem}"
+
+    def outputs(self) -> object:
+        """What is stored of its last run: a notebook's outputs, an experiment's figures."""
+        notebook = self.file.suffix == ".ipynb"
+        return outputs_of(read(self.file)) if notebook else stored(self.file).get("figures")
 
     def present_hash(self, *, fast: bool = True) -> str:
         """The hash of its code as it is now, with or without its fast budgets."""
@@ -85,6 +90,8 @@ def refresh(item: Stored) -> list[str]:
     """Run a stale file in the fast budget and stamp it if it behaves as before; else what differs, a line each."""
     if item.stamp is None:
         return ["it has never been run as it is"]
+    if output_hash(item.outputs()) != item.stamp.output_hash:
+        return ["what is stored is not what its last run left: it was changed by hand, or is from another run"]
     try:
         rows = fingerprint(item.file)
         present, full = item.present_hash(), item.present_hash(fast=False)
@@ -93,11 +100,11 @@ def refresh(item: Stored) -> list[str]:
     if present != item.code_hash:
         return ["its code has changed while it ran: refresh again"]
     if full == item.stamp.full_hash:
-        item.write(Stamp(item.code_hash, full, item.stamp.made_by, rows))
+        item.write(Stamp(item.code_hash, full, item.stamp.output_hash, item.stamp.made_by, rows))
         return []
     different = differences(item.stamp.fingerprint, rows)
     if not different:
-        item.write(Stamp(item.code_hash, full, SAME, item.stamp.fingerprint))
+        item.write(Stamp(item.code_hash, full, item.stamp.output_hash, SAME, item.stamp.fingerprint))
     return different
 
 

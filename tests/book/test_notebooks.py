@@ -19,8 +19,19 @@ import aevb_utils.evaluation
 import aevb_utils.models
 from aevb_utils.figures import MAX_FRAMES
 from tools.export import EXPORT_KEY, exports
-from tools.notebooks import CHAPTERS, PAGES, ROOT, RUN_KEY, SETUP_CELL, code_cells, notebook_hash, read, tags
-from tools.stamps import FULL, SAME, Stamp
+from tools.notebooks import (
+    CHAPTERS,
+    PAGES,
+    ROOT,
+    RUN_KEY,
+    SETUP_CELL,
+    code_cells,
+    notebook_hash,
+    outputs_of,
+    read,
+    tags,
+)
+from tools.stamps import FULL, SAME, Stamp, output_hash
 
 EXPORTS = exports()
 IMAGES = {"image/svg+xml", "image/png"}
@@ -157,6 +168,7 @@ def test_outputs_are_those_of_this_code(path):
     assert stamp, f"It has never been run as it is: make execute NOTEBOOK=notebooks/{path.name}"
     assert stamp.made_by in (FULL, SAME)
     assert stamp.fingerprint
+    assert stamp.output_hash == output_hash(outputs_of(chapter(path))), "The outputs are not those of its last run."
     fresh = stamp.code_hash == notebook_hash(chapter(path))
     assert fresh, f"The code has changed since: make refresh, or make execute NOTEBOOK=notebooks/{path.name}"
 

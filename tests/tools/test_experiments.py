@@ -13,7 +13,7 @@ from aevb_utils.results import load
 from experiments import _runs
 from tools import experiments
 from tools.notebooks import ROOT
-from tools.stamps import FULL, SAME, Stamp
+from tools.stamps import FULL, SAME, Stamp, output_hash
 
 DOUBLED = """
 from aevb_utils.budget import budget
@@ -49,6 +49,7 @@ def test_figures_are_stored_with_what_made_them(script, capfd):
     assert set(stored) == {
         "code_hash",
         "full_hash",
+        "output_hash",
         "made_by",
         "fingerprint",
         "machine",
@@ -185,7 +186,7 @@ def test_weights_are_moved_into_the_package_after_their_figures_are_stored(scrip
     weights = script.parent.parent / "aevb_utils" / "training" / "weights" / "small.safetensors"
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"old")
-    monkeypatch.setattr(experiments.Stamp, "of_full_run", lambda script, *hashes: Stamp(*hashes, FULL, []))
+    monkeypatch.setattr(experiments.Stamp, "of_full_run", lambda script, *hashes: Stamp(*hashes[:2], "", FULL, []))
     whole = experiments.store
 
     def stopped(script, entries):
@@ -258,6 +259,7 @@ def test_stored_figures_come_from_this_code(path):
     assert stamp, f"It has never been run: make results NAME={path.stem}"
     assert stamp.made_by in (FULL, SAME)
     assert stamp.fingerprint
+    assert stamp.output_hash == output_hash(experiments.stored(path)["figures"]), "They are not those of its last run."
     fresh = stamp.code_hash == experiments.experiment_hash(path)
     assert fresh, f"The code has changed since: make refresh, or make results NAME={path.stem}"
 

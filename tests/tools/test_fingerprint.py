@@ -13,7 +13,8 @@ from torch.optim.optimizer import _global_optimizer_post_hooks
 
 from aevb_utils import budget, checking
 from aevb_utils.training import fit
-from tools.fingerprint import CHECKS, Recorder, differences, figures_rows
+from tools.fingerprint import CHECKS, Recorder
+from tools.rows import differences, figures_rows, same_print, summary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,16 +117,50 @@ def rows(*values, kind="float64"):
         (rows(1.0), rows(1.0, 1.0), False),
         (rows("nan"), rows("nan"), True),
         (rows("nan"), rows(1.0), False),
-        (rows("abc", "1.50", kind="text"), rows("abc", "1.51", kind="text"), True),
-        (rows("abc", "1.50", kind="text"), rows("abc", "1.53", kind="text"), False),
-        (rows("abc", "15", kind="text"), rows("abc", "16", kind="text"), False),
-        (rows("abc", "1e-3", kind="text"), rows("abd", "1e-3", kind="text"), False),
+        (rows([3, 1.0, 2.0]), rows([3, 1.0, 2.0 + 1e-9]), True),
+        (rows([3, 1.0, 2.0]), rows([4, 1.0, 2.0]), False),
+        (rows(0.003, 1e6), rows(0.0035, 1e6), False),
+        (rows(60000, 1.0, kind="float32"), rows(60005, 1.0, kind="float32"), False),
+        (rows("abc", "1.50", kind="text, float64"), rows("abc", "1.51", kind="text, float64"), False),
+        (rows("abc", "1.50", kind="text, float32"), rows("abc", "1.51", kind="text, float32"), True),
+        (rows("abc", "1.50", kind="text, float32"), rows("abc", "1.53", kind="text, float32"), False),
+        (rows("abc", "1e-3", kind="text, float64"), rows("abd", "1e-3", kind="text, float64"), False),
         (rows(1.0), [], False),
         ([], rows(1.0), False),
     ],
 )
 def test_tolerances(before, after, same):
     assert (differences(before, after) == []) == same
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "precise", "coarse"),
+    [
+        ("0.53", "0.5312", False, False),  # another form
+        ("3", "3.9", False, False),
+        ("1,000", "1000", False, False),
+        ("15", "16", False, False),  # whole numbers
+        ("0.1", "0.2", False, False),  # a single digit does not flip by rounding
+        ("2e-03", "1e-03", False, False),
+        ("-1.50", "1.50", False, False),
+        ("12.34", "12.35", False, True),
+        ("12.34", "12.36", False, False),
+        ("0.12345678", "0.12345679", True, True),
+        ("9.2e-14", "8.9e-15", True, True),  # rounding itself
+        ("9.2e-07", "8.9e-06", False, True),
+        ("3e999", "4e999", False, False),
+        ("3e81234", "3e91234", False, False),
+    ],
+)
+def test_printed_numbers(before, after, precise, coarse):
+    assert same_print(before, after, "text, float64") == precise
+    assert same_print(before, after, "text, float32") == coarse
+
+
+def test_collections_are_noted_part_by_part():
+    tensor = torch.ones(2, requires_grad=True)
+    assert summary({"a": 1, "b": [True, "c"]}) == ["a", 1, "b", "True", "c"]
+    assert summary([tensor, tensor[0]]) == [*summary(tensor), 1.0]
 
 
 def test_a_difference_says_what_differs():
@@ -149,22 +184,31 @@ def test_a_full_budget_that_changes_is_caught():
 
     assert differences(rows_of(300), rows_of(300)) == []
     assert differences(rows_of(300), rows_of(3))
+    assert differences(rows_of(lambda: 1), rows_of(lambda: 1)) == []
+    assert differences(rows_of(lambda: 1), rows_of(lambda: 2))
+    long = np.arange(3000.0)
+    assert differences(rows_of(long), rows_of(np.where(long == 1500, 0, long)))
+    with pytest.raises(TypeError, match="should be numbers, words or collections of them, but it is <object"):
+        rows_of(object())
 
 
 def test_times_are_not_compared():
     recorder = Recorder()
     recorder.place("here", timed=True)
     recorder.note("faster", [0.7])
-    recorder.text("3.1 ms")
-    assert [row[:2] for row in recorder.rows] == [["here 1: faster", "float64"], ["here 2: printed", "text"]]
-    assert "0.7" not in str(recorder.rows)
-    assert "3.1" not in str(recorder.rows)
+    recorder.note("accuracy", [0.9])
+    recorder.text("3.1 ms\naccuracy 0.95")
+    assert [row[:2] for row in recorder.rows] == [
+        ["here 1: faster", "float64"], ["here 2: accuracy", "float64"], ["here 3: printed", "text, float64"],
+    ]  # fmt: skip
+    assert [row[2:] for row in recorder.rows[:2]] == [[], [0.9]]
+    assert recorder.rows[2][3:] == ["0.95"]
 
 
 def test_an_array_is_told_from_the_same_numbers_in_another_order():
     recorder = Recorder()
     recorder.note("one", [np.arange(5.0)])
     recorder.note("one", [np.arange(5.0)[::-1]])
-    (_, *first), (_, *second) = recorder.rows
-    assert first[:3] == second[:3]  # kind, size, norm
-    assert first[3] != second[3]
+    (_, _, first), (_, _, second) = recorder.rows
+    assert first[:2] == second[:2]  # size, norm
+    assert first[2] != second[2]

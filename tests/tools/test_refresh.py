@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import nbformat
 import pytest
 from small_notebooks import notebook_of
 
@@ -32,9 +33,9 @@ def originals(tmp_path_factory):
     notebook = notebook_of(CODE)
     notebook.cells[0].execution_count = 1
     write(notebook, path)
+    store(script, {"figures": {"value": 42}})
     for item in all_stored((path,), (script,)):
-        item.write(Stamp.of_full_run(item.file, item.code_hash, item.present_hash(fast=False)))
-    store(script, stored(script) | {"figures": {"value": 42}})
+        item.write(Stamp.of_full_run(item.file, item.code_hash, item.present_hash(fast=False), item.outputs()))
     return root
 
 
@@ -95,7 +96,7 @@ def test_another_fast_budget_takes_a_new_fingerprint(files):
     change(path, "import check_close", "import check_close\nfrom aevb_utils.budget import budget")
     change(path, '", total, 10)', '", total, budget(full=10, fast=3))')
     (item,) = all_stored((path,), ())
-    item.write(Stamp.of_full_run(path, item.code_hash, item.present_hash(fast=False)))
+    item.write(Stamp.of_full_run(path, item.code_hash, item.present_hash(fast=False), item.outputs()))
     change(path, "full=5, fast=3", "full=5, fast=4")
     change(path, "full=10, fast=3", "full=10, fast=6")
     (item,) = all_stored((path,), ())
@@ -111,6 +112,20 @@ def test_another_fast_budget_takes_a_new_fingerprint(files):
     change(path, "total / 3", "total / 4")
     (item,) = all_stored((path,), ())
     assert refresh(item) != []
+
+
+def test_outputs_that_were_changed_by_hand_are_not_stamped(files):
+    path, script = files
+    change(path, "total", "amount")
+    change(script, "value = 21", "value = 3 * 7")
+    notebook = read(path)
+    notebook.cells[0].outputs = [nbformat.v4.new_output("stream", text="4.0000\n")]
+    write(notebook, path)
+    store(script, stored(script) | {"figures": {"value": 43}})
+    for item in all_stored((path,), (script,)):
+        (said,) = refresh(item)
+        assert said == "what is stored is not what its last run left: it was changed by hand, or is from another run"
+        assert not item.is_fresh
 
 
 def test_what_fails_or_was_never_run_stays_stale(files, capsys):

@@ -247,7 +247,8 @@ def test_execute_stores_outputs_and_a_stamp(stored, capsys):
     assert (stamp.code_hash, stamp.made_by) == (notebook_hash(notebook), FULL)
     fast = [row for row in stamp.fingerprint if row[0] == "cell-4 1: printed"]
     assert len(fast) == 1
-    assert [row[0].split()[0] for row in stamp.fingerprint] == ["cell-2", "cell-3", "cell-4"]
+    assert [row[0].split()[0] for row in stamp.fingerprint[:-1]] == ["cell-2", "cell-3", "cell-4"]
+    assert stamp.fingerprint[-1][0] == "the full run alone 1: live cell-5"
     assert notebook.metadata == {
         RUN_KEY: stamp.as_json(),
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
