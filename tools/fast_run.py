@@ -5,6 +5,8 @@ machine: one thread, and the instructions that every x86 processor of the last t
 """
 
 import ast
+import base64
+import gzip
 import hashlib
 import json
 import os
@@ -37,8 +39,9 @@ SAME_INSTRUCTIONS = {
 }
 TIMERS = ("perf_counter", "process_time", "seconds")
 """A cell with a name in which one of these stands tells how long something took."""
-DATA_URI = re.compile(r"data:image/[^\"')\s]*")
-"""A picture in a page's text: figures are compared as pictures, and a viewer's frames are figures."""
+PICTURE = re.compile(r"data:image/[^\"')\s]*")
+FRAMES = re.compile(r'<script type="application/gzip">([^<]*)</script>')
+KEY = re.compile(r'(?<=data-viewer=")\w+(?=")')
 
 
 class FastRunError(RuntimeError):
@@ -83,12 +86,24 @@ def of_notebook(file: Path) -> list[Row]:
                 shown.append(shell.display_formatter.format(result.result)[0])
             texts = [data.get("text/plain", "") for data in shown if "text/html" not in data]
             recorder.text(captured.stdout + "\n".join(texts))
-            recorder.text("\n".join(DATA_URI.sub("", data.get("text/html", "")) for data in shown), "shown")
+            recorder.text("\n".join(said(data.get("text/html", "")) for data in shown), "shown")
         recorder.close()
         recorder.place("the full run alone")
         for name, content in _unseen(file):
             recorder.words(name, content)
     return recorder.rows
+
+
+def said(page: str) -> str:
+    """What a page says, of a viewer's frames too: pictures are compared as pictures, and a frame is a figure."""
+
+    def words(packed: re.Match[str]) -> str:
+        viewer = json.loads(gzip.decompress(base64.b64decode(packed[1])))
+        return json.dumps([viewer["alts"], viewer["labels"]])
+
+    for key in KEY.findall(page):  # a hash of the frames
+        page = page.replace(key, "")
+    return FRAMES.sub(words, PICTURE.sub("", page))
 
 
 def _unseen(file: Path) -> Iterator[tuple[str, str]]:

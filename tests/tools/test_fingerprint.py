@@ -12,7 +12,9 @@ from matplotlib.backend_bases import FigureCanvasBase
 from torch.optim.optimizer import _global_optimizer_post_hooks
 
 from aevb_utils import budget, checking
+from aevb_utils.figures import viewer
 from aevb_utils.training import fit
+from tools.fast_run import said
 from tools.fingerprint import CHECKS, Recorder
 from tools.rows import differences, figures_rows, same_print, summary
 
@@ -212,3 +214,22 @@ def test_an_array_is_told_from_the_same_numbers_in_another_order():
     (_, _, first), (_, _, second) = recorder.rows
     assert first[:2] == second[:2]  # size, norm
     assert first[2] != second[2]
+
+
+def page_of_a_viewer(slope: float, alt: str = "A line.") -> str:
+    """The page of a viewer with two frames."""
+
+    def draw(step: int) -> plt.Figure:
+        figure, ax = plt.subplots()
+        ax.plot([0, 1], [0, slope * step])
+        return figure
+
+    return viewer(draw, {"step": (1, 2)}, alt=lambda step: f"{alt} {step}", caption="Lines.")._repr_html_()
+
+
+def test_of_a_viewer_the_words_are_compared_here_and_the_frames_as_pictures():
+    page, steeper, other = page_of_a_viewer(1.0), page_of_a_viewer(2.0), page_of_a_viewer(1.0, alt="Two lines.")
+    assert page != steeper
+    assert said(page) == said(steeper) != said(other)
+    assert "A line. 2" in said(page)
+    assert said('<img src="data:image/png;base64,AAAA" alt="a dot">') == '<img src="" alt="a dot">'
