@@ -43,29 +43,49 @@ WIDE = """() => {
 }"""
 
 
-# What axe need not see again and again: of the drawings and the MathML of formulas, and of each kind of colored word in
-# code, the first of the page stays. Of words in one kind of place (the same elements and classes around them), which
-# have the same colors, those of the first two places stay.
+# What axe need not see again and again. Words look the same where colors, sizes and backgrounds, theirs and those of
+# all that is around them, are the same in light and in dark; a block with links is another kind than one without, so
+# that the links that stay keep their words around them.
+NOTE_LOOKS = """() => {
+    const looks = new Map(), numbers = new Map();
+    const said = ['color', 'backgroundColor', 'backgroundImage', 'opacity', 'fontSize', 'fontWeight', 'filter',
+        'textShadow', 'visibility', 'display', 'textDecorationLine', 'mixBlendMode', 'position'];
+    const look = (element) => {
+        if (!element) return 0;
+        if (!looks.has(element)) {
+            const style = getComputedStyle(element);
+            const link = element.closest('a') ? 'in a link' : element.querySelector('a') ? 'with links' : '';
+            const own = [look(element.parentElement), link, ...said.map((name) => style[name])].join('|');
+            if (!numbers.has(own)) numbers.set(own, numbers.size + 1);
+            looks.set(element, numbers.get(own));
+        }
+        return looks.get(element);
+    };
+    document.querySelectorAll('body *').forEach(look);
+    const before = window.looks ?? (() => '');
+    window.looks = (element) => `${before(element)} ${looks.get(element)}`;
+}"""
+# Of the drawings and the MathML of formulas the first stays; of code whose words look like words before, the text.
 THIN = """() => {
     document.querySelectorAll('mjx-container').forEach((formula, i) => { if (i > 0) formula.replaceChildren(); });
-    const seen = new Set();
-    document.querySelectorAll('pre span[class]').forEach((word) => {
-        const kind = word.closest('div[class*=highlight-]')?.parentElement.className + ' / ' + word.className;
-        if (seen.has(kind)) word.replaceWith(word.textContent);
-        seen.add(kind);
+    const seen = new Map(), stay = new Set();
+    document.querySelectorAll('pre span').forEach((word) => {
+        seen.set(looks(word), (seen.get(looks(word)) ?? 0) + 1);
+        if (seen.get(looks(word)) <= 2) stay.add(word.closest('pre'));
     });
-    document.querySelectorAll('pre').forEach((code) => code.normalize());
+    for (const code of document.querySelectorAll('pre')) if (!stay.has(code)) code.replaceChildren(code.textContent);
 }"""
+# Where colors are judged, the first two places of words that look the same stay, and what is around them.
 THIN_WORDS = """() => {
-    const seen = new Map();
-    const kind = (e) => e && kind(e.parentElement) + `>${e.localName}.${e.className}[${e.getAttribute('style')}]`;
-    document.querySelectorAll('body *').forEach((place) => {
-        const words = [...place.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+    const seen = new Map(), stay = new Set();
+    document.querySelectorAll('body *').forEach((element) => {
+        const words = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
         if (words.length === 0) return;
-        const before = seen.get(kind(place)) ?? 0;
-        seen.set(kind(place), before + 1);
-        if (before >= 2) words.forEach((node) => node.remove());
+        seen.set(looks(element), (seen.get(looks(element)) ?? 0) + 1);
+        if (seen.get(looks(element)) > 2) words.forEach((node) => node.remove());
+        else for (let around = element; around; around = around.parentElement) stay.add(around);
     });
+    document.querySelectorAll('body *').forEach((element) => { if (!stay.has(element)) element.replaceChildren(); });
 }"""
 
 
@@ -147,15 +167,29 @@ def look_at(page: Page, name: str, host: str) -> Visit:
         visit.overflow = page.evaluate(WIDE) or ["something wider than the screen"]
 
     page.set_viewport_size(DESKTOP)
-    page.evaluate(THIN)
-    visit.axe["structure"] = violations(page, WITHOUT_COLORS)
-    page.evaluate(THIN_WORDS)
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        page.wait_for_function("(scheme) => document.documentElement.dataset.theme === scheme", arg=scheme)
-        page.wait_for_timeout(150)  # the theme fades colors
-        visit.axe[scheme] = violations(page, COLORS)
+    visit.axe = judge(page)
     return visit
+
+
+def judge(page: Page) -> dict[str, list[str]]:
+    """What axe finds wrong with a page: with its structure, and with its colors in light and in dark."""
+    for scheme in ("light", "dark"):
+        show(page, scheme)
+        page.evaluate(NOTE_LOOKS)
+    page.evaluate(THIN)
+    found = {"structure": violations(page, WITHOUT_COLORS)}
+    page.evaluate(THIN_WORDS)
+    for scheme in ("dark", "light"):
+        show(page, scheme)
+        found[scheme] = violations(page, COLORS)
+    return found
+
+
+def show(page: Page, scheme: str) -> None:
+    """Show a page in light or in dark."""
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_function("(scheme) => document.documentElement.dataset.theme === scheme", arg=scheme)
+    page.wait_for_timeout(150)  # the theme fades colors
 
 
 def violations(page: Page, options: dict) -> list[str]:
@@ -175,6 +209,17 @@ def test_a_page_in_light_in_dark_and_on_a_phone(browser, address, name):
     assert visit.rendered >= visit.formulas
     assert visit.overflow == []
     assert visit.axe == {"structure": [], "light": [], "dark": []}
+
+
+def test_what_cannot_be_read_is_found_wherever_it_stands(quick_page):
+    quick_page.goto("book/bibliography.html")
+    for scheme, number, color in (("light", 7, "#bbb"), ("dark", 70, "#444")):
+        rule = f"html[data-theme={scheme}] .citation:nth-of-type({number}) p {{ color: {color} !important; }}"
+        quick_page.add_style_tag(content=rule)
+    found = judge(quick_page)
+    assert found["structure"] == []
+    assert "color-contrast: <p>" in found["light"]
+    assert "color-contrast: <p>" in found["dark"]
 
 
 def test_every_page_is_looked_at(site):
