@@ -20,6 +20,8 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from aevb_utils.budget import budget
+
 MAX_FRAMES = 64
 
 
@@ -69,6 +71,8 @@ def viewer(
 ) -> Viewer:
     """Render ``draw`` at every combination of ``values`` and return a viewer that needs no kernel.
 
+    In the fast run every slider has its two ends only.
+
     Args:
         draw: takes the sliders' values by name, returns a figure (which is closed after rendering).
         values: one to three sliders: name and the values it steps through; at most 64 combinations.
@@ -87,6 +91,7 @@ def viewer(
             f"A viewer has one to three sliders and 1 to {MAX_FRAMES} frames, not {len(values)} sliders and {count} "
             "frames: pass fewer values."
         )
+    values = {name: budget(full=positions, fast=_ends(positions)) for name, positions in values.items()}
     settings = [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
     return Viewer(
         frames=tuple(as_svg(draw(**setting)) for setting in settings),
@@ -94,6 +99,11 @@ def viewer(
         sliders=tuple((name, tuple(label(v) for v in positions)) for name, positions in values.items()),
         caption=caption,
     )
+
+
+def _ends(positions: Sequence[Any]) -> Sequence[Any]:
+    """The first and the last of some positions, if there are two."""
+    return positions[:: len(positions) - 1] if len(positions) > 1 else positions
 
 
 def data_url(svg: str) -> str:

@@ -22,8 +22,9 @@ XML_NAMESPACES = ("http://www.w3.org/", "http://purl.org/dc/", "http://creativec
 
 
 @pytest.fixture(autouse=True)
-def book_style():
-    """The book's style for the test, all figures closed after it."""
+def book_style(monkeypatch):
+    """The book's style and full budget for the test, all figures closed after it."""
+    monkeypatch.setattr(module, "budget", lambda *, full, fast: full)
     with mpl.rc_context():
         use_style()
         yield
@@ -44,6 +45,14 @@ def describe(**values):
 
 def example(**sliders):
     return viewer(draw, sliders or {"k": [0, 1, 2]}, alt=describe, caption="A caption.")
+
+
+def test_in_the_fast_run_every_slider_has_its_two_ends(monkeypatch):
+    monkeypatch.setattr(module, "budget", lambda *, full, fast: fast)
+    shown = example(k=range(5), name=["a", "b", "c"], alone=(0,))
+    assert shown.sliders == (("k", ("0", "4")), ("name", ("a", "c")), ("alone", ("0",)))
+    assert len(shown.frames) == len(shown.alts) == 4
+    assert shown.alts[-1] == "alt k=4 name=c alone=0"
 
 
 class Page(HTMLParser):
