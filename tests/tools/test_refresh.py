@@ -8,7 +8,6 @@ import pytest
 from small_notebooks import notebook_of
 
 from tools.experiments import store, stored
-from tools.fast_run import fingerprint
 from tools.notebooks import RUN_KEY, read, write
 from tools.refresh import all_stored, main, refresh
 from tools.stamps import FULL, SAME, Stamp
@@ -105,7 +104,7 @@ def test_another_fast_budget_takes_a_new_fingerprint(files):
     (after,) = all_stored((path,), ())
     assert after.is_fresh
     assert after.stamp.made_by == FULL
-    assert after.stamp.fingerprint == fingerprint(path) != item.stamp.fingerprint
+    assert (item.stamp.fingerprint[0][2:], after.stamp.fingerprint[0][2:]) == ([3, 3], [6, 6])
 
     change(path, "fast=4", "fast=3")  # together with a change that the full run sees, it is none of a budget alone
     change(path, "fast=6", "fast=3")
