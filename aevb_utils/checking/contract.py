@@ -6,10 +6,7 @@ in expectation is checked on many draws, up to the noise that they show, from a 
 gives the same answer every time, and leaves torch's global generator and the model as they were.
 """
 
-import copy
 from collections.abc import Callable
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +23,6 @@ from aevb_utils.checking.comparisons import (
     first_outside,
     in_groups,
     one_a_datum,
-    one_elbo,
     require,
     require_distribution,
     require_same_mean,
@@ -37,10 +33,9 @@ from aevb_utils.checking.comparisons import (
     standard_error,
     without_gradient,
 )
+from aevb_utils.checking.trained import check_saves_and_loads, check_updates
 from aevb_utils.evaluation.bounds import evaluation_mode, own_random_numbers
 from aevb_utils.evaluation.contexts import call_with_context
-from aevb_utils.training import checkpoints, fit
-from aevb_utils.training.descriptions import modules_outside
 
 WEIGHTS_HINT = (
     "one number for each sample and datum, summed over the dimensions of x and z, and neither averaged nor put through "
@@ -226,49 +221,6 @@ def check_seeds(model: nn.Module, x: Tensor, *context: Tensor) -> None:
         any(not torch.equal(one, two) for other in others for one, two in zip(first[2:], other[2:], strict=True)),
         "All seeds give the same sample: the model must not seed or replace torch's global generator.",
     )
-
-
-def check_saves_and_loads(model: nn.Module, x: Tensor, *context: Tensor) -> None:
-    """A checkpoint brings all of the model back: after loading, another one gives the same ELBO, bit for bit."""
-    other = copy.deepcopy(model)
-    plain = [value for module in other.modules() for value in vars(module).values() if isinstance(value, Tensor)]
-    plain += [value for module in modules_outside(other) for value in module.state_dict().values()]
-    with torch.no_grad(), TemporaryDirectory() as folder:
-        for value in [*other.state_dict().values(), *plain]:
-            if value.is_floating_point():  # changed by more than a constant, which a softmax would not notice
-                value.mul_(1.5).add_(torch.linspace(0.5, 1.5, value.numel()).to(value).reshape(value.shape))
-        path = Path(folder) / "model.safetensors"
-        checkpoints.save(path, model)
-        whole = (
-            "A model that is saved and loaded is another one: a tensor it uses is neither a parameter nor a buffer, or "
-            "in a module that is no part of it, as in a list; "
-        )
-        try:
-            checkpoints.load_weights(path, other)
-        except checkpoints.CheckpointError as error:  # it saw such a tensor, which was changed above
-            raise AssertionError(f"{whole}use nn.Parameter, register_buffer or nn.ModuleList.") from error
-    elbos = [one_elbo(each, x, *context) for each in (model, other)]
-    require(torch.equal(*elbos), f"{whole}use nn.Parameter, register_buffer or nn.ModuleList.")
-
-
-def check_updates(model: nn.Module, x: Tensor, *context: Tensor) -> None:
-    """A step of ``fit`` in φ leaves θ as it is, bit for bit, and a step in θ leaves φ."""
-    for update in ("inference", "generative"):
-        other = copy.deepcopy(model)
-        groups = {"inference": list(other.inference_parameters()), "generative": list(other.generative_parameters())}
-        before = {name: [parameter.detach().clone() for parameter in group] for name, group in groups.items()}
-        optimizer = torch.optim.Adam(other.parameters(), lr=1e-3)
-        try:
-            fit(other, (x, *context), optimizer=optimizer, epochs=1, batch_size=len(x), update=update)
-        except ValueError as error:
-            raise AssertionError(f"fit cannot train the model with update={update!r}: {error}") from error
-        for name, group in groups.items():
-            moved = not all(map(torch.equal, group, before[name]))
-            require(
-                moved == (name == update),
-                f"A step with update={update!r} {'moves' if moved else 'does not move'} the {name} parameters: does "
-                "elbo_terms write to a parameter, or do generative_parameters and inference_parameters share one?",
-            )
 
 
 def check_sample(model: nn.Module, x: Tensor, *context: Tensor) -> None:
