@@ -40,7 +40,7 @@ HARMLESS_DECORATORS = frozenset(
 """These leave nothing behind beside the name; another decorator may keep what it decorates in a table."""
 
 OWN_NAMES = frozenset({"globals", "vars", "locals", "eval", "exec"})
-"""Functions by which a module may reach any of its own names."""
+"""Functions by which a module may reach any of its own names; ``vars(x)`` reaches those of x alone."""
 
 IMPORTERS = ("__import__", "importlib.import_module", "importlib.reload", "importlib.util", "runpy", "sys.modules")
 """Names by which code may reach any module."""
@@ -160,7 +160,7 @@ class Reached:
         if not targets and first not in module.definitions:
             for star in module.stars:
                 self._count_whole(star)
-            if first in OWN_NAMES:
+            if first in OWN_NAMES and not _asks_another(first, code):
                 self._count_whole(module.name)
         if any(f"{each}.".startswith(f"{name}.") for each in full for name in IMPORTERS):
             named = [string for string in _strings(code) if _file(string, self.root) is not None]
@@ -284,6 +284,13 @@ def _may_register(statement: ast.stmt) -> bool:
 
 
 # Names
+
+
+def _asks_another(name: str, code: Sequence[ast.stmt]) -> bool:
+    """Whether a name is ``vars``, and the code uses it in no other way than as ``vars(x)``."""
+    nodes = [node for statement in code for node in ast.walk(statement)]
+    given = [node.func for node in nodes if isinstance(node, ast.Call) and node.args]
+    return name == "vars" and all(node in given for node in nodes if isinstance(node, ast.Name) and node.id == name)
 
 
 def _chains(code: Sequence[ast.stmt], local: set[str]) -> set[Chain]:

@@ -111,6 +111,14 @@ def by_name(name):
     return globals()[name]()
 
 
+def own(name):
+    return vars()[name]
+
+
+def of_another(value):
+    return vars(value)
+
+
 def plain():
     return 5
 """,
@@ -198,6 +206,7 @@ COUNTS = {
     ),
     "importlib with any name": ("import importlib\nimportlib.import_module(x)", "aevb_utils/lazy.py", "2", "3"),
     "sys.modules": ("import sys\nsys.modules[x]", "aevb_utils/lazy.py", "return 2", "return 3"),
+    "vars()": ("from aevb_utils.table import own\nown(x)", "aevb_utils/table.py", "return 5", "return 6"),
     "globals()": ("from aevb_utils.table import by_name\nby_name(x)", "aevb_utils/table.py", "return 5", "return 6"),
     "what a decorator has registered": (
         "from aevb_utils.table import call\ncall(x)", "aevb_utils/table.py", "return 1", "return 2",
@@ -238,6 +247,9 @@ NEW_MODULE = (
     "from aevb_utils.data.dataset import Dataset\n\n_ROWS = 178\n\n\ndef wine():\n    return Dataset(), _ROWS\n"
 )
 COUNTS_NOT = {
+    "a function beside one that asks for another's names": (
+        "from aevb_utils.table import of_another\nof_another(x)", "aevb_utils/table.py", "return 5", "return 6",
+    ),
     "a comment": (FIT, LOOP, "RATE = 0.1", "RATE = 0.1  # a comment"),
     "a docstring": (FIT, LOOP, "def fit(x, steps=STEPS):", 'def fit(x, steps=STEPS):\n    """Words."""\n'),
     "layout": (FIT, LOOP, "[helper(x) for _ in range(steps)]", "[\n        helper(x) for _ in range(steps)\n    ]"),
