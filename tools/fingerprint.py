@@ -31,8 +31,8 @@ NUMBER = re.compile(r"[-−+]?\d[\d,]*(?:\.\d+)?(?:e[-−+]?\d+)?")
 HOW = ("params", "foreach", "fused", "capturable", "differentiable")
 SMALL_DPI = 25
 DIRECTIONS = 4  # of a picture's projection
-TIME = re.compile(r"\b(s|ms|µs|seconds?|min|minutes?|hours?|times?|fast\w*|slow\w*|quick\w*|speed\w*|processor)\b")
-"""What a line or a claim says that is about how long something took."""
+TIME = re.compile(r"\b(s|ms|µs|seconds?|min|minutes?|hours?|times?|fast\w*|slow\w*|quick\w*|speed\w*|processor|over)\b")
+"""What a line or a claim says that is about how long something took, or about one such time over another."""
 
 
 class Recorder:
