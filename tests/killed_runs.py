@@ -45,8 +45,11 @@ def train(path):
     fit(model, lambda: x + torch.randn_like(x), optimizer=optimizer, history=history, callback=after, **options)
 
 
-def run(path, kill_after=None):
-    """Train in a process of its own; return its exit status, or minus the number of the signal that ended it."""
+def run(path, *, saves=None, delay=0.0):
+    """Train in a process of its own; return its exit status, or minus the number of the signal that ended it.
+
+    It is killed a little after it has saved so many times, if that is said, and has not ended by then.
+    """
     child = os.fork()
     if child == 0:
         status = 1
@@ -55,10 +58,22 @@ def run(path, kill_after=None):
             status = 0
         finally:
             os._exit(status)
-    if kill_after is not None:
-        time.sleep(kill_after)
+    if saves is not None:
+        seen = {stamp_of(path)}
+        while len(seen) <= saves and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            time.sleep(0.0005)
+            seen.add(stamp_of(path))
+        time.sleep(delay)
         os.kill(child, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def stamp_of(path):
+    """What changes when a file is written anew; None while there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
 
 
 def main(folder):
@@ -66,17 +81,18 @@ def main(folder):
     reference = folder / "reference.safetensors"
     started = time.perf_counter()
     assert run(reference) == 0
-    seconds = time.perf_counter() - started
+    epoch = (time.perf_counter() - started) / EPOCHS  # in seconds
     moments = random.Random(4)
     resumed_after, endings, identical = [], [], []
     for attempt in range(10 * KILLS):
         path = folder / f"killed_{attempt}.safetensors"
-        if len(endings) < KILLS and run(path, moments.uniform(0, seconds)) == -signal.SIGKILL:
+        saves, delay = attempt % EPOCHS, moments.uniform(0, epoch)
+        if len(endings) < KILLS and run(path, saves=saves, delay=delay) == -signal.SIGKILL:
             resumed_after.append(len(load(path, *build())) if path.exists() else 0)
             endings.append(run(path))
             identical.append(path.read_bytes() == reference.read_bytes())
     often = folder / "often.safetensors"
-    kills = sum(run(often, moments.uniform(0, seconds / 4)) == -signal.SIGKILL for _ in range(KILLS))
+    kills = sum(run(often, saves=1, delay=moments.uniform(0, epoch)) == -signal.SIGKILL for _ in range(KILLS))
     endings.append(run(often))
     identical.append(often.read_bytes() == reference.read_bytes())
     report = {"resumed_after": resumed_after, "kills": kills, "endings": endings, "identical": identical}

@@ -39,7 +39,7 @@ SAME_INSTRUCTIONS = {
 }
 TIMERS = ("perf_counter", "process_time", "seconds")
 """A cell with a name in which one of these stands tells how long something took."""
-PICTURE = re.compile(r"data:image/[^\"')\s]*")
+DATA = re.compile(r"data:(image)?[^\"')\s]*")
 FRAMES = re.compile(r'<script type="application/gzip">([^<]*)</script>')
 KEY = re.compile(r'(?<=data-viewer=")\w+(?=")')
 
@@ -95,7 +95,10 @@ def of_notebook(file: Path) -> list[Row]:
 
 
 def said(page: str) -> str:
-    """What a page says, of a viewer's frames too: pictures are compared as pictures, and a frame is a figure."""
+    """What a page says, of a viewer's frames too: pictures are compared as pictures, and a frame is a figure.
+
+    Of other data in it, such as sound, a hash stays.
+    """
 
     def words(packed: re.Match[str]) -> str:
         viewer = json.loads(gzip.decompress(base64.b64decode(packed[1])))
@@ -103,7 +106,11 @@ def said(page: str) -> str:
 
     for key in KEY.findall(page):  # a hash of the frames
         page = page.replace(key, "")
-    return FRAMES.sub(words, PICTURE.sub("", page))
+
+    def content(data: re.Match[str]) -> str:
+        return "" if data[1] else hashlib.sha256(data[0].encode()).hexdigest()[:12]
+
+    return FRAMES.sub(words, DATA.sub(content, page))
 
 
 def _unseen(file: Path) -> Iterator[tuple[str, str]]:

@@ -86,16 +86,15 @@ def score_function(
         phi: parameters, shape (P,), or (…, P) for several at once.
         num_samples: S.
         baseline: b, a number or a tensor that broadcasts to (S, …, P), independent of the
-            samples; "leave-one-out": for each sample the mean of f over the S − 1 others.
-            Its S terms are then dependent: measure the spread of their mean, with φ
-            expanded to (R, P) for R repetitions.
+            samples; "leave-one-out": for each sample the mean of f over the others. Its
+            terms are then dependent: take the spread of means, with φ expanded to (R, P).
 
     Returns:
         Tensor of shape (S, …, P); its mean over samples is the estimate.
 
     Raises:
-        ValueError: f's shape is not one value a sample; a baseline that broadcasts to
-            another shape; leave-one-out with one sample.
+        ValueError: f gives not one value a sample; a baseline of another shape, or one
+            that leaves out the only sample.
     """
     rows = own_rows(phi, num_samples)
     family = q(rows)

@@ -233,3 +233,9 @@ def test_of_a_viewer_the_words_are_compared_here_and_the_frames_as_pictures():
     assert said(page) == said(steeper) != said(other)
     assert "A line. 2" in said(page)
     assert said('<img src="data:image/png;base64,AAAA" alt="a dot">') == '<img src="" alt="a dot">'
+
+
+def test_of_a_sound_a_hash_is_compared():
+    one, other = (said(f'<audio src="data:audio/wav;base64,{content * 1000}">') for content in ("A1", "B2"))
+    assert one != other
+    assert len(one) < 50
