@@ -93,8 +93,7 @@ def score_function(
         Tensor of shape (S, …, P); its mean over samples is the estimate.
 
     Raises:
-        ValueError: f gives not one value a sample; a baseline of another shape, or one
-            that leaves out the only sample.
+        ValueError: f gives not one value a sample; a baseline of no fitting shape.
     """
     rows = own_rows(phi, num_samples)
     family = q(rows)
