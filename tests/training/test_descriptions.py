@@ -16,7 +16,7 @@ from checking.test_contract import CASES
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
-from torch.distributions import Bernoulli, ContinuousBernoulli, Independent, Normal
+from torch.distributions import Bernoulli, ContinuousBernoulli, Distribution, Independent, Normal
 from torch.nn.functional import softplus
 
 import aevb_utils.models
@@ -242,6 +242,15 @@ def test_a_model_that_was_used_is_the_same_model_and_can_be_copied(tmp_path, cas
         assert first_difference(json.loads(json.dumps(describe(model))), describe(other)) is None
 
 
+@pytest.fixture
+def torch_checks_values():
+    """Undo what torch.compile does: it turns the checks of torch.distributions off, for all that follows."""
+    before = Distribution._validate_args
+    yield
+    Distribution.set_default_validate_args(before)
+
+
+@pytest.mark.usefixtures("torch_checks_values")
 def test_a_compiled_model_and_the_model_itself_share_checkpoints(tmp_path):
     model, other = build(VAE), build(VAE)
     compiled = torch.compile(other, backend="eager")
