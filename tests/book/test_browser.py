@@ -30,9 +30,7 @@ ARGUMENTS = [
 PHONE = {"width": 375, "height": 800}
 DESKTOP = {"width": 1280, "height": 900}
 AXE = {"resultTypes": ["violations"], "preload": False}  # preloading would ask for style sheets again, at wrong places
-COLOR_RULES = ["color-contrast", "link-in-text-block"]
-WITHOUT_COLORS = AXE | {"rules": {rule: {"enabled": False} for rule in COLOR_RULES}}
-COLORS = AXE | {"runOnly": COLOR_RULES}  # what a dark page may have of its own
+COLORS = AXE | {"runOnly": ["color-contrast", "link-in-text-block"]}  # what a dark page may have of its own
 BOOK_PAGES = sorted(f"book/{file.stem}.html" for file in (ROOT / "book").glob("*.md"))
 PAGE_NAMES = [*BOOK_PAGES, *(f"notebooks/{file.stem}.html" for file in (*PAGES, *CHAPTERS)), "search.html"]
 WIDE = """() => {
@@ -44,8 +42,7 @@ WIDE = """() => {
 
 
 # What axe need not see again and again: of the drawings and the MathML of formulas, and of each kind of colored word in
-# code, the first of the page stays. Of words in one kind of place (the same elements and classes around them), which
-# have the same colors, those of the first two places stay.
+# code, the first of the page stays.
 THIN = """() => {
     document.querySelectorAll('mjx-container').forEach((formula, i) => { if (i > 0) formula.replaceChildren(); });
     const seen = new Set();
@@ -55,17 +52,6 @@ THIN = """() => {
         seen.add(kind);
     });
     document.querySelectorAll('pre').forEach((code) => code.normalize());
-}"""
-THIN_WORDS = """() => {
-    const seen = new Map();
-    const kind = (e) => e && kind(e.parentElement) + `>${e.localName}.${e.className}[${e.getAttribute('style')}]`;
-    document.querySelectorAll('body *').forEach((place) => {
-        const words = [...place.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
-        if (words.length === 0) return;
-        const before = seen.get(kind(place)) ?? 0;
-        seen.set(kind(place), before + 1);
-        if (before >= 2) words.forEach((node) => node.remove());
-    });
 }"""
 
 
@@ -148,20 +134,13 @@ def look_at(page: Page, name: str, host: str) -> Visit:
 
     page.set_viewport_size(DESKTOP)
     page.evaluate(THIN)
-    visit.axe["structure"] = violations(page, WITHOUT_COLORS)
-    page.evaluate(THIN_WORDS)
-    for scheme in ("light", "dark"):
+    for scheme, options in {"light": AXE, "dark": COLORS}.items():
         page.emulate_media(color_scheme=scheme)
         page.wait_for_function("(scheme) => document.documentElement.dataset.theme === scheme", arg=scheme)
         page.wait_for_timeout(150)  # the theme fades colors
-        visit.axe[scheme] = violations(page, COLORS)
+        violations = Axe().run(page, options=options).response["violations"]
+        visit.axe[scheme] = [f"{v['id']}: {node['html'][:160]}" for v in violations for node in v["nodes"]]
     return visit
-
-
-def violations(page: Page, options: dict) -> list[str]:
-    """What axe finds wrong with a page, an element each."""
-    found = Axe().run(page, options=options).response["violations"]
-    return [f"{v['id']}: {node['html'][:160]}" for v in found for node in v["nodes"]]
 
 
 @pytest.mark.parametrize("name", PAGE_NAMES)
@@ -174,7 +153,7 @@ def test_a_page_in_light_in_dark_and_on_a_phone(browser, address, name):
     assert visit.malformed == []
     assert visit.rendered >= visit.formulas
     assert visit.overflow == []
-    assert visit.axe == {"structure": [], "light": [], "dark": []}
+    assert visit.axe == {"light": [], "dark": []}
 
 
 def test_every_page_is_looked_at(site):
