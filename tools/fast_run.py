@@ -48,7 +48,7 @@ class FastRunError(RuntimeError):
     """The code failed in the fast budget."""
 
 
-def fingerprint(file: Path, root: Path = ROOT) -> list[Row]:
+def fingerprint(file: Path) -> list[Row]:
     """The fingerprint of a notebook or of an experiment, from a process of its own.
 
     Raises:
@@ -61,7 +61,7 @@ def fingerprint(file: Path, root: Path = ROOT) -> list[Row]:
         output = Path(folder) / "fingerprint.json"
         environment["AEVB_KEEP"] = f"{folder}/kept"
         command = [sys.executable, "-m", "tools.fast_run", str(file), str(output)]
-        run = subprocess.run(command, cwd=root, env=environment, capture_output=True, encoding="utf-8", check=False)
+        run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", check=False)
         if run.returncode or not output.is_file():
             raise FastRunError(f"{file.name} failed in the fast budget:\n{run.stderr[-2000:]}{run.stdout[-500:]}")
         return json.loads(output.read_text(encoding="utf-8"))

@@ -93,7 +93,7 @@ def score_function(
         Tensor of shape (S, …, P); its mean over samples is the estimate.
 
     Raises:
-        ValueError: f gives not one value a sample; a baseline of no fitting shape.
+        ValueError: a wrong shape of f or of a baseline; leave-one-out with one sample.
     """
     rows = own_rows(phi, num_samples)
     family = q(rows)
