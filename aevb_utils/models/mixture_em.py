@@ -130,10 +130,9 @@ def sufficient_statistics(
     counts = q.sum(dim=0)
     if origins is None:
         origins = q.T @ x / counts.clamp_min(torch.finfo(q.dtype).tiny)[:, None]
-    if (origins == origins[0]).all():  # one origin for all: two matrix products
-        x, (N, D) = x - origins[0], x.shape
-        outers = (x[:, :, None] * x[:, None, :]).reshape(N, D * D)
-        sums = (q.T @ x, (q.T @ outers).reshape(-1, D, D))
+    if (origins == origins[0]).all():  # one origin for all, subtracted once
+        x = x - origins[0]
+        sums = (q.T @ x, torch.stack([(q_c[:, None] * x).T @ x for q_c in q.T]))
     else:
         deviations = x - origins[:, None]  # (C, N, D)
         weighted = q.T[:, :, None] * deviations
@@ -209,7 +208,7 @@ def collect(
     ready = whitening(parameters)
     sums = [origins.new_zeros(C, *shape) for shape in [(), (D,), (D, D)]]
     log_likelihood = 0.0
-    for block in blocks(x, D * max(C, D)):
+    for block in blocks(x, C * D):
         responsibilities, log_evidence = e_step(block - center, ready)
         part = sufficient_statistics(block - center, responsibilities, origins)
         for total, term in zip(sums, part[:3], strict=True):
