@@ -65,9 +65,12 @@ NOTE_LOOKS = """() => {
     const before = window.looks ?? (() => '');
     window.looks = (element) => `${before(element)} ${looks.get(element)}`;
 }"""
-# Of the drawings and the MathML of formulas the first stays; of code whose words look like words before, the text.
-THIN = """() => {
+# Of the drawings and the MathML of formulas the first stays.
+THIN_FORMULAS = """() => {
     document.querySelectorAll('mjx-container').forEach((formula, i) => { if (i > 0) formula.replaceChildren(); });
+}"""
+# Of code whose words look like words before, the text stays.
+THIN_CODE = """() => {
     const seen = new Map(), stay = new Set();
     document.querySelectorAll('pre span').forEach((word) => {
         seen.set(looks(word), (seen.get(looks(word)) ?? 0) + 1);
@@ -133,7 +136,7 @@ def quick_page(page):
 
 
 def look_at(page: Page, name: str, host: str) -> Visit:
-    """Open a page, look at it in light and dark and at the width of a phone."""
+    """Open a page at the width of a phone, look at it there, then at a desktop's width, in light and in dark."""
     visit = Visit(name)
 
     def note_request(request) -> None:
@@ -150,7 +153,7 @@ def look_at(page: Page, name: str, host: str) -> Visit:
     page.on("console", note_message)
     page.on("pageerror", lambda error: visit.messages.append(str(error)))
 
-    page.set_viewport_size(DESKTOP)
+    page.set_viewport_size(PHONE)
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
     page.goto(name, wait_until="networkidle")
     visit.formulas = page.locator("span.math, div.math").count()
@@ -161,11 +164,11 @@ def look_at(page: Page, name: str, host: str) -> Visit:
     page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
     page.evaluate("document.querySelectorAll('.toggle-hidden > .toggle-button').forEach((button) => button.click())")
 
-    page.set_viewport_size(PHONE)
     page.wait_for_timeout(100)
     if page.evaluate("document.documentElement.scrollWidth") > PHONE["width"]:
         visit.overflow = page.evaluate(WIDE) or ["something wider than the screen"]
 
+    page.evaluate(THIN_FORMULAS)
     page.set_viewport_size(DESKTOP)
     visit.axe = judge(page)
     return visit
@@ -176,7 +179,7 @@ def judge(page: Page) -> dict[str, list[str]]:
     for scheme in ("light", "dark"):
         show(page, scheme)
         page.evaluate(NOTE_LOOKS)
-    page.evaluate(THIN)
+    page.evaluate(THIN_CODE)
     found = {"structure": violations(page, WITHOUT_COLORS)}
     page.evaluate(THIN_WORDS)
     for scheme in ("dark", "light"):
