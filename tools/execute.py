@@ -15,11 +15,11 @@ from nbformat import NotebookNode
 
 from aevb_utils.results.json_files import BrokenFileError
 from tools.commands import command
+from tools.environments import FULL_RUN
 from tools.fast_run import FastRunError
 from tools.kernels import SocketKernelManager
 from tools.notebooks import (
     CHAPTERS,
-    FULL_RUN,
     PAGES,
     ROOT,
     RUN_KEY,

@@ -26,9 +26,9 @@ from filelock import FileLock, Timeout
 from aevb_utils.results.json_files import BrokenFileError, read_object
 from aevb_utils.training.atomic_write import write_atomically
 from tools.commands import command
-from tools.fast_run import UTF8, FastRunError
+from tools.environments import FULL_RUN, ROOT, UTF8
+from tools.fast_run import FastRunError
 from tools.freshness import code_hash
-from tools.notebooks import FULL_RUN, ROOT
 from tools.stamps import AT_ONCE, Stamp
 from tools.syntax import parse_file
 

@@ -22,15 +22,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from tools.environments import FAST_RUN, ROOT, UTF8
 from tools.fingerprint import Recorder
 from tools.rows import Row, figures_rows
 
-ROOT = Path(__file__).resolve().parent.parent
-
-FAST_RUN = {"AEVB_FAST": "1", "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "PYTHONHASHSEED": "0"}
-"""The environment of every fast run that is compared."""
-UTF8 = {"PYTHONIOENCODING": "utf-8"}
-"""The environment of a process whose output is read here, whatever the console's own characters are."""
 SAME_INSTRUCTIONS = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "MKL_CBWR": "AVX2",

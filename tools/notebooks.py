@@ -11,19 +11,16 @@ from nbformat import NotebookNode
 
 from aevb_utils.results.json_files import BrokenFileError, read_object
 from aevb_utils.training.atomic_write import write_atomically
+from tools.environments import ROOT
 from tools.freshness import code_hash
 from tools.syntax import parse
 
-ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS: tuple[Path, ...] = tuple(sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")))
 PAGES: tuple[Path, ...] = tuple(sorted({*(ROOT / "notebooks").glob("*.ipynb")} - {*CHAPTERS}))
 """Notebooks that are no chapters: executed, hashed and tested as chapters are, but without a chapter's parts."""
 
 RUN_KEY = "aevb_run"
 """Where a notebook's metadata keeps the stamp of the run that made its outputs."""
-
-FULL_RUN = {"AEVB_FAST": "0", "AEVB_REAL_DATA": "1", "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
-"""The environment of every full run: real data only, no progress bars; one thread, since the models are small."""
 
 SETUP_CELL = """\
 # On your machine this cell does nothing; on Colab it installs the book's helper package.

@@ -8,7 +8,6 @@ from functools import wraps
 from typing import TypeVar
 
 import torch
-from scipy.stats import ks_2samp, t
 from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
@@ -128,6 +127,8 @@ def standard_error(draws: Tensor) -> Tensor:
 
 def deviations(draws: Tensor) -> float:
     """How many standard errors the mean of one of the columns may be off, by Student's t; draws: (draws, batch)."""
+    from scipy.stats import t  # here, because it takes half a second to import
+
     return float(t.isf(CHANCE / draws.shape[1], len(draws) - 1))
 
 
@@ -146,6 +147,8 @@ def differently_drawn(first: Tensor, second: Tensor) -> Tensor:
 
     By the test of Kolmogorov and Smirnov, which does not mind heavy tails; what rounding moves does not count.
     """
+    from scipy.stats import ks_2samp  # here, because it takes half a second to import
+
     limit, moved = CHANCE / first.shape[1], slack(second)
     columns = zip(first.T.double().cpu().numpy(), second.T.double().cpu().numpy(), strict=True)
     tests = [

@@ -1,8 +1,6 @@
 """Handwritten digits of 8 × 8 pixels."""
 
 import torch
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from aevb_utils.data.dataset import Dataset, on_cpu
 
@@ -17,6 +15,9 @@ def digits() -> Dataset:
     Returns:
         Train and test parts with the digit as label; the split is fixed and keeps the shares of the classes.
     """
+    from sklearn.datasets import load_digits  # here, because it takes a second to import
+    from sklearn.model_selection import train_test_split
+
     bunch = load_digits()
     parts = train_test_split(bunch.data, bunch.target, test_size=360, stratify=bunch.target, random_state=0)
     return Dataset(

@@ -1,7 +1,6 @@
 """Fisher's iris flowers."""
 
 import torch
-from sklearn.datasets import load_iris
 
 from aevb_utils.data.dataset import Dataset, on_cpu
 
@@ -13,6 +12,8 @@ def iris() -> Dataset:
     Returns:
         All 150 rows as the train part, with the species as labels.
     """
+    from sklearn.datasets import load_iris  # here, because it takes a second to import
+
     bunch = load_iris()
     return Dataset(
         name="Iris",

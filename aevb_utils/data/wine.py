@@ -1,7 +1,6 @@
 """Wines of three Italian cultivars."""
 
 import torch
-from sklearn.datasets import load_wine
 
 from aevb_utils.data.dataset import Dataset, on_cpu
 
@@ -15,6 +14,8 @@ def wine() -> Dataset:
     Returns:
         All 178 rows as the train part, with the cultivar as label. The file is sorted by label.
     """
+    from sklearn.datasets import load_wine  # here, because it takes a second to import
+
     bunch = load_wine()
     x = torch.as_tensor(bunch.data, dtype=torch.float64)
     return Dataset(

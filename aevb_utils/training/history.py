@@ -1,14 +1,13 @@
 """What a training has seen: the terms of the ELBO per step, per epoch, and on held-out data."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import matplotlib.pyplot as plt
 import torch
-from matplotlib.axes import Axes
 from torch import Tensor
 
-from aevb_utils.figures.style import PALETTE
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Settings = Mapping[str, str | int | bool | None]
 
@@ -150,8 +149,12 @@ class History:
     def _has_held_out(self) -> bool:
         return bool(self._rows("held_out"))
 
-    def plot(self, ax: Axes | None = None) -> Axes:
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the ELBO against epochs: training data as a line, held-out data dashed. Returns the axes."""
+        import matplotlib.pyplot as plt  # here, because training does without
+
+        from aevb_utils.figures.style import PALETTE
+
         ax = plt.gca() if ax is None else ax
         epochs = range(1, len(self) + 1)
         ax.plot(epochs, self.elbo, color=PALETTE["elbo"], label="training data")
