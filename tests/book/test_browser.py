@@ -45,9 +45,17 @@ WIDE = """() => {
 
 # What axe need not see again and again. Words look the same where colors, sizes and backgrounds, theirs and those of
 # all that is around them, are the same in light and in dark; a block with links is another kind than one without, so
-# that the links that stay keep their words around them.
+# that the links that stay keep their words around them. A look is a number that is the same on all pages.
 NOTE_LOOKS = """() => {
-    const looks = new Map(), numbers = new Map();
+    const looks = new Map();
+    const number = (words) => {
+        let high = 0xdeadbeef, low = 0x41c6ce57;
+        for (let i = 0; i < words.length; i++) {
+            high = Math.imul(high ^ words.charCodeAt(i), 2654435761);
+            low = Math.imul(low ^ words.charCodeAt(i), 1597334677);
+        }
+        return (high >>> 0).toString(36) + (low >>> 0).toString(36);
+    };
     const said = ['color', 'backgroundColor', 'backgroundImage', 'opacity', 'fontSize', 'fontWeight', 'filter',
         'textShadow', 'visibility', 'display', 'textDecorationLine', 'mixBlendMode', 'position'];
     const look = (element) => {
@@ -55,9 +63,8 @@ NOTE_LOOKS = """() => {
         if (!looks.has(element)) {
             const style = getComputedStyle(element);
             const link = element.closest('a') ? 'in a link' : element.querySelector('a') ? 'with links' : '';
-            const own = [look(element.parentElement), link, ...said.map((name) => style[name])].join('|');
-            if (!numbers.has(own)) numbers.set(own, numbers.size + 1);
-            looks.set(element, numbers.get(own));
+            const own = [look(element.parentElement), link, ...said.map((name) => style[name])];
+            looks.set(element, number(own.join('|')));
         }
         return looks.get(element);
     };
@@ -78,9 +85,10 @@ THIN_CODE = """() => {
     });
     for (const code of document.querySelectorAll('pre')) if (!stay.has(code)) code.replaceChildren(code.textContent);
 }"""
-# Where colors are judged, the first two places of words that look the same stay, and what is around them.
-THIN_WORDS = """() => {
-    const seen = new Map(), stay = new Set();
+# Where colors are judged, the first two places of words that look the same stay, and what is around them; those whose
+# looks have been judged before, on this page or another, do not. It returns the looks that are there twice.
+THIN_WORDS = """(judged) => {
+    const seen = new Map(judged.map((look) => [look, 2])), stay = new Set();
     document.querySelectorAll('body *').forEach((element) => {
         const words = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
         if (words.length === 0) return;
@@ -89,6 +97,7 @@ THIN_WORDS = """() => {
         else for (let around = element; around; around = around.parentElement) stay.add(around);
     });
     document.querySelectorAll('body *').forEach((element) => { if (!stay.has(element)) element.replaceChildren(); });
+    return [...seen].filter(([look, places]) => places >= 2).map(([look]) => look);
 }"""
 
 
@@ -128,6 +137,12 @@ def page(browser, address):
     context.close()
 
 
+@pytest.fixture(scope="module")
+def judged():
+    """The looks of words whose colors have been judged and found right, on whatever page."""
+    return set()
+
+
 @pytest.fixture
 def quick_page(page):
     """A page whose formulas stay as they are written: setting them takes most of the time that a page takes."""
@@ -135,7 +150,7 @@ def quick_page(page):
     return page
 
 
-def look_at(page: Page, name: str, host: str) -> Visit:
+def look_at(page: Page, name: str, host: str, judged: set[str]) -> Visit:
     """Open a page at the width of a phone, look at it there, then at a desktop's width, in light and in dark."""
     visit = Visit(name)
 
@@ -170,21 +185,26 @@ def look_at(page: Page, name: str, host: str) -> Visit:
 
     page.evaluate(THIN_FORMULAS)
     page.set_viewport_size(DESKTOP)
-    visit.axe = judge(page)
+    visit.axe = judge(page, judged)
     return visit
 
 
-def judge(page: Page) -> dict[str, list[str]]:
-    """What axe finds wrong with a page: with its structure, and with its colors in light and in dark."""
+def judge(page: Page, judged: set[str]) -> dict[str, list[str]]:
+    """What axe finds wrong with a page: with its structure, and with its colors in light and in dark.
+
+    ``judged`` are the looks of words whose colors are known to be right; those that are found to be so are added.
+    """
     for scheme in ("light", "dark"):
         show(page, scheme)
         page.evaluate(NOTE_LOOKS)
     page.evaluate(THIN_CODE)
     found = {"structure": violations(page, WITHOUT_COLORS)}
-    page.evaluate(THIN_WORDS)
+    looks = page.evaluate(THIN_WORDS, sorted(judged))
     for scheme in ("dark", "light"):
         show(page, scheme)
         found[scheme] = violations(page, COLORS)
+    if not found["light"] + found["dark"]:
+        judged.update(looks)
     return found
 
 
@@ -202,9 +222,9 @@ def violations(page: Page, options: dict) -> list[str]:
 
 
 @pytest.mark.parametrize("name", PAGE_NAMES)
-def test_a_page_in_light_in_dark_and_on_a_phone(browser, address, name):
+def test_a_page_in_light_in_dark_and_on_a_phone(browser, address, judged, name):
     context = browser.new_context(base_url=address)
-    visit = look_at(context.new_page(), name, urlsplit(address).netloc)
+    visit = look_at(context.new_page(), name, urlsplit(address).netloc, judged)
     context.close()
     assert visit.requests == []
     assert visit.messages == []
@@ -214,12 +234,12 @@ def test_a_page_in_light_in_dark_and_on_a_phone(browser, address, name):
     assert visit.axe == {"structure": [], "light": [], "dark": []}
 
 
-def test_what_cannot_be_read_is_found_wherever_it_stands(quick_page):
+def test_what_cannot_be_read_is_found_wherever_it_stands(quick_page, judged):
     quick_page.goto("book/bibliography.html")
     for scheme, number, color in (("light", 7, "#bbb"), ("dark", 70, "#444")):
         rule = f"html[data-theme={scheme}] .citation:nth-of-type({number}) p {{ color: {color} !important; }}"
         quick_page.add_style_tag(content=rule)
-    found = judge(quick_page)
+    found = judge(quick_page, judged)
     assert found["structure"] == []
     assert "color-contrast: <p>" in found["light"]
     assert "color-contrast: <p>" in found["dark"]
