@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+import aevb_utils.figures  # noqa: F401 (here, so that a viewer has the budget that is not noted)
 from aevb_utils import budget, checking
 from tools.rows import Row, summary
 

@@ -521,7 +521,13 @@ def test_a_sum_of_terms_that_overflows_is_named():
 
 
 def test_progress_is_shown_unless_it_is_turned_off():
-    code = "from test_fit import *; run(Line(), epochs=2)"
+    code = """if True:
+        import torch
+        from latent_models import Conjugate, data_of
+        from aevb_utils.training import fit
+        model = Conjugate()
+        fit(model, data_of(model, 10), optimizer=torch.optim.Adam(model.parameters()), epochs=2, batch_size=5)
+    """
     for disabled in ("", "1"):
         paths = os.pathsep.join(str(folder) for folder in Path(__file__).parents[:3])
         environment = os.environ | {"TQDM_DISABLE": disabled, "PYTHONPATH": paths}
