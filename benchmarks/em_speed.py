@@ -35,10 +35,11 @@ class Problem(NamedTuple):
     components: int
     iterations: int
 
-    def data(self) -> torch.Tensor:
-        """Draw n data of overlapping Gaussians with covariance I, shape (n, dimensions)."""
+    def draw(self) -> torch.Tensor:
+        """Draw data of Gaussians with covariance I, whose means lie some four deviations apart: (n, dimensions)."""
         shape = (self.components, self.dimensions)
-        means = 2.0 * torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        means = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        means *= 3 / self.dimensions**0.5
         covariances = torch.eye(self.dimensions, dtype=torch.float64).expand(*shape, self.dimensions)
         weights = [1 / self.components] * self.components
         return data.simulated_mixture(self.n, weights=weights, means=means, covariances=covariances, seed=1).train
@@ -76,9 +77,9 @@ def status(field: str) -> float:
 
 def extra_memory(program: str, problem: Problem) -> float:
     """How many MB a program's peak rises above what is held before it, in this process."""
-    warm = problem._replace(n=1000).data()
+    warm = problem._replace(n=1000).draw()
     PROGRAMS[program](warm, random_start(warm, problem.components, seed=0), problem.iterations)  # pools, libraries
-    x = problem.data()
+    x = problem.draw()
     start = random_start(x, problem.components, seed=0)
     ctypes.CDLL("libc.so.6").malloc_trim(0)  # give back what making the data left free
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak starts anew
@@ -89,7 +90,7 @@ def extra_memory(program: str, problem: Problem) -> float:
 
 def compare(problem: Problem) -> None:
     """Print both programs' times, their ratio, and the largest disagreement."""
-    x = problem.data()
+    x = problem.draw()
     start = random_start(x, problem.components, seed=0)
     seconds: dict[str, list[float]] = {name: [] for name in PROGRAMS}
     answers = {}

@@ -1,4 +1,4 @@
-"""Where the book lies, and the environment of each kind of run; without a library, so that a process starts at once."""
+"""Where the book lies, and the environment of each kind of run."""
 
 from pathlib import Path
 

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import math
 import re
+import sys
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -23,7 +24,6 @@ from matplotlib.figure import Figure
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-import aevb_utils.figures  # noqa: F401 (here, so that a viewer has the budget that is not noted)
 from aevb_utils import budget, checking
 from tools.rows import Row, summary
 
@@ -51,7 +51,7 @@ class Recorder:
     def recording(self) -> Iterator[None]:
         """Note checks, optimizers and figures in a ``with`` block."""
         originals = {name: getattr(checking, name) for name in CHECKS}
-        choose = budget.budget
+        choose, noted = budget.budget, self._noting_budget(budget.budget)
         print_figure = FigureCanvasBase.print_figure
         recorder = self
 
@@ -64,12 +64,12 @@ class Recorder:
             for name, check in originals.items():
                 setattr(checking, name, self._noting(check))
             FigureCanvasBase.print_figure = print_and_note
-            budget.budget = self._noting_budget(choose)
+            _exchange(choose, noted)
             yield
         finally:
             hook.remove()
             FigureCanvasBase.print_figure = print_figure
-            budget.budget = choose
+            _exchange(noted, choose)
             for name, check in originals.items():
                 setattr(checking, name, check)
 
@@ -158,6 +158,13 @@ class Recorder:
     def _add(self, what: str, kind: str, values: list[Any]) -> None:
         self._count += 1
         self.rows.append([f"{self._place} {self._count}: {what}", kind, *values])
+
+
+def _exchange(one: Any, other: Any) -> None:  # noqa: ANN401
+    """Give the modules of the package that have one ``budget`` the other, those that have imported it too."""
+    for name, module in [*sys.modules.items()]:
+        if name.split(".")[0] == "aevb_utils" and vars(module).get("budget") is one:
+            module.budget = other
 
 
 _COARSE = {torch.float32, torch.bfloat16, torch.float16, np.dtype("float32"), np.dtype("float16")}

@@ -102,6 +102,21 @@ def test_everything_is_put_back(capsys):
     assert plt.get_fignums() == []
 
 
+@pytest.mark.parametrize("middle", [2, 3])
+def test_a_frame_that_only_the_full_run_draws_is_noted(monkeypatch, middle):
+    monkeypatch.setattr(budget, "FAST", True)
+
+    def frames(*positions):
+        recorder = Recorder()
+        with recorder.recording():
+            recorder.place("cell")
+            viewer(lambda k: plt.figure(figsize=(1, 1)), {"k": positions}, alt=str, caption="A frame.")
+            recorder.close()
+        return recorder.rows
+
+    assert (differences(frames(1, 2, 4), frames(1, middle, 4)) == []) == (middle == 2)
+
+
 def rows(*values, kind="float64"):
     return [["here 1: it", kind, *values]]
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -521,13 +522,17 @@ def test_a_sum_of_terms_that_overflows_is_named():
 
 
 def test_progress_is_shown_unless_it_is_turned_off():
-    code = """if True:
+    code = textwrap.dedent("""
+        import sys
         import torch
         from latent_models import Conjugate, data_of
+        import aevb_utils.data
         from aevb_utils.training import fit
         model = Conjugate()
         fit(model, data_of(model, 10), optimizer=torch.optim.Adam(model.parameters()), epochs=2, batch_size=5)
-    """
+        slow = {"matplotlib", "sklearn", "scipy.stats"} & sys.modules.keys()
+        assert not slow, f"{slow} is imported, and nobody needs it here"
+    """)
     for disabled in ("", "1"):
         paths = os.pathsep.join(str(folder) for folder in Path(__file__).parents[:3])
         environment = os.environ | {"TQDM_DISABLE": disabled, "PYTHONPATH": paths}
