@@ -110,7 +110,9 @@ def test_a_frame_that_only_the_full_run_draws_is_noted(monkeypatch, middle):
         recorder = Recorder()
         with recorder.recording():
             recorder.place("cell")
-            viewer(lambda k: plt.figure(figsize=(1, 1)), {"k": positions}, alt=str, caption="A frame.")
+            viewer(
+                lambda k: plt.figure(figsize=(1, 1)), {"k": positions}, alt=lambda k: f"frame {k}", caption="A frame."
+            )
             recorder.close()
         return recorder.rows
 
