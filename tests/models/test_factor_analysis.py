@@ -242,13 +242,13 @@ def test_elbo_is_the_mean_of_the_log_weights(kl):
 # ---- AEVB against the exact answer
 
 
-@pytest.mark.parametrize(("D", "N", "seed"), [(6, 1000, 0), (9, 1200, 3)])
-def test_aevb_finds_the_exact_answer(D, N, seed):
+@pytest.mark.parametrize(("D", "N", "seed", "epochs"), [(6, 1000, 0, 280), (9, 1200, 3, 160)])
+def test_aevb_finds_the_exact_answer(D, N, seed, epochs):
     x = drawn(D, N, seed=seed)
     em = landed(x)
     assert em.psi.min() > 0.1
     torch.manual_seed(seed)
-    model = aevb(FactorAnalysis(D, 2).double(), x, epochs=280, batch_size=250)
+    model = aevb(FactorAnalysis(D, 2).double(), x, epochs=epochs, batch_size=250)
     evidence = model.log_evidence(x).mean().item()
     assert evidence == pytest.approx(em.log_evidence(x).mean().item(), abs=1e-3)
     assert evidence == pytest.approx(sklearn_fit(x).score(x.numpy()), abs=1e-3)
@@ -272,7 +272,7 @@ def test_aevb_on_wine():
     x = data.wine().train
     em = landed(x)
     torch.manual_seed(0)
-    model = aevb(FactorAnalysis(13, 2).double(), x, epochs=450, batch_size=89)
+    model = aevb(FactorAnalysis(13, 2).double(), x, epochs=250, batch_size=89)
     assert model.log_evidence(x).mean().item() == pytest.approx(em.log_evidence(x).mean().item(), abs=1e-3)
     V, Sigma = exact_posterior(model.W, model.psi)
     torch.testing.assert_close(model.encoder.V, V, rtol=0, atol=1e-2)
