@@ -29,7 +29,8 @@ ARGUMENTS = [
 ]
 PHONE = {"width": 375, "height": 800}
 DESKTOP = {"width": 1280, "height": 900}
-AXE = {"resultTypes": ["violations", "passes"], "elementRef": True, "preload": False}  # it would ask for sheets again
+# Preloading would ask for style sheets again, at wrong places.
+AXE = {"resultTypes": ["violations", "passes"], "elementRef": True, "preload": False}
 STRUCTURE = AXE | {"rules": {"color-contrast": {"enabled": False}}}
 LINKS = AXE | {"runOnly": ["link-in-text-block"]}  # their color, beside that of the words around them
 COLORS = AXE | {"runOnly": ["color-contrast"]}

@@ -530,6 +530,7 @@ def test_progress_is_shown_unless_it_is_turned_off():
         from aevb_utils.training import fit
         model = Conjugate()
         fit(model, data_of(model, 10), optimizer=torch.optim.Adam(model.parameters()), epochs=2, batch_size=5)
+        # tested here too, because a process of its own takes seconds to start
         slow = {"matplotlib", "sklearn", "scipy.stats"} & sys.modules.keys()
         assert not slow, f"{slow} is imported, and nobody needs it here"
     """)
