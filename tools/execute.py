@@ -61,14 +61,15 @@ def execute(notebook: NotebookNode, folder: Path, environment: Mapping[str, str]
 
 
 def clean(notebook: NotebookNode) -> None:
-    """Drop what a stored notebook must not hold: widgets (progress bars, live figures), versions of Python.
+    """Drop what a stored notebook must not hold: widgets (progress bars, live figures).
+
+    The kernel is named as JupyterLab names it, which would otherwise mark the notebook as changed when it is opened.
 
     Raises:
         UncleanOutputError: a cell printed to stderr.
     """
     notebook.metadata.pop("widgets", None)
-    notebook.metadata.language_info = {"name": "python"}
-    notebook.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook.metadata.kernelspec = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     for cell in code_cells(notebook):
         for output in cell.outputs:
             if output.get("name") == "stderr":

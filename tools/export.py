@@ -1,9 +1,10 @@
-"""Write what is made from other sources: the modules that chapters export, and the picture of the ladder.
+"""Write what is made from other sources: what chapters export, the ladder's picture, what follows in notebooks.
 
-``python -m tools.export``. A module is a chapter's cells tagged ``export``, in order. A chapter names its module in its
-metadata, ``{"aevb_export": "models.gaussian_mixture"}``; a cell that belongs to another module names it in its own
-metadata, in the same way. A module imports no more than it needs, of what the chapter's export cells import, and of
-what they define for other modules.
+``python -m tools.export``. What follows in a notebook from the rest of it, :mod:`tools.readable` says. A module is a
+chapter's cells tagged ``export``, in order. A chapter names its module in its metadata,
+``{"aevb_export": "models.gaussian_mixture"}``; a cell that belongs to another module names it in its own metadata, in
+the same way. A module imports no more than it needs, of what the chapter's export cells import, and of what they define
+for other modules.
 """
 
 import ast
@@ -20,7 +21,8 @@ from aevb_utils.results.json_files import BrokenFileError
 from aevb_utils.training.atomic_write import write_atomically
 from tools.commands import command
 from tools.freshness import definitions, global_names
-from tools.notebooks import CHAPTERS, ROOT, code_cells, read, tags, where
+from tools.notebooks import CHAPTERS, PAGES, ROOT, code_cells, read, tags, where, write
+from tools.readable import make_readable
 from tools.syntax import parse
 
 EXPORT_KEY = "aevb_export"
@@ -144,7 +146,13 @@ def picture() -> bytes:
 
 @command
 def main() -> int:
-    """Write every exported module, and the ladder's picture, each whole or not at all."""
+    """Write every notebook that lacks something, every module, the ladder's picture: each whole or not at all."""
+    for path in (*PAGES, *CHAPTERS):
+        notebook = read(path)
+        make_readable(notebook, path)
+        if notebook != read(path):
+            write(notebook, path)
+            print(f"Wrote {path.relative_to(ROOT)}")
     files = {path: source.encode() for path, source in exports().items()} | {PICTURE: picture()}
     for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,7 @@ RUN_KEY = "aevb_run"
 """Where a notebook's metadata keeps the stamp of the run that made its outputs."""
 
 SETUP_CELL = """\
+# @title Setup
 # On your machine this cell does nothing; on Colab it installs the book's helper package.
 import sys
 

@@ -1,43 +1,87 @@
 r"""Show notebooks as the book wants them, so that a notebook says only what a cell is and what an equation says.
 
-============  =====================================================
-tag           on the page
-============  =====================================================
-``solution``  the whole cell is folded behind "Show the solution"
-``setup``     the code is folded behind "Show the setup"
-============  =====================================================
+===============  =====================================================================
+tag              on the page
+===============  =====================================================================
+``solution``     the whole cell is folded behind "Show the solution"
+``setup``        the code is folded behind "Show the setup"
+``caption``      the caption of the figure above, numbered by Sphinx
+``references``   nothing: the page "Bibliography" has what the whole book cites
+===============  =====================================================================
+
+What a notebook holds as plain Markdown for other front ends (``tools/readable.py``) becomes the site's own again:
+citations become roles, and links to headings, which JupyterLab names by their words, get the anchors of the site.
 
 Equations numbered by ``\tag`` have their numbers in JupyterLab and on Colab too. Sphinx would wrap those of several
 lines in an environment that forbids ``\tag``, so they go to MathJax as they are.
 """
 
 import json
+import re
+from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
 
 FOLDED = {"solution": ("hide-cell", "solution"), "setup": ("hide-input", "setup")}
+NUMBER = re.compile(r"\A\*\*Fig\.(?: [A-Z\d.]+)?\*\*\s*")
+TITLE = re.compile(r"\A# @title [^\n]*\n")
+ONE = r'\[[^\[\]]*\]\(#References "[^"]*"\)'
+CITATION = re.compile(rf"\((?P<group>{ONE}(?:;\s{ONE})*)\)|(?P<one>{ONE})")
+KEY = re.compile(r'\(#References "([^"]*)"\)')
+HEADING = re.compile(r"\]\((?P<file>[\w.]*)#(?P<heading>[^)\s]*)\)")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
-    app.connect("source-read", _fold_tagged_cells)
+    app.connect("source-read", _as_the_site_has_it)
     app.connect("doctree-read", _leave_tagged_equations)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def _fold_tagged_cells(app: Sphinx, docname: str, source: list[str]) -> None:
+def _as_the_site_has_it(app: Sphinx, docname: str, source: list[str]) -> None:
     if not app.env.doc2path(docname).endswith(".ipynb"):
         return
     notebook = json.loads(source[0])
+    cells: list[dict[str, Any]] = []
     for cell in notebook["cells"]:
         tags = cell["metadata"].get("tags", [])
-        for tag, (hiding, name) in FOLDED.items():
-            if tag in tags and cell["cell_type"] == "code":
-                cell["metadata"]["tags"] = [*tags, hiding]
-                prompts = {"code_prompt_show": f"Show the {name}", "code_prompt_hide": f"Hide the {name}"}
-                cell["metadata"]["mystnb"] = prompts | cell["metadata"].get("mystnb", {})
+        if "caption" in tags:
+            cells[-1]["metadata"]["mystnb"]["figure"]["caption"] = _in_roles(NUMBER.sub("", "".join(cell["source"])))
+        elif "references" not in tags:
+            if cell["cell_type"] == "markdown":
+                cell["source"] = _in_roles("".join(cell["source"]))
+            else:
+                _fold(cell, tags)
+            cells.append(cell)
+    notebook["cells"] = cells
     source[0] = json.dumps(notebook)
+
+
+def _fold(cell: dict[str, Any], tags: list[str]) -> None:
+    """Fold a code cell whose tag asks for it, without the title that it has on Colab."""
+    for tag, (hiding, name) in FOLDED.items():
+        if tag in tags:
+            cell["source"] = TITLE.sub("", "".join(cell["source"]))
+            cell["metadata"]["tags"] = [*tags, hiding]
+            prompts = {"code_prompt_show": f"Show the {name}", "code_prompt_hide": f"Hide the {name}"}
+            cell["metadata"]["mystnb"] = prompts | cell["metadata"].get("mystnb", {})
+
+
+def _in_roles(text: str) -> str:
+    """Markdown with the site's citations and anchors."""
+    return HEADING.sub(_to_anchor, CITATION.sub(_to_role, text))
+
+
+def _to_role(found: re.Match[str]) -> str:
+    kind = "p" if found["group"] else "t"
+    return f"{{cite:{kind}}}`{','.join(KEY.findall(found[0]))}`"
+
+
+def _to_anchor(found: re.Match[str]) -> str:
+    """A link to a heading, which is named by its words with hyphens between, as the site names it."""
+    words = re.sub(r"[^\w -]", "", found["heading"].replace("-", " ").lower())
+    return f"]({found['file']}#{'-'.join(words.split(' '))})"
 
 
 def _leave_tagged_equations(app: Sphinx, doctree: nodes.document) -> None:

@@ -31,11 +31,15 @@ from tools.notebooks import (
     read,
     tags,
 )
+from tools.readable import CITATION, HEADING, TITLE, make_readable
 from tools.stamps import FULL, SAME, Stamp, output_hash
 
 EXPORTS = exports()
 IMAGES = {"image/svg+xml", "image/png"}
-TAGS = {"setup", "export", "live", "exercise", "hint", "solution", "check", "break"} | {"hide-input", "hide-cell"}
+TAGS = {"setup", "export", "live", "exercise", "hint", "solution", "check", "break", "caption", "references"}
+TAGS |= {"hide-input", "hide-cell"}
+
+LANGUAGE = {"codemirror_mode", "file_extension", "mimetype", "name", "nbconvert_exporter", "pygments_lexer", "version"}
 
 STAINS = {
     "a path of this machine": r"(?<![\w.:/-])/(home|root|tmp|work|usr|var|opt|Users)/|[A-Z]:\\+Users",
@@ -128,16 +132,16 @@ def test_file(path):
     assert (raw["nbformat"], raw["nbformat_minor"] >= 5) == (4, True)
     ids = [cell["id"] for cell in raw["cells"]]
     assert len(ids) == len(set(ids))
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    assert raw["metadata"]["kernelspec"] == kernel
-    assert raw["metadata"]["language_info"] == {"name": "python"}
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    assert raw["metadata"]["kernelspec"] == kernel  # as JupyterLab writes it, and the language too
+    assert raw["metadata"]["language_info"].keys() == LANGUAGE
     assert set(raw["metadata"]) <= {"kernelspec", "language_info", RUN_KEY, EXPORT_KEY}
     assert {cell.cell_type for cell in chapter(path).cells} == {"markdown", "code"}
 
 
 @every_notebook
 def test_cells_are_short(path):
-    lengths = [len(cell.source.splitlines()) for cell in code_cells(chapter(path))]
+    lengths = [len(TITLE.sub("", cell.source).splitlines()) for cell in code_cells(chapter(path))]
     assert max(lengths) <= 40
     assert statistics.median(lengths) < 10
 
@@ -147,7 +151,7 @@ def test_no_cell_is_empty_and_tags_are_known(path):
     for cell in chapter(path).cells:
         assert cell.source.strip()
         assert tags(cell) <= TAGS
-        assert set(cell.metadata) <= {"tags", "mystnb", EXPORT_KEY}
+        assert set(cell.metadata) <= {"tags", "mystnb", "jupyter", "cellView", EXPORT_KEY}
         assert EXPORT_KEY not in cell.metadata or "export" in tags(cell)
 
 
@@ -207,11 +211,20 @@ def test_live_cells_store_nothing(path):
 def test_figures_have_words(path):
     cells = [cell for cell, output in outputs(path) if IMAGES & set(output.get("data", {}))]
     assert cells or path in PAGES
+    below = dict(zip([cell.id for cell in chapter(path).cells], chapter(path).cells[1:], strict=False))
     for cell in cells:
         options = cell.metadata.get("mystnb", {})
         assert options.get("image", {}).get("alt", "").strip(), f"no alt text:\n{cell.source}"
-        assert options.get("figure", {}).get("caption", "").strip(), f"no caption:\n{cell.source}"
-        assert options["figure"].get("name", "").strip(), f"no name:\n{cell.source}"
+        assert options.get("figure", {}).get("name", "").strip(), f"no name:\n{cell.source}"
+        assert "caption" in tags(below[cell.id]), f"no caption below:\n{cell.source}"
+        assert re.fullmatch(r"\*\*Fig\. ([\dA-Z]+\.)?\d+\.\*\* \S.*", below[cell.id].source, flags=re.DOTALL)
+
+
+@every_notebook
+def test_what_follows_from_the_rest_is_filled_in(path):
+    notebook = read(path)
+    make_readable(notebook, path)
+    assert notebook == chapter(path), "Citations, references, captions or folded cells are not up to date: make export"
 
 
 @every_notebook
@@ -273,7 +286,7 @@ def test_parts_of_a_chapter_are_there_in_order(path):
     ]
     assert [heading for heading in headings if heading in parts] == parts
     assert headings[1] == parts[0]
-    assert headings[-4:] == parts[1:]
+    assert headings[-5:] == [*parts[1:], HEADING]
     assert sum(heading.startswith("# ") for heading in headings) == 1
 
 
@@ -326,11 +339,9 @@ def test_code_names_the_equations_it_implements(path):
 
 
 @every_notebook
-def test_citations_exist(path):
-    known = set(re.findall(r"^@\w+\{([^,]+),", (ROOT / "book" / "references.bib").read_text("utf-8"), re.MULTILINE))
-    cited = re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", sources(path, "markdown"))
-    assert cited
-    assert {key.strip() for keys in cited for key in keys.split(",")} - known == set()
+def test_a_notebook_cites_in_plain_markdown(path):
+    assert CITATION.search(sources(path, "markdown"))
+    assert "{cite" not in sources(path, "markdown")
 
 
 @every_chapter
