@@ -1,5 +1,7 @@
-"""Figures: the book's style and palette, its ladder, viewers that need no kernel, and their live twins."""
+"""Figures: the book's style and palette, its ladder, diagrams, viewers that need no kernel, and their live twins."""
 
+from aevb_utils.figures.flow import Gradient, flow_chart
+from aevb_utils.figures.graphical import Plate, graphical_model
 from aevb_utils.figures.ladder import ladder, ladder_alt_text
 from aevb_utils.figures.live import live
 from aevb_utils.figures.style import (
@@ -18,9 +20,13 @@ __all__ = [
     "MAX_FRAMES",
     "PALETTE",
     "STYLE",
+    "Gradient",
+    "Plate",
     "Viewer",
     "covariance_ellipse",
     "evidence_bar",
+    "flow_chart",
+    "graphical_model",
     "ladder",
     "ladder_alt_text",
     "live",
