@@ -1,4 +1,4 @@
-"""Write what is made from other sources: what chapters export, the ladder's picture, what follows in notebooks.
+"""Write what is made from other sources: what chapters export, the ladder, reading times, what follows in notebooks.
 
 ``python -m tools.export``. What follows in a notebook from the rest of it, :mod:`tools.readable` says. A module is a
 chapter's cells tagged ``export``, in order. A chapter names its module in its metadata,
@@ -22,11 +22,13 @@ from aevb_utils.training.atomic_write import write_atomically
 from tools.commands import command
 from tools.freshness import definitions, global_names
 from tools.notebooks import CHAPTERS, PAGES, ROOT, code_cells, read, tags, where, write
-from tools.readable import make_readable
+from tools.readable import TITLE, make_readable
+from tools.road import tables
 from tools.syntax import parse
 
 EXPORT_KEY = "aevb_export"
 PICTURE = ROOT / "book" / "static" / "ladder.svg"
+TABLES = (ROOT / "README.md", ROOT / "book" / "index.md")  # of the chapters
 WIDTH = 91  # of a line in an exported module
 
 
@@ -52,7 +54,7 @@ def module_sources(notebook: NotebookNode, name: str) -> dict[str, str]:
             if not (isinstance(module, str) and all(part.isidentifier() for part in module.split("."))):
                 raise BrokenFileError(f"{name} exports to {module!r}: {EXPORT_KEY} must be like 'models.vae'.")
             parse(cell.source, where(name, cell))
-            cells.setdefault(module, []).append(cell.source.strip())
+            cells.setdefault(module, []).append(TITLE.sub("", cell.source).strip())
     for module, sources in cells.items():
         if not any(map(_without_imports, sources)):
             raise BrokenFileError(f"{name} exports nothing but imports to {module!r}: tag a cell with code, or none.")
@@ -146,14 +148,16 @@ def picture() -> bytes:
 
 @command
 def main() -> int:
-    """Write every notebook that lacks something, every module, the ladder's picture: each whole or not at all."""
+    """Write every notebook that lacks something, every module, the tables of chapters, the ladder: each whole."""
     for path in (*PAGES, *CHAPTERS):
         notebook = read(path)
         make_readable(notebook, path)
         if notebook != read(path):
             write(notebook, path)
             print(f"Wrote {path.relative_to(ROOT)}")
-    files = {path: source.encode() for path, source in exports().items()} | {PICTURE: picture()}
+    files = {path: source.encode() for path, source in (exports() | tables(TABLES, CHAPTERS)).items()} | {
+        PICTURE: picture()
+    }
     for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, content)

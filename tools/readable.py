@@ -7,7 +7,9 @@ JupyterLab, Colab and VS Code know no roles and no captions in metadata. So a no
   and ``[Wu, 1983]`` where nothing but citations stands in the parentheses around it;
 - the list of references at the end, in a cell tagged ``references``;
 - the number of a figure, in the cell tagged ``caption`` below it: ``**Fig.** See …`` becomes ``**Fig. 2.3.** See …``;
-- what folds cells tagged ``solution`` or ``setup``: metadata for JupyterLab, a title for Colab.
+- what folds cells tagged ``solution``, ``setup`` or ``folded``: metadata for JupyterLab, a title for Colab, which the
+  author of a ``folded`` cell has written: ``# @title How the figure is drawn``;
+- the time that it takes to read, in the first cell, see ``tools/road.py``.
 
 The site turns them back into its own, see ``book/extensions/site_notebooks.py``.
 """
@@ -23,7 +25,8 @@ from pybtex.plugin import find_plugin
 
 from aevb_utils.results.json_files import BrokenFileError
 from tools.environments import ROOT
-from tools.notebooks import tags
+from tools.notebooks import tags, where
+from tools.road import fill_times
 
 BIBLIOGRAPHY = ROOT / "book" / "references.bib"
 HEADING = "## References"
@@ -31,22 +34,27 @@ CITATION = re.compile(r'\[(?P<words>[^\[\]]*)\]\(#References "(?P<key>[^"]*)"\)'
 NUMBER = re.compile(r"\A\*\*Fig\.(?: [A-Z\d.]+)?\*\*\s*")
 LETTER = re.compile(r"\\tag\{([A-Z])\.1\}")
 EXERCISE = re.compile(r"### Exercise (\d+\.\d+) ")
-TITLE = re.compile(r"\A# @title [^\n]*\n")
+TITLE = re.compile(r"\A# @title (\S[^\n]*)\n")
 NEEDLESS = re.compile(r"\\([^\w\s*_`\[\]\\])")
 """A character that needs no backslash within a line of Markdown, behind one."""
-FOLDED = {"solution": {"outputs_hidden": True, "source_hidden": True}, "setup": {"source_hidden": True}}
+FOLDED = {
+    "solution": {"outputs_hidden": True, "source_hidden": True},
+    "setup": {"source_hidden": True},
+    "folded": {"source_hidden": True},
+}
 """What JupyterLab folds of a cell with a tag."""
 
 
 def make_readable(notebook: NotebookNode, path: Path) -> None:
-    """Fill in a notebook's citations, references, numbers of figures and folded cells, in place.
+    """Fill in a notebook's citations, references, numbers of figures, folded cells and reading time, in place.
 
     Args:
         notebook: as :func:`tools.notebooks.read` gives it.
         path: its file, whose name tells the chapter.
 
     Raises:
-        BrokenFileError: a citation's key is not in the bibliography, or a caption stands below no figure.
+        BrokenFileError: a citation's key is not in the bibliography, a caption stands below no figure, a folded cell
+            has no title, or the short road leads nowhere.
     """
     _number_captions(notebook, path)
     _cite(notebook, path.name)
@@ -55,13 +63,27 @@ def make_readable(notebook: NotebookNode, path: Path) -> None:
         if found := EXERCISE.match(cell.source):
             exercise = found[1]
         if cell.cell_type == "code":
-            for tag in tags(cell) & FOLDED.keys():
-                _fold(cell, FOLDED[tag], "Setup" if tag == "setup" else f"Solution to exercise {exercise}")
+            _fold(cell, {"setup": "Setup", "solution": f"Solution to exercise {exercise}", "folded": ""}, path.name)
+    fill_times(notebook, path.name)
 
 
-def _fold(cell: NotebookNode, folded: dict[str, bool], title: str) -> None:
-    """Fold a cell in JupyterLab and, behind a title, on Colab."""
-    cell.metadata["jupyter"] = dict(folded)
+def _fold(cell: NotebookNode, titles: dict[str, str], name: str) -> None:
+    """Fold a cell in JupyterLab and, behind a title, on Colab, if a tag asks for it; else unfold it."""
+    folding = [tag for tag in FOLDED if tag in tags(cell)]
+    if not folding:
+        cell.metadata.pop("jupyter", None)
+        cell.metadata.pop("cellView", None)
+        return
+    title = titles[folding[0]]
+    if not title:
+        found = TITLE.match(cell.source)
+        if not found:
+            raise BrokenFileError(
+                f"{where(name, cell)} is tagged 'folded', but has no title: let it begin with the line "
+                "'# @title What is inside'."
+            )
+        title = found[1]
+    cell.metadata["jupyter"] = dict(FOLDED[folding[0]])
     cell.metadata["cellView"] = "form"
     cell.source = f"# @title {title}\n{TITLE.sub('', cell.source)}"
 

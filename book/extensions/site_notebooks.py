@@ -5,6 +5,7 @@ tag              on the page
 ===============  =====================================================================
 ``solution``     the whole cell is folded behind "Show the solution"
 ``setup``        the code is folded behind "Show the setup"
+``folded``       the code is folded behind "Show the code: " and its title
 ``caption``      the caption of the figure above, numbered by Sphinx
 ``references``   nothing: the page "Bibliography" has what the whole book cites
 ===============  =====================================================================
@@ -23,9 +24,13 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
-FOLDED = {"solution": ("hide-cell", "solution"), "setup": ("hide-input", "setup")}
+FOLDED = {
+    "solution": ("hide-cell", "solution"),
+    "setup": ("hide-input", "setup"),
+    "folded": ("hide-input", "code: {title}"),
+}
 NUMBER = re.compile(r"\A\*\*Fig\.(?: [A-Z\d.]+)?\*\*\s*")
-TITLE = re.compile(r"\A# @title [^\n]*\n")
+TITLE = re.compile(r"\A# @title (\S[^\n]*)\n")
 ONE = r'\[[^\[\]]*\]\(#References "[^"]*"\)'
 CITATION = re.compile(rf"\((?P<group>{ONE}(?:;\s{ONE})*)\)|(?P<one>{ONE})")
 KEY = re.compile(r'\(#References "([^"]*)"\)')
@@ -60,9 +65,12 @@ def _as_the_site_has_it(app: Sphinx, docname: str, source: list[str]) -> None:
 
 def _fold(cell: dict[str, Any], tags: list[str]) -> None:
     """Fold a code cell whose tag asks for it, without the title that it has on Colab."""
+    source = "".join(cell["source"])
+    title = TITLE.match(source)
     for tag, (hiding, name) in FOLDED.items():
         if tag in tags:
-            cell["source"] = TITLE.sub("", "".join(cell["source"]))
+            name = name.format(title=title[1] if title else "")
+            cell["source"] = TITLE.sub("", source)
             cell["metadata"]["tags"] = [*tags, hiding]
             prompts = {"code_prompt_show": f"Show the {name}", "code_prompt_hide": f"Hide the {name}"}
             cell["metadata"]["mystnb"] = prompts | cell["metadata"].get("mystnb", {})

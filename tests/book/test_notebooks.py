@@ -18,7 +18,7 @@ import pytest
 import aevb_utils.evaluation
 import aevb_utils.models
 from aevb_utils.figures import MAX_FRAMES
-from tools.export import EXPORT_KEY, exports
+from tools.export import EXPORT_KEY, TABLES, exports
 from tools.notebooks import (
     CHAPTERS,
     PAGES,
@@ -32,12 +32,15 @@ from tools.notebooks import (
     tags,
 )
 from tools.readable import CITATION, HEADING, TITLE, make_readable
+from tools.road import MARK, READING, SHORT_ROAD, measure, short_road, tables
 from tools.stamps import FULL, SAME, Stamp, output_hash
 
 EXPORTS = exports()
 IMAGES = {"image/svg+xml", "image/png"}
 TAGS = {"setup", "export", "live", "exercise", "hint", "solution", "check", "break", "caption", "references"}
-TAGS |= {"hide-input", "hide-cell"}
+TAGS |= {"folded", "aside", "hide-input", "hide-cell"}
+
+ASIDE = r"<details><summary>\S[^\n]*</summary>\n\n((?!</?details).)*\n\n</details>"
 
 LANGUAGE = {"codemirror_mode", "file_extension", "mimetype", "name", "nbconvert_exporter", "pygments_lexer", "version"}
 
@@ -153,6 +156,23 @@ def test_no_cell_is_empty_and_tags_are_known(path):
         assert tags(cell) <= TAGS
         assert set(cell.metadata) <= {"tags", "mystnb", "jupyter", "cellView", EXPORT_KEY}
         assert EXPORT_KEY not in cell.metadata or "export" in tags(cell)
+
+
+@every_notebook
+def test_what_is_folded_has_one_form(path):
+    for cell in chapter(path).cells:
+        folding = tags(cell) & {"setup", "solution", "folded"}
+        if cell.cell_type == "code":
+            assert not tags(cell) & {"aside", "hint"}
+            assert len(folding) <= 1, f"folded in two ways:\n{cell.source}"
+            assert not {"folded", "hide-input"} <= tags(cell), f"folded in two ways:\n{cell.source}"
+            assert ("cellView" in cell.metadata) == bool(folding)
+        else:
+            assert "folded" not in tags(cell), "code is folded; text is an aside"
+            assert ("<details" in cell.source) == bool(tags(cell) & {"aside", "hint", "solution"})
+            if "aside" in tags(cell):
+                assert re.fullmatch(ASIDE, cell.source, flags=re.DOTALL), cell.source
+                assert not re.search(r"^#", cell.source, flags=re.MULTILINE), "a heading cannot be folded"
 
 
 @every_notebook
@@ -288,6 +308,25 @@ def test_parts_of_a_chapter_are_there_in_order(path):
     assert headings[1] == parts[0]
     assert headings[-5:] == [*parts[1:], HEADING]
     assert sum(heading.startswith("# ") for heading in headings) == 1
+
+
+@every_notebook
+def test_reading_time_is_that_of_the_rule(path):
+    (found,) = READING.finditer(chapter(path).cells[0].source)
+    assert found[0].endswith(f" about {measure(chapter(path)).minutes} minutes"), "make export"
+
+
+@pytest.mark.parametrize("page", TABLES, ids=lambda page: page.name)
+def test_table_of_chapters_has_their_reading_times(page):
+    assert page.read_text("utf-8") == tables([page], CHAPTERS)[page], "make export"
+
+
+@every_chapter
+def test_short_road_is_short(path):
+    if MARK in chapter(path).cells[0].source:
+        minutes = measure(chapter(path), short_road(chapter(path), path.name)).minutes
+        assert f": about {minutes} minutes." in chapter(path).cells[0].source, "make export"
+        assert minutes <= SHORT_ROAD
 
 
 @every_page

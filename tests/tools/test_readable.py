@@ -118,6 +118,24 @@ def test_solutions_and_the_setup_are_folded():
     assert plain.metadata == {}
 
 
+def test_a_folded_cell_keeps_its_own_title():
+    (cell,) = filled(code("# @title How it is drawn\nplot()", tags=["export", "folded"], mystnb=FIGURE))
+    assert cell.source == "# @title How it is drawn\nplot()"
+    assert (cell.metadata.jupyter, cell.metadata.cellView) == ({"source_hidden": True}, "form")
+    assert cell.metadata.mystnb == FIGURE
+
+
+@pytest.mark.parametrize("source", ["plot()", "# Title\nplot()", "# @title \nplot()", "\n# @title Late\nplot()"])
+def test_a_folded_cell_without_a_title_is_refused(source):
+    with pytest.raises(BrokenFileError, match=r"^03_three\.ipynb, .* has no title: let it begin with .* inside'\.$"):
+        filled(code(source, tags=["folded"]))
+
+
+def test_what_is_no_longer_tagged_is_unfolded():
+    (cell,) = filled(code("plot()", jupyter={"source_hidden": True}, cellView="form"))
+    assert cell.metadata == {}
+
+
 # The site
 
 
@@ -154,6 +172,14 @@ def test_the_site_has_captions_in_figures_and_folds_without_titles():
     assert solution["source"] == "answer = 1"
     assert "hide-cell" in solution["metadata"]["tags"]
     assert solution["metadata"]["mystnb"]["code_prompt_show"] == "Show the solution"
+
+
+def test_the_site_shows_what_is_inside_a_folded_cell():
+    (cell,) = on_the_site(*filled(code("# @title How it is drawn\nplot()", tags=["folded"], mystnb=FIGURE)))
+    assert cell["source"] == "plot()"
+    assert cell["metadata"]["tags"] == ["folded", "hide-input"]
+    prompts = {f"code_prompt_{way.lower()}": f"{way} the code: How it is drawn" for way in ("Show", "Hide")}
+    assert cell["metadata"]["mystnb"] == FIGURE | prompts
 
 
 def test_small_notebooks_stay_as_they_are():

@@ -334,6 +334,15 @@ def test_a_cell_may_belong_to_another_module_and_describe_it():
     )
 
 
+@pytest.mark.parametrize("first", ["x = 1", '"""What it is for."""\n\nx = 1'])
+def test_the_title_of_a_folded_cell_stays_in_the_chapter(first):
+    plain = exporting((first, "export"), ("y = 2", "export"))
+    folded = exporting(("# @title The first\n" + first, "export"), ("# @title The second\ny = 2", "export"))
+    sources = export.module_sources(folded, "03_three.ipynb")
+    assert "@title" not in sources["models.three"]
+    assert sources == export.module_sources(plain, "03_three.ipynb")
+
+
 def test_an_exported_cell_needs_a_module():
     notebook = exporting(("x = 1", "export"))
     del notebook.metadata["aevb_export"]
@@ -352,6 +361,9 @@ def two_chapters(tmp_path, monkeypatch):
     monkeypatch.setattr(export, "CHAPTERS", (first, second))
     monkeypatch.setattr(export, "ROOT", tmp_path)
     monkeypatch.setattr(export, "PICTURE", tmp_path / "ladder.svg")
+    monkeypatch.setattr(export, "TABLES", (tmp_path / "README.md",))
+    rows = [f"| {path.name[:2]} | [A chapter](notebooks/{path.name}) | 0 min / 9 s |" for path in (first, second)]
+    (tmp_path / "README.md").write_text("\n".join(rows), encoding="utf-8")
     return first, second
 
 
@@ -363,7 +375,8 @@ def test_export_writes_the_modules_that_chapters_name(tmp_path, two_chapters, ca
     assert {"models.two": module.read_text(encoding="utf-8")} == export.module_sources(
         read(two_chapters[1]), "02_two.ipynb"
     )
-    assert capsys.readouterr().out == f"Wrote {Path('aevb_utils/models/two.py')}\nWrote ladder.svg\n"
+    assert capsys.readouterr().out == f"Wrote {Path('aevb_utils/models/two.py')}\nWrote README.md\nWrote ladder.svg\n"
+    assert "0 min" not in (tmp_path / "README.md").read_text("utf-8")
 
 
 def test_two_chapters_cannot_export_one_module(two_chapters):
