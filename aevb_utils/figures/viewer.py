@@ -24,8 +24,8 @@ from aevb_utils.budget import budget
 
 MAX_FRAMES = 64
 WITHOUT_SCRIPT = (
-    "The controls of this figure need JavaScript. In a notebook they appear once it is trusted (in JupyterLab: View, "
-    "Activate Command Palette, Trust Notebook) and the page is loaded again; they are also on the book's website."
+    "The controls of this figure need JavaScript: trust the notebook (in JupyterLab: View, Activate Command Palette, "
+    "Trust Notebook), or open this page on the book's website."
 )
 """What stands where the controls would be."""
 
