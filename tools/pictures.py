@@ -89,9 +89,12 @@ def render(svg: str) -> bytes:
     )
     picture = Image.open(io.BytesIO(bytes(drawn))).convert("RGB")
     few = picture.quantize(COLORS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    palette = np.array(few.getpalette()).reshape(-1, 3)
-    palette[palette.sum(axis=1).argmax()] = WHITE  # the background's mean, which is hardly darker
-    few.putpalette(palette.ravel().tolist())
+    white = (np.asarray(picture) == WHITE).all(axis=2)
+    if white.any():  # and stays so: its color would be a mean with the lightest grays
+        palette = few.getpalette()
+        entry = 3 * int(np.asarray(few)[white][0])
+        palette[entry : entry + 3] = [WHITE] * 3
+        few.putpalette(palette)
     packed = io.BytesIO()
     few.save(packed, format="PNG", optimize=True)
     return packed.getvalue()
