@@ -118,7 +118,7 @@ def test_every_output_shows(untrusted, stored):
     assert len(untrusted) == len(stored)
     for seen in untrusted:
         assert seen.words.strip() or seen.images
-        assert not seen.words.startswith("<"), "what is shown is a Python object's name"
+        assert not seen.words.startswith("<Figure"), "the name of a figure is shown in its place"
 
 
 def test_every_figure_shows(untrusted, stored):
