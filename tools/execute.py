@@ -30,6 +30,7 @@ from tools.notebooks import (
     tags,
     write,
 )
+from tools.pictures import PictureError, add_pictures
 from tools.stamps import Stamp
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -90,7 +91,14 @@ def main(paths: list[Path]) -> int:
         print(f"Executing {path.name} …", flush=True)
         try:
             write(_executed(path), path)
-        except (CellControlSignal, DeadKernelError, UncleanOutputError, FastRunError, BrokenFileError) as error:
+        except (
+            CellControlSignal,
+            DeadKernelError,
+            UncleanOutputError,
+            PictureError,
+            FastRunError,
+            BrokenFileError,
+        ) as error:
             print(f"{error}\n{path.name} was left as it was.", file=sys.stderr)
             return 1
     return 0
@@ -102,6 +110,7 @@ def _executed(path: Path) -> NotebookNode:
     made_of = notebook_hash(notebook, name=path.name)
     execute(notebook, path.parent)
     clean(notebook)
+    add_pictures(notebook)
     full = notebook_hash(before, name=path.name, fast=False)
     stamp = Stamp.of_full_run(path, made_of, full, outputs_of(notebook))
     if notebook_hash(before) != made_of or read(path) != before:

@@ -5,8 +5,6 @@ machine: one thread, and the instructions that every x86 processor of the last t
 """
 
 import ast
-import base64
-import gzip
 import hashlib
 import json
 import os
@@ -25,6 +23,7 @@ import torch
 from tools.environments import FAST_RUN, ROOT, UTF8
 from tools.fingerprint import Recorder
 from tools.rows import Row, figures_rows
+from tools.viewer_pages import with_words_alone
 
 SAME_INSTRUCTIONS = {
     "ATEN_CPU_CAPABILITY": "avx2",
@@ -35,8 +34,6 @@ SAME_INSTRUCTIONS = {
 TIMERS = ("perf_counter", "process_time", "seconds")
 """A cell with a name in which one of these stands tells how long something took."""
 DATA = re.compile(r"data:(image)?[^\"')\s]*")
-FRAMES = re.compile(r'<script type="application/gzip">([^<]*)</script>')
-KEY = re.compile(r'(?<=data-viewer=")\w+(?=")')
 
 
 class FastRunError(RuntimeError):
@@ -95,17 +92,10 @@ def said(page: str) -> str:
     Of other data in it, such as sound, a hash stays.
     """
 
-    def words(packed: re.Match[str]) -> str:
-        viewer = json.loads(gzip.decompress(base64.b64decode(packed[1])))
-        return json.dumps([viewer["alts"], viewer["labels"]])
-
-    for key in KEY.findall(page):  # a hash of the frames
-        page = page.replace(key, "")
-
     def content(data: re.Match[str]) -> str:
         return "" if data[1] else hashlib.sha256(data[0].encode()).hexdigest()[:12]
 
-    return FRAMES.sub(words, DATA.sub(content, page))
+    return DATA.sub(content, with_words_alone(page))
 
 
 def _unseen(file: Path) -> Iterator[tuple[str, str]]:

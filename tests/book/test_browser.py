@@ -312,6 +312,18 @@ def viewer(quick_page):
     return figure
 
 
+def test_the_controls_stand_in_the_sentence_s_place(viewer):
+    sliders, button = viewer.locator(".aevb-controls label > input"), viewer.locator(".aevb-controls > button")
+    expect(button).to_have_text("▶ Play")
+    expect(viewer.locator(".aevb-still")).to_have_count(0)
+    for slider in sliders.all():
+        assert slider.get_attribute("aria-valuetext") == slider.locator("xpath=../span").inner_text()
+        assert int(slider.get_attribute("max")) > 0
+        expect(slider).to_have_value("0")
+    names = [label.inner_text().split()[0] for label in viewer.locator("label").all()]
+    assert len(set(names)) == sliders.count() > 0
+
+
 def test_the_viewer_moves_by_mouse(viewer):
     slider, image = viewer.locator("input").last, viewer.locator("img")
     alt, source = image.get_attribute("alt"), image.get_attribute("src")
@@ -366,5 +378,6 @@ def test_the_viewer_shows_its_first_frame_without_javascript(browser, address, v
     plain = context.new_page()
     plain.goto(page.url)
     assert plain.locator(".aevb-viewer img").first.is_visible()
-    assert not plain.locator(".aevb-viewer button").first.is_visible()
+    assert plain.locator(".aevb-viewer .aevb-still").first.is_visible()
+    assert plain.locator(".aevb-viewer").locator("button, input").count() == 0
     context.close()
