@@ -1,7 +1,7 @@
 """Say what is here and what is missing, and how to get it: ``python -m tools doctor``.
 
-It needs nothing installed, changes nothing, and asks no other machine. What it prints can go into a report as it is: the
-home folder, whose name may be a person's, is written as ``~``.
+It needs nothing installed, changes nothing, and asks no other machine. What it prints can go into a report as it is:
+the home folder, whose name may be a person's, is written as ``~``.
 """
 
 import json

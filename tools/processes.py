@@ -32,14 +32,14 @@ def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = N
         OSError: it cannot be started.
     """
     interrupted = False
-    with subprocess.Popen(list(map(str, command)), cwd=folder, env=os.environ | (environment or {})) as process:
-        with _terminated_by(process):
-            while True:
-                try:
-                    status = process.wait()
-                    break
-                except KeyboardInterrupt:
-                    interrupted = True
+    process = subprocess.Popen(list(map(str, command)), cwd=folder, env=os.environ | (environment or {}))
+    with process, _terminated_by(process):
+        while True:
+            try:
+                status = process.wait()
+                break
+            except KeyboardInterrupt:
+                interrupted = True
     return Ended(status if status >= 0 else 128 - status, interrupted)
 
 

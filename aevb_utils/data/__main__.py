@@ -8,9 +8,10 @@ import argparse
 import contextlib
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from aevb_utils.checking.console import say
 from aevb_utils.data.data_dir import own_copy
 from aevb_utils.data.download import DataError, RemoteFile, cached, fetch
 
@@ -66,8 +67,9 @@ def said_of(name: str, files: Files, place: Place) -> str:
     """
     paths = [path for path in map(place, files) if path is not None]
     if len(paths) < len(files):
+        more = "" if name in sets(everything=False) else " with --all"
         here = f"{len(paths)} of {len(files)} files are" if paths else "is not"
-        return f"{name}: {here} here; python -m aevb_utils.data fetches it."
+        return f"{name}: {here} here; python -m aevb_utils.data fetches it{more}."
     size = sum(path.stat().st_size for path in paths) / 1e6
     where = paths[0] if len(paths) == 1 else ", ".join(sorted({str(path.parent) for path in paths}))
     return f"{name}: {size:.3g} MB, {where}"
@@ -75,19 +77,16 @@ def said_of(name: str, files: Files, place: Place) -> str:
 
 def look(*, everything: bool) -> list[str]:
     """A line on each data set, as it is on this machine; a wrong copy is told too."""
-    return _lines(find, everything=everything)[0]
+    return [line for line, _ in _told(find, everything=everything)]
 
 
-def _lines(place: Place, *, everything: bool) -> tuple[list[str], int]:
-    """A line on each data set, and how many of them could not be had."""
-    lines, wrong = [], 0
+def _told(place: Place, *, everything: bool) -> Iterator[tuple[str, bool]]:
+    """A line on each data set, and whether nothing is wrong with it."""
     for name, files in sets(everything=everything).items():
         try:
-            lines.append(said_of(name, files, place))
+            yield said_of(name, files, place), True
         except DataError as error:
-            lines.append(f"{name}: {error}")
-            wrong += 1
-    return lines, wrong
+            yield f"{name}: {error}", False
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -96,11 +95,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--look", action="store_true", help="fetch nothing, and say what is here")
     parser.add_argument("--all", action="store_true", help="also the data sets that no chapter uses")
     asked = parser.parse_args(arguments)
-    if not asked.look:
-        print("Fetching what is not here yet …", flush=True)
-    lines, wrong = _lines(find if asked.look else get, everything=asked.all)
-    print("\n".join(lines))
-    return int(wrong > 0)
+    status = 0
+    for line, right in _told(find if asked.look else get, everything=asked.all):
+        say(line)
+        status = status if right else 1
+    return status
 
 
 if __name__ == "__main__":
