@@ -143,8 +143,10 @@ def ensure(level: Level, environment: Environment | None = None) -> Path:
     try:
         if environment.has(level):
             return environment.python
-        if level is Level.WHOLE and (reason := torch_wheel.why_none(environment.root)):
-            raise InstallError(reason)
+        if level is Level.WHOLE:
+            torch_wheel.wanted_index()  # an address that is none is refused before anything is done
+            if reason := torch_wheel.why_none(environment.root):
+                raise InstallError(reason)
         _make(environment)
         _fill(environment, level)
     except ValueError as error:

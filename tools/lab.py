@@ -27,7 +27,7 @@ def read(path: Path) -> nbformat.NotebookNode:
         return nbformat.read(path, as_version=4)
     except OSError as error:
         raise ValueError(f"{path.name} cannot be read: {error.strerror or error}.") from error
-    except (NotJSONError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (NotJSONError, nbformat.ValidationError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path.name} is no notebook: put it back, or remove it.") from error
 
 
