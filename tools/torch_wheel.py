@@ -5,7 +5,6 @@ import platform
 import re
 import sys
 import sysconfig
-import urllib.request
 from pathlib import Path
 
 from tools.environments import ROOT
@@ -55,6 +54,8 @@ def usual_index() -> str:
 
 
 def _answers(url: str) -> bool:
+    import urllib.request  # here, because it takes longer to import than a command to start
+
     try:
         with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=SECONDS):
             return True
