@@ -22,7 +22,7 @@ from typing import Any
 
 from tools import torch_wheel
 from tools.environments import ROOT
-from tools.processes import run
+from tools.processes import alone, run
 
 NEWEST = (3, 14)
 """The newest Python that the locks are made for; the oldest is in ``tools/__main__.py``."""
@@ -100,7 +100,7 @@ class Environment:
         if not os.path.lexists(self.folder):
             return "is missing"
         record = self.record()
-        if not self.python.exists() or not _base_of(self.folder).exists():
+        if not os.path.exists(self.python) or not os.path.exists(_base_of(self.folder)):
             return "has lost its Python"
         if not record:
             return "was made by another command"
@@ -147,8 +147,11 @@ def ensure(level: Level, environment: Environment | None = None) -> Path:
             torch_wheel.wanted_index()  # an address that is none is refused before anything is done
             if reason := torch_wheel.why_none(environment.root):
                 raise InstallError(reason)
-        _make(environment)
-        _fill(environment, level)
+        with alone(environment.root / ".venv.lock"):
+            _make(environment)
+            _fill(environment, level)
+    except BlockingIOError as error:
+        raise InstallError("Another command is installing into .venv: run this again when it has finished.") from error
     except ValueError as error:
         raise InstallError(str(error)) from error
     except OSError as error:
@@ -163,6 +166,13 @@ def _make(environment: Environment) -> None:
     folder, fault = environment.folder, environment.fault()
     if fault is None and _starts(environment.python):
         return
+    ensurepip = importlib.util.find_spec("ensurepip")
+    outer = shutil.which("uv") is not None or _has_pip()
+    if not outer and ensurepip is None:
+        raise InstallError(
+            f"{sys.executable} has neither pip nor ensurepip: install them (on Debian and Ubuntu: apt-get install "
+            "python3-venv), or uv."
+        )
     if os.path.lexists(folder):
         if folder.is_symlink():
             raise InstallError(f"{folder} {fault or 'is broken'}, and is a link: remove it, and run this again.")
@@ -170,14 +180,8 @@ def _make(environment: Environment) -> None:
             raise InstallError(f"{folder} is no virtual environment: move it away, and run this again.")
         print(f"{folder.name} {fault or 'is broken'}: making it anew.", flush=True)
         shutil.rmtree(folder)
-    pip = None if shutil.which("uv") or _has_pip() else importlib.util.find_spec("ensurepip")
-    if not (shutil.which("uv") or _has_pip() or pip):
-        raise InstallError(
-            f"{sys.executable} has neither pip nor ensurepip: install them (on Debian and Ubuntu: apt-get install "
-            "python3-venv), or uv."
-        )
     try:
-        venv.create(folder, symlinks=os.name != "nt", with_pip=pip is not None)
+        venv.create(folder, symlinks=os.name != "nt", with_pip=not outer)
     except subprocess.CalledProcessError as error:
         raise InstallError(f"{sys.executable} -m venv .venv fails: run it by hand to see why.") from error
 
@@ -211,8 +215,7 @@ def _fill(environment: Environment, level: Level) -> None:
     if level is Level.WHOLE:
         record |= _install_torch(environment, installer, before.get("torch_index"))
         installer.install("--no-deps", "--no-build-isolation", "-e", ".")
-        if environment.version_of("pip") is None and importlib.util.find_spec("ensurepip"):
-            _give_pip(environment)
+        _give_pip(environment)
     levels = Level if level is Level.WHOLE else [Level.SITE]
     environment.note(
         {name: value for name, value in record.items() if name != "begun"}
@@ -237,10 +240,12 @@ def _install_torch(environment: Environment, installer: "Installer", before: str
 
 
 def _give_pip(environment: Environment) -> None:
-    """Put pip into the environment, for those who install more there."""
+    """Put pip into the environment, where it has none: for this installer, or for those who install more there."""
+    if environment.version_of("pip") is not None:
+        return
     command = [environment.python, "-m", "ensurepip", "--default-pip"]
     if subprocess.run(command, capture_output=True, check=False).returncode:
-        print(f"{environment.folder.name} has no pip, since ensurepip fails; the book does not need it.")
+        print(f"{environment.folder.name} has no pip, since ensurepip fails; the book itself does not need it.")
 
 
 class Installer:
@@ -283,7 +288,10 @@ class Installer:
 
     def _pip(self) -> list[str | Path]:
         python = self.environment.python
-        return [sys.executable, "-m", "pip", "--python", python] if _has_pip() else [python, "-m", "pip"]
+        if _has_pip():
+            return [sys.executable, "-m", "pip", "--python", python]
+        _give_pip(self.environment)
+        return [python, "-m", "pip"]
 
     def call(self, name: str, command: list[str | Path]) -> None:
         """Run a command; where it ends by itself with an error, nothing is half-installed, and that is noted.

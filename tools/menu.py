@@ -146,6 +146,10 @@ def main(arguments: Sequence[str]) -> int:
     except InstallError as error:
         print(error, file=sys.stderr)
         return 1
+    except OSError as error:
+        said = error.strerror or error
+        print(f"{error.filename or 'A file'} cannot be read, written or started: {said}.", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
 

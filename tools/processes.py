@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,35 @@ def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = N
             except KeyboardInterrupt:
                 interrupted = True
     return Ended(status if status >= 0 else 128 - status, interrupted)
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Hold a lock, which the system releases when this process ends, however it ends.
+
+    Raises:
+        BlockingIOError: another process holds it.
+        OSError: its file cannot be written.
+    """
+    with lock.open("a", encoding="utf-8") as file:
+        try:
+            _hold(file.fileno())
+        except OSError as error:  # PermissionError on Windows
+            raise BlockingIOError(f"{lock} is held") from error
+        yield
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _hold(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _hold(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextmanager

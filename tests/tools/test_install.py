@@ -15,7 +15,7 @@ from sentences import one_sentence
 from tools import install, lock, torch_wheel
 from tools.install import Environment, InstallError, Level, ensure
 from tools.notebooks import ROOT
-from tools.processes import Ended
+from tools.processes import Ended, alone
 
 FILES = ("requirements.txt", "requirements-site.txt", "requirements.lock", "requirements-site.lock", "pyproject.toml")
 
@@ -352,6 +352,15 @@ def test_what_a_link_leads_to_is_used_and_never_removed(book, pip, tmp_path_fact
     assert book.python.exists()
 
 
+def test_two_do_not_install_at_once(book, pip):
+    with alone(book.root / ".venv.lock"), pytest.raises(InstallError, match="Another command is installing") as caught:
+        ensure(Level.SITE, book)
+    one_sentence(caught.value)
+    assert pip.said() == []
+    ensure(Level.SITE, book)
+    assert pip.said() == ["site"]
+
+
 # What installs
 
 
@@ -374,6 +383,17 @@ def test_without_a_pip_of_ones_own_the_environments_is_taken(book, pip, monkeypa
     assert pip.calls[0][:4] == [str(book.python), "-m", "pip", "install"]
 
 
+def test_an_environment_without_pip_is_given_one_where_it_is_needed(book, pip, monkeypatch):
+    given = []
+    monkeypatch.setattr(install, "_give_pip", given.append)
+    ensure(Level.SITE, book)
+    assert given == []
+    monkeypatch.setattr(install, "_has_pip", lambda: False)
+    edit(book, "requirements-site.lock", "==", "==0")
+    ensure(Level.SITE, book)
+    assert given == [book]
+
+
 def test_without_pip_and_ensurepip_a_sentence_says_what_to_install(book, pip, monkeypatch):
     monkeypatch.setattr(install, "_has_pip", lambda: False)
     monkeypatch.setattr(install.importlib.util, "find_spec", lambda name: None)
@@ -381,6 +401,11 @@ def test_without_pip_and_ensurepip_a_sentence_says_what_to_install(book, pip, mo
         ensure(Level.SITE, book)
     one_sentence(caught.value)
     assert not book.folder.exists()
+    (book.folder / "lib").mkdir(parents=True)
+    (book.folder / "pyvenv.cfg").touch()
+    with pytest.raises(InstallError):
+        ensure(Level.SITE, book)
+    assert (book.folder / "lib").exists()  # what cannot be made anew is not removed
 
 
 @pytest.mark.parametrize(("version", "enough"), [("22.2.2", False), ("22.3", True), ("23.0.1", True), ("26.0b1", True)])

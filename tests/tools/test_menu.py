@@ -102,6 +102,12 @@ def test_what_cannot_be_installed_is_a_sentence(monkeypatch, capsys):
     assert capsys.readouterr().err == "There is no room.\n"
 
 
+def test_a_python_that_does_not_start_is_a_sentence(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(menu, "ensure", lambda level: tmp_path / "python")
+    assert menu.main(["lint"]) == 1
+    assert "python cannot be read, written or started: " in one_sentence(capsys.readouterr().err.removesuffix("\n"))
+
+
 def test_the_launcher_needs_the_standard_library_alone():
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from tools.menu import main; sys.exit(main([]))"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)
