@@ -15,6 +15,7 @@ VARIABLE = "TORCH_INDEX"
 """The environment variable that names another index; empty means PyPI."""
 PYPI = ""
 SECONDS = 4.0  # that an index has to answer
+SYSTEM = sys.platform
 
 
 def pin(root: Path = ROOT) -> str:
@@ -45,7 +46,7 @@ def wanted_index() -> str | None:
 
 def usual_index() -> str:
     """The index to take where the caller names none: on Linux that of the small builds, if it can be reached."""
-    if not sys.platform.startswith("linux"):
+    if SYSTEM != "linux":
         return PYPI
     if _answers(f"{CPU_INDEX}/torch/"):
         return CPU_INDEX
@@ -69,17 +70,17 @@ def why_none(root: Path = ROOT) -> str | None:
     The site can be built on all of these systems.
     """
     wheel = pin(root)
-    if sys.platform == "darwin" and platform.machine() == "x86_64":
+    if SYSTEM == "darwin" and platform.machine() == "x86_64":
         return (
             f"There is no {wheel} for Intel Macs: read the site (python -m tools book), and run the notebooks on "
             "Colab; on a Mac with Apple silicon, call a Python that is built for arm64."
         )
-    if sys.platform == "darwin" and int(platform.mac_ver()[0].split(".")[0] or 14) < 14:
+    if SYSTEM == "darwin" and int(platform.mac_ver()[0].split(".")[0] or 14) < 14:
         return (
             f"There is no {wheel} for macOS before 14: in an environment of your own, pip install torch==2.11.0 and "
             "then pip install . jupyterlab, which takes older versions too."
         )
-    if sysconfig.get_platform() == "win-arm64":
+    if SYSTEM == "win32" and sysconfig.get_platform() == "win-arm64":
         return (
             f"There is no {wheel} for Windows on ARM: call a Python that is built for x64, or read the site "
             "(python -m tools book), and run the notebooks on Colab."

@@ -63,7 +63,7 @@ def book(tmp_path, monkeypatch) -> Environment:
     for name in FILES:
         shutil.copy(ROOT / name, tmp_path)
     monkeypatch.delenv("TORCH_INDEX", raising=False)
-    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(torch_wheel, "SYSTEM", "linux")
     monkeypatch.setattr(torch_wheel, "_answers", lambda url: True)
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setattr(install, "_has_pip", lambda: True)
@@ -192,7 +192,7 @@ def test_an_index_that_does_not_answer_is_left_out(book, pip, monkeypatch, capsy
 
 @pytest.mark.parametrize("system", ["darwin", "win32"])
 def test_other_systems_take_pypis_torch_and_ask_no_index(monkeypatch, system):
-    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(torch_wheel, "SYSTEM", system)
     monkeypatch.setattr(torch_wheel, "_answers", lambda url: pytest.fail("asked"))
     assert torch_wheel.usual_index() == torch_wheel.PYPI
 
@@ -225,7 +225,7 @@ def test_what_does_not_answer_is_unreachable(monkeypatch):
 def test_where_there_is_no_torch_a_sentence_comes_before_any_download(
     book, pip, monkeypatch, system, machine, mac, built_for, says
 ):
-    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(torch_wheel, "SYSTEM", system)
     monkeypatch.setattr(platform, "machine", lambda: machine)
     monkeypatch.setattr(platform, "mac_ver", lambda: (mac, ("", "", ""), machine))
     monkeypatch.setattr(sysconfig, "get_platform", lambda: built_for)
