@@ -49,7 +49,7 @@ def python() -> Finding:
 
 def environment(here: Environment) -> tuple[Finding, bool]:
     """What is installed, and whether it is enough to build the site."""
-    tool = next(filter(None, [shutil.which("uv") and "uv", "pip"]))
+    tool = "uv" if shutil.which("uv") else "pip"
     level = next((level for level in (Level.WHOLE, Level.SITE) if here.has(level)), None)
     if level is Level.WHOLE:
         return ("environment", f"{here.folder}: all that the book needs"), True

@@ -43,8 +43,7 @@ def told(capsys) -> dict[str, str]:
     """What was found, by what was looked at; the lines on one thing together."""
     found: dict[str, str] = {}
     for line in capsys.readouterr().out.splitlines():
-        name, said = re.match(r"(\S+(?: \S+)*?) +(.*)", line).groups() if len(line) > 13 else (line, "")
-        name, said = (line[:12].strip(), line[13:]) if line[12:13] == " " else (name, said)
+        name, said = re.match(r"(device, data|\S+) +(.*)", line).groups()
         found[name] = f"{found[name]}\n{said}" if name in found else said
     return found
 
