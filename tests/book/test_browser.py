@@ -1,7 +1,6 @@
 """The site in a real browser: every page in light, in dark, on a phone; search; the viewer by mouse and keyboard."""
 
 import os
-import shutil
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -10,13 +9,12 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect, sync_playwright
 from site_build import page_names, serve
 
+from tools.browser import MISSING, find_browser
 from tools.notebooks import CHAPTERS, PAGES, ROOT
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
-NO_BROWSER = "there is no Chromium, which the browser tests need: install it (on Debian: apt-get install chromium)"
+BROWSER = find_browser()
 if BROWSER is None and os.environ.get("AEVB_REQUIRE_BROWSER") != "1":
-    pytest.skip(NO_BROWSER, allow_module_level=True)
+    pytest.skip(MISSING, allow_module_level=True)
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -124,7 +122,7 @@ class Visit:
 
 @pytest.fixture(scope="module")
 def browser():
-    assert BROWSER, NO_BROWSER
+    assert BROWSER, MISSING
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
         yield chromium
