@@ -23,13 +23,13 @@ _has_spoken = False  # of float64, since the device was chosen
 
 
 def compute_on(device: str | torch.device) -> None:
-    """Let every training and evaluation that follows compute on a GPU; all else stays here.
+    """Let the trainings and evaluations that follow compute on a GPU.
 
     ``compute_on("cuda")``, once, after the imports. From then on ``fit`` and the functions
     of :mod:`aevb_utils.evaluation` that are given a model move it and the data there, and
-    the model and their results back to the CPU. A model that somebody has moved to a GPU
-    stays where it is. Apple's GPUs have no float64: with ``"mps"``, a model or data in
-    float64 are computed with on the CPU, as is said once.
+    the model and their results back to the CPU, where all else is computed. A model that somebody has moved to a GPU
+    stays where it is. Apple's GPUs have no float64: with ``"mps"``, what is in
+    float64 is computed on the CPU, as is said once.
 
     A GPU draws other random numbers than the CPU from the same seed, and rounds otherwise.
 
@@ -62,17 +62,17 @@ def _devices_here() -> list[str]:
 
 
 def _mps_is_ready() -> bool:
-    """Whether this torch has ``autocast``, which fit uses, for Apple's GPUs: from 2.5 on."""
+    """Whether torch has ``autocast``, which fit uses, for Apple's GPUs, as from 2.5 on."""
     return torch.amp.is_autocast_available("mps")
 
 
 def _not_here(asked: torch.device, here: list[str]) -> str:
     """What to do where a device is not here."""
     if asked.type == "mps" and torch.backends.mps.is_available() and not _mps_is_ready():
-        return f'compute_on("mps") needs PyTorch 2.5 or newer, and {torch.__version__} is here.'
+        return f'compute_on("mps") needs PyTorch 2.5 or newer, not {torch.__version__}.'
     cure = {
-        "cuda": "on Colab choose Runtime, Change runtime type, T4 GPU; elsewhere install a "
-        f"PyTorch with CUDA ({torch.__version__} is here) and the GPU's driver",
+        "cuda": "on Colab choose Runtime, Change runtime type, T4 GPU; elsewhere install "
+        f"the GPU's driver and a PyTorch with CUDA ({torch.__version__} is here)",
         "mps": "it needs a Mac with an Apple chip and macOS 14 or newer",
     }.get(asked.type, "a CPU has no number")
     return (
@@ -82,7 +82,7 @@ def _not_here(asked: torch.device, here: list[str]) -> str:
 
 
 def moved(value: T, device: torch.device | None) -> T:
-    """Tensors, and those in tuples, lists and dictionaries, on a device; all else as it is."""
+    """Tensors, also those in collections, on a device, if it is one; all else as it is."""
     match value:
         case _ if device is None:
             return value
@@ -168,21 +168,19 @@ def on_chosen_device(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def _tensors(model: object) -> Iterator[Tensor]:
-    """The parameters and buffers of a model; one that is shared may come more than once."""
+    """The parameters and buffers of a model; shared ones may come more than once."""
     for root in modules_of(model):
         yield from root.parameters()
         yield from root.buffers()
 
 
 def _has_formats_of(model: object, data: object) -> bool:
-    """Whether the chosen device has the number formats of model and data; say so if not."""
+    """Whether the chosen device has the formats of model and data; say so if not."""
     global _has_spoken
     if _chosen.type != "mps" or not _holds_float64([*_tensors(model), data]):
         return True
     if not _has_spoken:
-        print(
-            "Apple's GPU has no float64, so what is in float64 is computed with on the CPU."
-        )
+        print("Apple's GPU has no float64: what is in float64 is computed on the CPU.")
     _has_spoken = True
     return False
 
