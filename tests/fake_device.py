@@ -1,8 +1,8 @@
 """A GPU for tests where there is none: numbers on the CPU that count as on another device.
 
-``with FakeDevice("cuda"):`` makes ``"cuda"`` (or ``"mps"``) a device that torch can be asked for. What is moved there is
-ordinary memory, computed with by the CPU's functions, so that every result has the very bits that the CPU gives. But a
-register knows the memory, ``.device`` says where it is, and what a real device refuses is refused:
+``with FakeDevice("cuda"):`` makes ``"cuda"`` (or ``"mps"``) a device that torch can be asked for. What is moved there
+is ordinary memory, computed with by the CPU's functions, so that every result has the very bits that the CPU gives. But
+a register knows the memory, ``.device`` says where it is, and what a real device refuses is refused:
 
 - an operation on tensors of both sides (a single number of the CPU may take part, and an index may be on the CPU),
 - what writes to a tensor on the CPU from a tensor on the device, but a copy,
@@ -89,6 +89,7 @@ class Operations(TorchDispatchMode):
         self.kind = kind
         self.there = Register()
         self.jokers = Register()  # zeros that a backward pass fills in for gradients that there are none of
+        self.count = 0  # of operations on the device
         self.makes = False  # whether what is made now is made on the device
         self.state = torch.Generator().manual_seed(1).get_state() if own_generator else None
 
@@ -101,6 +102,7 @@ class Operations(TorchDispatchMode):
             if torch._C._current_graph_task_id() != -1 and func in (aten.zeros.default, aten.zeros_like.default):
                 self.jokers.add(result)
             return result
+        self.count += 1
         name = func._schema.name.removeprefix("aten::")
         if on_device and name not in MAY_MIX:
             self._refuse_mixes(func, name, args, kwargs)
@@ -295,6 +297,11 @@ class FakeDevice(contextlib.AbstractContextManager):
 
     def __exit__(self, *error: object) -> None:
         self._stack.__exit__(*error)
+
+    @property
+    def operations(self) -> int:
+        """How many were computed on the device."""
+        return self._operations.count
 
     def holds(self, tensor: Tensor) -> bool:
         """Whether a tensor is on the device."""

@@ -27,9 +27,9 @@ def compute_on(device: str | torch.device) -> None:
 
     ``compute_on("cuda")``, once, after the imports. From then on ``fit`` and the functions
     of :mod:`aevb_utils.evaluation` that are given a model move it and the data there, and
-    the model and their results back to the CPU, where all else is computed. A model that somebody has moved to a GPU
-    stays where it is. Apple's GPUs have no float64: with ``"mps"``, what is in
-    float64 is computed on the CPU, as is said once.
+    the model and their results back to the CPU, where all else is computed. A model that
+    somebody has moved to a GPU stays where it is. Apple's GPUs have no float64: with
+    ``"mps"``, what is in float64 is computed on the CPU, as is said once.
 
     A GPU draws other random numbers than the CPU from the same seed, and rounds otherwise.
 
