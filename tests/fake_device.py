@@ -204,7 +204,7 @@ class Calls(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in self.handlers:
             return self.handlers[func](*args, **kwargs)
-        if kwargs.get("device") is None:
+        if kwargs.get("device") is None or torch.device(kwargs["device"]).type == "meta":
             return func(*args, **kwargs)
         to_device = self._is_there(kwargs["device"])
         outer, self.operations.makes = self.operations.makes, to_device
@@ -313,6 +313,7 @@ class FakeDevice(contextlib.AbstractContextManager):
         yield torch, "autocast", lambda kind, *args, **kwargs: autocast("cpu", *args, **kwargs)
         yield torch.amp, "is_autocast_available", lambda kind: True
         yield torch.cuda, "is_available", lambda: self.kind == "cuda"
+        yield torch.cuda, "is_current_stream_capturing", lambda: False
         yield torch.cuda, "device_count", lambda: int(self.kind == "cuda")
         yield torch.backends.mps, "is_available", lambda: self.kind == "mps"
         yield torch.backends.cudnn, "is_acceptable", lambda tensor: False
