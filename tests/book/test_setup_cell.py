@@ -1,4 +1,4 @@
-"""The setup cell does nothing where the package is there; elsewhere it installs it from the book's address, or says how."""
+"""The setup cell does nothing where the package is there; elsewhere it installs it from its address, or says how."""
 
 import importlib.util
 import re

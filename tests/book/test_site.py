@@ -73,7 +73,7 @@ def launch_links(page: Path) -> dict[str, str]:
 
 
 def test_the_site_builds_without_warnings(site, record_property):
-    record_property("build_seconds", float((site.parents[1] / "seconds.txt").read_text()))
+    record_property("build_seconds", float((site.parents[1] / "seconds.txt").read_text(encoding="utf-8")))
     assert (site / "index.html").is_file()
 
 

@@ -220,7 +220,10 @@ def test_nothing_is_loaded_from_outside():
     made = example(a=[1, 2], b=[3, 4])
     text = made._repr_html_()
     page = Page(text)
-    assert not re.search(r"https?:|//\w|@import|url\(", text)
+    readable = re.sub(
+        r"[A-Za-z0-9+/=]{200,}", "", text
+    )  # base64: its images and the packed frames are looked into below
+    assert not re.search(r"https?:|//\w|@import|url\(", readable)
     assert not {"link", "iframe", "object", "embed"} & {tag for tag, _ in page.elements}
     for tag, attributes in page.elements:
         for name, value in attributes.items():

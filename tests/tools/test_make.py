@@ -5,9 +5,11 @@ import shutil
 import subprocess
 
 import pytest
+from systems import needs_make
 
 from tools.notebooks import ROOT
 
+pytestmark = needs_make
 PYTHON = """#!/bin/sh
 printf '%s\\0' "$@" > said
 """
@@ -42,7 +44,7 @@ def book(tmp_path):
     for name in ("requirements.txt", "pyproject.toml"):
         (folder / name).touch()
     python = folder / ".venv" / "bin" / "python"
-    python.write_text(PYTHON)
+    python.write_text(PYTHON, encoding="utf-8")
     python.chmod(0o755)
     (folder / ".venv" / ".ready").touch()
     shutil.copy(ROOT / "Makefile", folder)
@@ -60,7 +62,12 @@ def make(book, *arguments, **environment):
     names = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", *COMMANDS)  # of a make that runs these tests
     kept = {name: value for name, value in os.environ.items() if name not in names}
     return subprocess.run(
-        ["make", "--silent", *arguments], cwd=book, env=kept | environment, capture_output=True, text=True, check=False
+        ["make", "--silent", *arguments],
+        cwd=book,
+        env=kept | environment,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
     )
 
 
