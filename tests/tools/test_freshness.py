@@ -353,6 +353,16 @@ def test_the_code_itself_counts_whole_and_in_order(root):
     assert hash_of('"""Words."""\na = 1  # and more', root) == hash_of("a = 1", root)
 
 
+def test_line_endings_do_not_count(root):
+    source = "from aevb_utils import lazy, results\nlazy.late()\nresults.load('doubled')"
+    before = hash_of(source, root)
+    files = [path for path in root.rglob("*") if path.suffix in (".py", ".json")]
+    assert any(b"\n" in path.read_bytes() for path in files)
+    for path in files:
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert hash_of(source, root) == before
+
+
 def test_modules_may_import_each_other(root):
     (root / "aevb_utils" / "lazy.py").write_text(
         "from aevb_utils import star, lazy\n\n\ndef late():\n    star.late()\n", encoding="utf-8"
