@@ -158,7 +158,7 @@ def test_a_damaged_file_of_answers_is_whole_or_refused_in_a_sentence(tmp_path_fa
 
 @pytest.mark.parametrize("content", ["[]", "{", "", '{"figures": 1, "figures": 2}', "[" * 100_000, '{"minutes": 1}'])
 def test_broken_results_are_a_sentence_that_names_the_file(tmp_path, monkeypatch, content):
-    (tmp_path / "run.json").write_text(content)
+    (tmp_path / "run.json").write_text(content, encoding="utf-8")
     monkeypatch.setattr(results.resources, "files", lambda package: tmp_path)
     with pytest.raises(BrokenFileError, match=r"run\.json (is broken|has no)") as caught:
         results.load("run")

@@ -6,10 +6,12 @@ import shutil
 import subprocess
 
 import pytest
+from systems import needs_make
 
 from tools.menu import ALONE, COMMANDS
 from tools.notebooks import ROOT
 
+pytestmark = needs_make
 PYTHON = """#!/bin/sh
 printf '%s\\0' "$@" > said
 """
@@ -42,7 +44,7 @@ def book(tmp_path):
     folder = tmp_path / "a book $(touch run)"
     folder.mkdir()
     python = folder / "my python; touch run"
-    python.write_text(PYTHON)
+    python.write_text(PYTHON, encoding="utf-8")
     python.chmod(0o755)
     shutil.copy(ROOT / "Makefile", folder)
     return folder

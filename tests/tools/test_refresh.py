@@ -28,7 +28,7 @@ def originals(tmp_path_factory):
     path, script = root / "notebooks" / "page.ipynb", root / "experiments" / "doubled.py"
     for folder in (path.parent, script.parent, root / "aevb_utils" / "results"):
         folder.mkdir(parents=True)
-    script.write_text("def main():\n    value = 21\n    return {'value': 2 * value}\n")
+    script.write_text("def main():\n    value = 21\n    return {'value': 2 * value}\n", encoding="utf-8")
     notebook = notebook_of(CODE)
     notebook.cells[0].execution_count = 1
     write(notebook, path)
@@ -52,8 +52,8 @@ def change(path, old, new):
         notebook.cells[0].source = notebook.cells[0].source.replace(old, new)
         write(notebook, path)
     else:
-        assert old in path.read_text()
-        path.write_text(path.read_text().replace(old, new))
+        assert old in path.read_text(encoding="utf-8")
+        path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
 
 
 def test_what_behaves_as_before_is_stamped_and_nothing_else_is_touched(files, capsys):
@@ -130,7 +130,7 @@ def test_outputs_that_were_changed_by_hand_are_not_stamped(files):
 def test_what_fails_or_was_never_run_stays_stale(files, capsys):
     path, script = files
     change(path, "range(5)", "range(6)")  # its check fails
-    script.with_name("halved.py").write_text("def main():\n    return {}\n")
+    script.with_name("halved.py").write_text("def main():\n    return {}\n", encoding="utf-8")
     (never,) = all_stored((), (script.with_name("halved.py"),))
     assert refresh(never) == ["it has never been run as it is"]
     assert main(all_stored((path,), ())) == 1

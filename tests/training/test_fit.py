@@ -377,8 +377,15 @@ def test_data_that_are_a_function_are_drawn_anew_for_each_epoch():
 # Number formats and devices
 
 
+class Exact(Conjugate):
+    """The ELBO in closed form: whether samples in bfloat16 are those in float32 depends on the version of torch."""
+
+    def elbo_terms(self, x, *, num_samples=1):
+        return {"elbo": self.exact_elbo(x)}
+
+
 def test_bfloat16():
-    model = Conjugate(dtype=torch.float32)
+    model = Exact(dtype=torch.float32)
     products = []
     model.encoder.register_forward_hook(lambda module, inputs, output: products.append(output.dtype))
     history = trained(model, data=DRAWN.float(), held_out=DRAWN.float(), bfloat16=True, epochs=1)
@@ -386,7 +393,7 @@ def test_bfloat16():
         torch.float32
     ]  # a look at both data; steps; held out
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
-    plain = trained(Conjugate(dtype=torch.float32), data=DRAWN.float(), held_out=DRAWN.float(), epochs=1)
+    plain = trained(Exact(dtype=torch.float32), data=DRAWN.float(), held_out=DRAWN.float(), epochs=1)
     difference = (history.step_elbo - plain.step_elbo).abs()
     assert 0 < difference.max() < 0.02 * plain.step_elbo.abs().max()  # bfloat16 has three digits
 
@@ -542,7 +549,7 @@ def test_progress_is_shown_unless_it_is_turned_off():
             cwd=Path(__file__).parent,
             env=environment,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=True,
             timeout=120,
         )
