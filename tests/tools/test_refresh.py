@@ -1,12 +1,21 @@
-"""Refreshing: what behaves as before is stamped, what does not stays stale and says what differs."""
+"""Refreshing: what behaves as before is stamped, what does not stays stale and says what differs.
 
+The stamps that are there, and a run that fails, are made by fast runs in processes of their own, as always; the other
+fast runs are made in this process, where nothing has to be imported for them.
+"""
+
+import contextlib
 import json
 import shutil
+import sys
 
 import nbformat
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 from small_notebooks import notebook_of
 
+from tools import fast_run, stamps
+from tools import refresh as refreshing
 from tools.experiments import store, stored
 from tools.notebooks import RUN_KEY, read, write
 from tools.refresh import all_stored, main, refresh
@@ -45,6 +54,24 @@ def files(originals, tmp_path):
     return tmp_path / "notebooks" / "page.ipynb", tmp_path / "experiments" / "doubled.py"
 
 
+@pytest.fixture
+def at_hand(monkeypatch):
+    """Fast runs are made in this process, by what a process of their own would call."""
+
+    def fingerprint(file):
+        with contextlib.chdir(file.parent):
+            if file.suffix != ".ipynb":
+                return fast_run.of_experiment(file)
+            try:
+                return json.loads(json.dumps(fast_run.of_notebook(file)))
+            finally:
+                InteractiveShell.clear_instance()
+
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # a shell puts its own there
+    monkeypatch.setattr(refreshing, "fingerprint", fingerprint)
+    monkeypatch.setattr(stamps, "fingerprint", fingerprint)
+
+
 def change(path, old, new):
     if path.suffix == ".ipynb":
         notebook = read(path)
@@ -56,7 +83,7 @@ def change(path, old, new):
         path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
 
 
-def test_what_behaves_as_before_is_stamped_and_nothing_else_is_touched(files, capsys):
+def test_what_behaves_as_before_is_stamped_and_nothing_else_is_touched(files, at_hand, capsys):
     path, script = files
     change(path, "total", "amount")
     change(script, "value = 21", "value = 3 * 7")
@@ -75,7 +102,7 @@ def test_what_behaves_as_before_is_stamped_and_nothing_else_is_touched(files, ca
     assert "0 of 2 notebooks and experiments are stale." in capsys.readouterr().out
 
 
-def test_what_differs_is_said_and_left_as_it_was(files, capsys):
+def test_what_differs_is_said_and_left_as_it_was(files, at_hand, capsys):
     path, script = files
     change(path, "range(5)", "range(1, 5)")  # the same
     change(script, "2 * value", "value + 22")
@@ -89,7 +116,7 @@ def test_what_differs_is_said_and_left_as_it_was(files, capsys):
     assert json.dumps(stored(script)) == kept
 
 
-def test_another_fast_budget_takes_a_new_fingerprint(files):
+def test_another_fast_budget_takes_a_new_fingerprint(files, at_hand):
     path, _ = files
     change(path, "range(5)", "range(budget(full=5, fast=3))")
     change(path, "import check_close", "import check_close\nfrom aevb_utils.budget import budget")
