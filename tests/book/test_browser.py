@@ -28,10 +28,10 @@ ARGUMENTS = [
 PHONE = {"width": 375, "height": 800}
 DESKTOP = {"width": 1280, "height": 900}
 # Preloading would ask for style sheets again, at wrong places.
-AXE = {"resultTypes": ["violations", "passes"], "elementRef": True, "preload": False}
+AXE = {"resultTypes": ["violations"], "elementRef": True, "preload": False}
 STRUCTURE = AXE | {"rules": {"color-contrast": {"enabled": False}}}
 LINKS = AXE | {"runOnly": ["link-in-text-block"]}  # their color, beside that of the words around them
-COLORS = AXE | {"runOnly": ["color-contrast"]}
+COLORS = AXE | {"runOnly": ["color-contrast"], "resultTypes": ["violations", "passes"]}
 RUN_AXE = """async (options) => {
     const found = await axe.run(options);
     const all = (kind, told) => found[kind].flatMap((rule) => rule.nodes.map((node) => told(rule, node)));
@@ -82,9 +82,9 @@ NOTE_LOOKS = """() => {
 THIN_FORMULAS = """() => {
     document.querySelectorAll('mjx-container').forEach((formula, i) => { if (i > 0) formula.replaceChildren(); });
 }"""
-# Of code whose words look like words before, the text stays.
-THIN_CODE = """() => {
-    const seen = new Map(), stay = new Set();
+# Of code whose words look like words before, or like words that have been judged right on another page, the text stays.
+THIN_CODE = """(judged) => {
+    const seen = new Map(judged.map((look) => [look, 2])), stay = new Set();
     document.querySelectorAll('pre span').forEach((word) => {
         seen.set(looks(word), (seen.get(looks(word)) ?? 0) + 1);
         if (seen.get(looks(word)) <= 2) stay.add(word.closest('pre'));
@@ -137,8 +137,26 @@ def address(site):
 
 @pytest.fixture
 def page(browser, address):
+    """A page of a browser that has seen no other."""
     context = browser.new_context(viewport=DESKTOP, base_url=address)
     yield context.new_page()
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def reader(browser, address):
+    """A browser that keeps what pages have in common, for one page after the other."""
+    context = browser.new_context(base_url=address)
+    yield context
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def quick_reader(browser, address):
+    """One whose formulas stay as they are written: setting them takes most of the time that a page takes."""
+    context = browser.new_context(viewport=DESKTOP, base_url=address)
+    context.route("**/tex-*.js", lambda route: route.abort())
+    yield context
     context.close()
 
 
@@ -149,10 +167,11 @@ def judged():
 
 
 @pytest.fixture
-def quick_page(page):
-    """A page whose formulas stay as they are written: setting them takes most of the time that a page takes."""
-    page.route("**/tex-*.js", lambda route: route.abort())
-    return page
+def quick_page(quick_reader):
+    """A page whose formulas stay as they are written."""
+    page = quick_reader.new_page()
+    yield page
+    page.close()
 
 
 def look_at(page: Page, name: str, host: str, judged: set[str]) -> Visit:
@@ -175,7 +194,7 @@ def look_at(page: Page, name: str, host: str, judged: set[str]) -> Visit:
 
     page.set_viewport_size(PHONE)
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
-    page.goto(name, wait_until="networkidle")
+    page.goto(name)
     visit.formulas = page.locator("span.math, div.math").count()
     page.evaluate("window.MathJax?.startup?.promise")
     visit.rendered = page.locator("mjx-container").count()
@@ -191,6 +210,7 @@ def look_at(page: Page, name: str, host: str, judged: set[str]) -> Visit:
     page.evaluate(THIN_FORMULAS)
     page.set_viewport_size(DESKTOP)
     visit.axe = judge(page, judged)
+    page.wait_for_load_state("networkidle")
     return visit
 
 
@@ -201,10 +221,11 @@ def judge(page: Page, judged: set[str]) -> dict[str, list[str]]:
     right are added.
     """
     page.evaluate(Axe().axe_script)
+    page.add_style_tag(content="* { transition: none !important; }")  # the theme fades colors
     for scheme in ("light", "dark"):
         show(page, scheme)
         page.evaluate(NOTE_LOOKS)
-    page.evaluate(THIN_CODE)
+    page.evaluate(THIN_CODE, sorted(judged))
     wrong = {"structure": page.evaluate(RUN_AXE, STRUCTURE)["wrong"]}  # with the links' colors, in dark
     show(page, "light")
     wrong["light"] = page.evaluate(RUN_AXE, LINKS)["wrong"]
@@ -220,14 +241,12 @@ def show(page: Page, scheme: str) -> None:
     """Show a page in light or in dark."""
     page.emulate_media(color_scheme=scheme)
     page.wait_for_function("(scheme) => document.documentElement.dataset.theme === scheme", arg=scheme)
-    page.wait_for_timeout(150)  # the theme fades colors
 
 
 @pytest.mark.parametrize("name", PAGE_NAMES)
-def test_a_page_in_light_in_dark_and_on_a_phone(browser, address, judged, name):
-    context = browser.new_context(base_url=address)
-    visit = look_at(context.new_page(), name, urlsplit(address).netloc, judged)
-    context.close()
+def test_a_page_in_light_in_dark_and_on_a_phone(reader, address, judged, name):
+    with reader.new_page() as page:
+        visit = look_at(page, name, urlsplit(address).netloc, judged)
     assert visit.requests == []
     assert visit.messages == []
     assert visit.malformed == []
@@ -348,7 +367,7 @@ def test_the_viewer_moves_by_keyboard(viewer):
     expect(image).to_have_attribute("alt", first)
 
 
-def test_the_viewer_plays_and_stops(viewer, page):
+def test_the_viewer_plays_and_stops(viewer, quick_page):
     slider, button, image = viewer.locator("input").last, viewer.locator("button"), viewer.locator("img")
     first = image.get_attribute("alt")
     button.press("Enter")
@@ -358,7 +377,7 @@ def test_the_viewer_plays_and_stops(viewer, page):
     button.click()
     expect(button).to_contain_text("Play")
     stopped = slider.input_value()
-    page.wait_for_timeout(1000)
+    quick_page.wait_for_timeout(1000)
     assert slider.input_value() == stopped
 
 
@@ -371,10 +390,10 @@ def test_the_viewer_stops_at_the_last_frame(viewer):
     expect(button).to_contain_text("Play")
 
 
-def test_the_viewer_shows_its_first_frame_without_javascript(browser, address, viewer, page):
+def test_the_viewer_shows_its_first_frame_without_javascript(browser, address):
     context = browser.new_context(java_script_enabled=False)
     plain = context.new_page()
-    plain.goto(page.url)
+    plain.goto(f"{address}/notebooks/{CHAPTERS[0].stem}.html")
     assert plain.locator(".aevb-viewer img").first.is_visible()
     assert plain.locator(".aevb-viewer .aevb-still").first.is_visible()
     assert plain.locator(".aevb-viewer").locator("button, input").count() == 0
