@@ -1,6 +1,8 @@
 """What the exercises of the book answer: right, rounded, in another form, with known mistakes, and with wrong code."""
 
+import io
 import re
+import sys
 from functools import cache
 
 import numpy as np
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from aevb_utils.checking import check_answer, tries
 from aevb_utils.checking.answers_file import answers_of
+from aevb_utils.checking.console import say
 from aevb_utils.checking.findings import find
 from tools.notebooks import CHAPTERS, read, tags
 
@@ -190,6 +193,16 @@ def test_texts_are_short_sentences(name):
         assert text.endswith((".", "?"))
         assert len(re.findall(r"[.?!] (?=[A-Z])", text)) <= 1, text
         assert len(text) <= 180, text
+
+
+@every_exercise
+def test_every_text_can_be_read_on_a_small_console(name, monkeypatch):
+    console = io.TextIOWrapper(io.BytesIO(), encoding="ascii", write_through=True)
+    monkeypatch.setattr(sys, "stdout", console)
+    for text in texts_of(ANSWERS[name]):
+        say(text)
+    printed = console.buffer.getvalue().decode("ascii")
+    assert printed.count("?") == sum(text.count("?") for text in texts_of(ANSWERS[name])), printed
 
 
 # Functions
