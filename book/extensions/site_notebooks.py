@@ -5,7 +5,7 @@ tag              on the page
 ===============  =====================================================================
 ``solution``     the whole cell is folded behind "Show the solution"
 ``setup``        the code is folded behind "Show the setup"
-``caption``      the caption of the figure above, numbered by Sphinx
+``caption``      the caption of the figure above, with its number
 ``references``   nothing: the page "Bibliography" has what the whole book cites
 ===============  =====================================================================
 
@@ -24,7 +24,6 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 FOLDED = {"solution": ("hide-cell", "solution"), "setup": ("hide-input", "setup")}
-NUMBER = re.compile(r"\A\*\*Fig\.(?: [A-Z\d.]+)?\*\*\s*")
 TITLE = re.compile(r"\A# @title [^\n]*\n")
 ONE = r'\[[^\[\]]*\]\(#References "[^"]*"\)'
 CITATION = re.compile(rf"\((?P<group>{ONE}(?:;\s{ONE})*)\)|(?P<one>{ONE})")
@@ -47,7 +46,7 @@ def _as_the_site_has_it(app: Sphinx, docname: str, source: list[str]) -> None:
     for cell in notebook["cells"]:
         tags = cell["metadata"].get("tags", [])
         if "caption" in tags:
-            cells[-1]["metadata"]["mystnb"]["figure"]["caption"] = _in_roles(NUMBER.sub("", "".join(cell["source"])))
+            cells[-1]["metadata"]["mystnb"]["figure"]["caption"] = _in_roles("".join(cell["source"]))
         elif "references" not in tags:
             if cell["cell_type"] == "markdown":
                 cell["source"] = _in_roles("".join(cell["source"]))
@@ -88,4 +87,4 @@ def _leave_tagged_equations(app: Sphinx, doctree: nodes.document) -> None:
     for block in doctree.findall(nodes.math_block):
         if r"\tag" in block.astext() and not block["nowrap"]:
             block["nowrap"] = True
-            block.children = [nodes.Text(rf"\[{block.astext()}\]")]
+            block[:] = [nodes.Text(rf"\[{block.astext()}\]")]
