@@ -109,7 +109,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("env-purge-doc", _forget_page)
     app.connect("env-merge-info", _merge_pages)
     app.connect("doctree-read", _note_targets)
-    app.connect("env-updated", _finish_targets)
+    app.connect("env-get-updated", _finish_targets, priority=900)  # after Sphinx has numbered the figures
     app.connect("doctree-resolved", _link_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True, "env_version": 1}
 
@@ -180,8 +180,8 @@ def _note_targets(app: Sphinx, doctree: nodes.document) -> None:
         label = next((node for node in caption or () if node.astext()), None)
         if isinstance(label, nodes.strong) and (number := CAPTION.match(label.astext())):
             words = label.next_node(nodes.Text, descend=False, siblings=True)
-            _replace(label, [])
-            _replace(words, [nodes.Text(words.lstrip())])
+            replace(label, [])
+            replace(words, [nodes.Text(words.lstrip())])
             if number[1]:
                 targets.figures[figure["ids"][0]] = number[1]
                 targets.numbered["figure", number[1]] = figure["ids"][0]
@@ -315,7 +315,7 @@ def _cut(parent: nodes.Element, start: int, end: int) -> list[nodes.Node]:
             continue
         if isinstance(child, nodes.Text):
             pieces = [nodes.Text(child.astext()[a:b]) for a, b in ((0, first), (first, last), (last, length))]
-            _replace(child, [piece for piece in pieces if piece])
+            replace(child, [piece for piece in pieces if piece])
             inside.append(pieces[1])
         elif (first, last) == (0, length) and not list(child.findall(nodes.reference)):
             inside.append(child)
@@ -326,12 +326,12 @@ def _cut(parent: nodes.Element, start: int, end: int) -> list[nodes.Node]:
 
 def _wrap(words: list[nodes.Node], link: nodes.reference) -> None:
     for other in words[1:]:
-        _replace(other, [])
-    _replace(words[0], [link])
+        replace(other, [])
+    replace(words[0], [link])
     link += words
 
 
-def _replace(child: nodes.Node, others: list[nodes.Node]) -> None:
+def replace(child: nodes.Node, others: list[nodes.Node]) -> None:
     """Put others in its place. (Docutils would look for an equal child, and equal texts are common.)"""
     parent = child.parent
     at = next(i for i, sibling in enumerate(parent) if sibling is child)
@@ -357,7 +357,7 @@ def _link_terms(doctree: nodes.document, index: Index) -> None:
                 pieces += [nodes.Text(words[position : found.start()]), link]
                 position = found.end()
         if pieces:
-            _replace(text, [*pieces, nodes.Text(words[position:])])
+            replace(text, [*pieces, nodes.Text(words[position:])])
 
 
 # What the page shows
