@@ -22,6 +22,7 @@ A figure has on the site the number that its caption has in the notebook.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from docutils import nodes
@@ -134,7 +135,8 @@ def references_in(words: str) -> list[Reference]:
             for i, number in enumerate(re.finditer(ONE[kind], match[0])):
                 start = number.start() if i else 0  # the first link has the word, too
                 found.append(Reference(kind, number[0], match.start() + start, match.start() + number.end()))
-    return sorted(found, key=lambda reference: reference.start)
+    found.sort(key=lambda reference: (reference.start, -reference.end))
+    return [one for before, one in pairwise([None, *found]) if before is None or one.start >= before.end]
 
 
 def _of_another_work(words: str, kind: str, match: re.Match[str]) -> bool:
@@ -304,7 +306,7 @@ def _join_texts(parent: nodes.Element) -> None:
 def _cut(parent: nodes.Element, start: int, end: int) -> list[nodes.Node]:
     """The children that make up these words, of texts cut where the words begin and end.
 
-    Empty if the words begin or end inside of something else, or if there is a link among them.
+    Empty if the words begin or end in something else, such as code or mathematics, or if there is a link among them.
     """
     position, inside = 0, []
     for child in list(parent):
@@ -321,7 +323,7 @@ def _cut(parent: nodes.Element, start: int, end: int) -> list[nodes.Node]:
             inside.append(child)
         else:
             return []
-    return inside
+    return inside if inside and all(isinstance(inside[i], nodes.Text) for i in (0, -1)) else []
 
 
 def _wrap(words: list[nodes.Node], link: nodes.reference) -> None:

@@ -86,8 +86,8 @@
     // Nothing in it can be reached with the keyboard, and formulas that are too wide are drawn smaller.
     for (const formula of preview.querySelectorAll("mjx-container")) formula.removeAttribute("tabindex");
     for (const box of preview.querySelectorAll("div.math")) {
-      const share = box.clientWidth / box.scrollWidth;
-      if (share < 1) box.style.fontSize = `${Math.floor(95 * share)}%`;
+      const drawn = box.querySelector("svg")?.getBoundingClientRect().width ?? 0;
+      if (drawn > box.clientWidth) box.style.fontSize = `${Math.floor((98 * box.clientWidth) / drawn)}%`;
     }
     shown = link;
     link.setAttribute("aria-describedby", preview.id);
