@@ -12,8 +12,6 @@ words                                                   lead to
 a term of the glossary, at its first use in a notebook  its definition
 ======================================================  =========================================
 
-A chapter next to a citation, ``Bishop (2006), chapter 9``, is a chapter of that work. A number in parentheses is a
-reference if equations with its first part exist, and it is not the argument of a function: (0.5) is a number.
 A reference to what does not exist is a warning, which fails the strict build.
 
 A figure has on the site the number that its caption has in the notebook.
@@ -22,10 +20,10 @@ A figure has on the site the number that its caption has in the notebook.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 from docutils import nodes
+from site_references import NUMBER, Reference, references_in
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -33,26 +31,6 @@ from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
 
 logger = logging.getLogger(__name__)
-
-NUMBER = r"(?:[A-Z]|\d+)\.\d+(?![\w.]*\d)"
-CHAPTER = r"\d{1,2}(?![\w.]*\d)"
-BETWEEN = r"(?:,?\s+and\s+|,?\s+or\s+|,\s+|\s+to\s+|\s?–\s?)"
-QUOTED = '["“]([^"“”]+)["”]'
-EQUATION = re.compile(r"(?<![\w)\]}])\(((?:[A-Z]|\d+)\.\d+)\)")
-KINDS = {
-    "figure": re.compile(rf"\b(?:Fig\.|[Ff]igure)\s+({NUMBER})"),
-    "exercise": re.compile(rf"\b[Ee]xercise\s+({NUMBER})"),
-    "chapter": re.compile(rf"\b[Cc]hapter\s+({CHAPTER})(?:(?:,\s+|\s+\(){QUOTED})?"),
-    "heading": re.compile(rf"\b[Ss]ection\s+{QUOTED}(?:\s+(?:of|in)\s+chapter\s+({CHAPTER}))?"),
-}
-LISTS = {
-    "figure": re.compile(rf"\b(?:Figs\.|[Ff]igures)\s+{NUMBER}(?:{BETWEEN}{NUMBER})*"),
-    "exercise": re.compile(rf"\b[Ee]xercises\s+{NUMBER}(?:{BETWEEN}{NUMBER})*"),
-    "chapter": re.compile(rf"\b[Cc]hapters\s+{CHAPTER}(?:{BETWEEN}{CHAPTER})*"),
-}
-ONE = {"figure": NUMBER, "exercise": NUMBER, "chapter": CHAPTER}
-CITED_BEFORE = re.compile(r"\d{4}[a-z]?[)\]]*,?\s+(?:in\s+|see\s+)?\Z")
-CITED_AFTER = re.compile(r"\s+(?:of|in)\s+[^.;:]{0,60}?[(\[]\d{4}")
 
 TAG = re.compile(r"\\tag\{([^}]*)\}")
 CAPTION = re.compile(r"\AFig\.(?:\s([A-Z\d]+\.\d+)\.)?\Z")
@@ -80,19 +58,6 @@ class equation(nodes.General, nodes.Element):
     """A numbered equation, with an anchor."""
 
 
-class Reference(NamedTuple):
-    """Words that refer to something: what kind, its number or heading, and where the words begin and end.
-
-    A heading is looked for in the chapter, or on the page itself where the chapter is empty.
-    """
-
-    kind: str
-    key: str
-    start: int
-    end: int
-    chapter: str = ""
-
-
 @dataclass
 class Targets:
     """The anchors on a page that a reference can lead to."""
@@ -113,36 +78,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("env-get-updated", _finish_targets, priority=900)  # after Sphinx has numbered the figures
     app.connect("doctree-resolved", _link_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True, "env_version": 1}
-
-
-def references_in(words: str) -> list[Reference]:
-    """All references in a paragraph, in order."""
-    found = [Reference("equation", match[1], *match.span()) for match in EQUATION.finditer(words)]
-    for kind, pattern in KINDS.items():
-        for match in pattern.finditer(words):
-            if _of_another_work(words, kind, match):
-                continue
-            if kind == "heading":
-                found.append(Reference("heading", match[1], *match.span(), match[2] or ""))
-            elif kind == "chapter" and match[2]:
-                found.append(Reference("heading", match[2], *match.span(), match[1]))
-            else:
-                found.append(Reference(kind, match[1], *match.span()))
-    for kind, pattern in LISTS.items():
-        for match in pattern.finditer(words):
-            if _of_another_work(words, kind, match):
-                continue
-            for i, number in enumerate(re.finditer(ONE[kind], match[0])):
-                start = number.start() if i else 0  # the first link has the word, too
-                found.append(Reference(kind, number[0], match.start() + start, match.start() + number.end()))
-    found.sort(key=lambda reference: (reference.start, -reference.end))
-    return [one for before, one in pairwise([None, *found]) if before is None or one.start >= before.end]
-
-
-def _of_another_work(words: str, kind: str, match: re.Match[str]) -> bool:
-    if kind not in ("chapter", "figure", "heading"):
-        return False
-    return bool(CITED_BEFORE.search(words[: match.start()]) or CITED_AFTER.match(words, match.end()))
 
 
 # Which targets there are
@@ -181,9 +116,9 @@ def _note_targets(app: Sphinx, doctree: nodes.document) -> None:
         caption = next(figure.findall(nodes.caption), None)
         label = next((node for node in caption or () if node.astext()), None)
         if isinstance(label, nodes.strong) and (number := CAPTION.match(label.astext())):
-            words = label.next_node(nodes.Text, descend=False, siblings=True)
+            if words := label.next_node(nodes.Text, descend=False, siblings=True):
+                replace(words, [nodes.Text(words.lstrip())])
             replace(label, [])
-            replace(words, [nodes.Text(words.lstrip())])
             if number[1]:
                 targets.figures[figure["ids"][0]] = number[1]
                 targets.numbered["figure", number[1]] = figure["ids"][0]
@@ -210,7 +145,8 @@ def _finish_targets(app: Sphinx, env: BuildEnvironment) -> list[str]:
             numbers = env.toc_fignumbers.setdefault(docname, {}).setdefault("figure", {})
             if ".".join(map(str, numbers.get(anchor, ()))) != number:
                 numbers[anchor] = tuple(number.split("."))  # type: ignore[assignment]
-    return sorted(env.found_docs) if env.targets_before != _targets(env) else []  # type: ignore[attr-defined]
+    before = vars(env).pop("targets_before")
+    return [] if before == _targets(env) else sorted(env.found_docs)
 
 
 # The links

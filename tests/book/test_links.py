@@ -17,7 +17,7 @@ from site_build import page_names
 from tools.notebooks import ROOT
 
 sys.path.insert(0, str(ROOT / "book" / "extensions"))
-from site_links import references_in
+from site_references import references_in
 
 SOURCES = sorted([*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "book").glob("*.md")])
 NUMBER = r"((?:\d+|[A-Z])\.\d+)"
@@ -108,7 +108,8 @@ def test_the_book_refers_to_all_kinds_of_things():
     assert kinds["chapter"] > 100
 
 
-def test_every_numbered_equation_has_an_anchor_and_a_permalink(site):
+def test_every_numbered_equation_has_a_number_of_its_own_an_anchor_and_a_permalink(site):
+    numbered = Counter()
     for source in SOURCES:
         text = source.read_text(encoding="utf-8")
         if source.suffix == ".ipynb":
@@ -117,6 +118,8 @@ def test_every_numbered_equation_has_an_anchor_and_a_permalink(site):
         blocks = parsed(page_of(source, site)).select(".aevb-equation")
         assert [block["id"] for block in blocks] == [f"eq-{tag.replace('.', '-')}" for tag in tags]
         assert all(block.select_one(f"a.headerlink[href='#{block['id']}']") for block in blocks)
+        numbered.update(tags)
+    assert set(numbered.values()) == {1}
 
 
 def test_figures_have_the_numbers_of_the_notebooks_and_a_permalink(site):
@@ -205,6 +208,8 @@ def test_previews_hold_what_they_are_previews_of(site):
         ("Bishop [2006], chapters 9 and 10, and Murphy [2023]", []),
         ("Bishop (2006), chapter 9, for another; then chapter 3", ["chapter 3 'chapter 3'"]),
         ("see chapter 9 of Bishop (2006)", []),
+        ("(Bishop, 2006, chapter 9)", []),
+        ("In 2014, chapter 5 of the story", ["chapter 5 'chapter 5'"]),
         ("since 2014 (Kingma, 2014). Chapter 5 has it.", ["chapter 5 'Chapter 5'"]),
     ],
 )
