@@ -110,7 +110,7 @@ def test_a_link_leads_to_its_equation_and_back(quick_page, address):
     quick_page.goto(f"{address}/{PAGE}")
     quick_page.locator(EQUATION).first.click()
     expect(quick_page.locator(":target")).to_have_id("eq-1-19")
-    expect(quick_page.locator(":target")).not_to_have_css("background-color", "rgba(0, 0, 0, 0)")
+    expect(quick_page.locator(":target")).to_have_css("outline-style", "solid")
     quick_page.go_back()
     expect(quick_page).to_have_url(f"{address}/{PAGE}")
 
