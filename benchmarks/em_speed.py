@@ -123,7 +123,7 @@ def main() -> None:
         compare(problem)
     for name, n in [("ours", rows.n), ("ours", 4 * rows.n), ("sklearn", rows.n)]:
         command = [sys.executable, __file__, "--memory", name, "--n", str(n)]
-        megabytes = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        megabytes = float(subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout)
         print(f"extra memory, {name}, N = {n:,}: {megabytes:.0f} MB")
 
 

@@ -22,6 +22,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
             output.mkdir()
             started = time.perf_counter()
             build_book(ROOT, output, *STRICT)
-            seconds.write_text(f"{time.perf_counter() - started:.1f}")
+            seconds.write_text(f"{time.perf_counter() - started:.1f}", encoding="utf-8")
     assert seconds.exists(), "the book does not build: another process of this run shows why"
     return output / "_build" / "html"

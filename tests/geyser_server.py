@@ -74,4 +74,4 @@ def serve_geyser(monkeypatch: pytest.MonkeyPatch, *urls: str) -> None:
 
 
 def files_in(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

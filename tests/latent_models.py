@@ -51,11 +51,11 @@ class Conjugate(nn.Module):
         return self.p_x_given_z(z).log_prob(x) + self.p_z().log_prob(z) - q.log_prob(z)
 
     def log_evidence(self, x):
-        noise = (2 * self.log_sigma).exp() * torch.eye(len(self.b), dtype=x.dtype)
+        noise = (2 * self.log_sigma).exp() * torch.eye(len(self.b)).to(x)
         return MultivariateNormal(self.b, self.W @ self.W.T + noise).log_prob(x)
 
     def posterior(self, x):
-        precision = torch.eye(self.L, dtype=x.dtype) + self.W.T @ self.W * (-2 * self.log_sigma).exp()
+        precision = torch.eye(self.L).to(x) + self.W.T @ self.W * (-2 * self.log_sigma).exp()
         mean = torch.linalg.solve(precision, ((x - self.b) @ self.W).T).T * (-2 * self.log_sigma).exp()
         return MultivariateNormal(mean, precision_matrix=precision)
 

@@ -21,7 +21,8 @@ def build_book(source: Path, output: Path, *options: str) -> Path:
         AssertionError: the build fails; the message holds its warnings and errors.
     """
     command = [JUPYTER_BOOK, "build", source, "--path-output", output, *options]
-    build = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"NO_COLOR": "1"})
+    environment = os.environ | {"NO_COLOR": "1", "PYTHONUTF8": "1"}
+    build = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, env=environment)
     assert build.returncode == 0, f"the book does not build:\n{build.stderr[-3000:] or build.stdout[-3000:]}"
     return output / "_build" / "html"
 

@@ -15,13 +15,12 @@ from nbformat import NotebookNode
 
 from aevb_utils.results.json_files import BrokenFileError
 from tools.commands import command
-from tools.environments import FULL_RUN
+from tools.environments import FULL_RUN, python_path
 from tools.fast_run import FastRunError
 from tools.kernels import SocketKernelManager
 from tools.notebooks import (
     CHAPTERS,
     PAGES,
-    ROOT,
     RUN_KEY,
     code_cells,
     notebook_hash,
@@ -30,6 +29,7 @@ from tools.notebooks import (
     tags,
     write,
 )
+from tools.pictures import PictureError, add_pictures
 from tools.stamps import Stamp
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -56,8 +56,7 @@ def execute(notebook: NotebookNode, folder: Path, environment: Mapping[str, str]
         record_timing=False,
         coalesce_streams=True,
     )
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    client.execute(cwd=str(folder), env=os.environ | {"PYTHONPATH": path} | environment)
+    client.execute(cwd=str(folder), env=os.environ | {"PYTHONPATH": python_path()} | environment)
 
 
 def clean(notebook: NotebookNode) -> None:
@@ -90,7 +89,14 @@ def main(paths: list[Path]) -> int:
         print(f"Executing {path.name} …", flush=True)
         try:
             write(_executed(path), path)
-        except (CellControlSignal, DeadKernelError, UncleanOutputError, FastRunError, BrokenFileError) as error:
+        except (
+            CellControlSignal,
+            DeadKernelError,
+            UncleanOutputError,
+            PictureError,
+            FastRunError,
+            BrokenFileError,
+        ) as error:
             print(f"{error}\n{path.name} was left as it was.", file=sys.stderr)
             return 1
     return 0
@@ -102,6 +108,7 @@ def _executed(path: Path) -> NotebookNode:
     made_of = notebook_hash(notebook, name=path.name)
     execute(notebook, path.parent)
     clean(notebook)
+    add_pictures(notebook)
     full = notebook_hash(before, name=path.name, fast=False)
     stamp = Stamp.of_full_run(path, made_of, full, outputs_of(notebook))
     if notebook_hash(before) != made_of or read(path) != before:

@@ -24,16 +24,19 @@ RUN_KEY = "aevb_run"
 
 SETUP_CELL = """\
 # @title Setup
-# On your machine this cell does nothing; on Colab it installs the book's helper package.
-import sys
+# Where the book's package is missing, this cell installs it; elsewhere it does nothing.
+from importlib.util import find_spec
 
-REPOSITORY = ""  # the book's address, stamped by `make repository URL=...`
+REPOSITORY = ""  # where it is, stamped by `make repository URL=...`
 
-if "google.colab" in sys.modules:
+if find_spec("aevb_utils") is None:
     if REPOSITORY:
-        get_ipython().run_line_magic("pip", f"install --quiet git+{REPOSITORY}")
+        get_ipython().run_line_magic("pip", "install --quiet git+" + REPOSITORY)
     else:
-        print("Nothing installed: this copy of the book does not know its own address.")"""
+        print(
+            "Nothing installed: this copy of the book does not know its own address, so "
+            "run `%pip install FOLDER` with the folder that holds its pyproject.toml."
+        )"""
 """The first code cell of every notebook, before an address is stamped into it."""
 
 

@@ -47,9 +47,10 @@ def check_company(model: nn.Module, x: Tensor, *context: Tensor) -> None:
 
 def _holds_in_float64(model: nn.Module, x: Tensor, *context: Tensor) -> bool:
     """Whether a copy of the model in float64 passes; not, if it cannot be called so."""
-    parts = [part.double() if part.is_floating_point() else part for part in (x, *context)]
+    parts = [part.cpu() for part in (x, *context)]  # not every device has float64
+    parts = [part.double() if part.is_floating_point() else part for part in parts]
     try:
-        _check_company(copy.deepcopy(model).double(), *parts)
+        _check_company(copy.deepcopy(model).cpu().double(), *parts)
     except (AssertionError, RuntimeError, TypeError, ValueError):  # what is said then is the first error
         return False
     return True

@@ -150,7 +150,7 @@ def differently_drawn(first: Tensor, second: Tensor) -> Tensor:
     from scipy.stats import ks_2samp  # here, because it takes half a second to import
 
     limit, moved = CHANCE / first.shape[1], slack(second)
-    columns = zip(first.T.double().cpu().numpy(), second.T.double().cpu().numpy(), strict=True)
+    columns = zip(first.T.cpu().double().numpy(), second.T.cpu().double().numpy(), strict=True)
     tests = [
         ks_2samp(one + moved, two, alternative="greater", method="asymp").pvalue < limit
         or ks_2samp(one - moved, two, alternative="less", method="asymp").pvalue < limit

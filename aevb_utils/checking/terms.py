@@ -89,8 +89,9 @@ def _require_own_samples(model: nn.Module, right: Tensor, x: Tensor, *context: T
     """Each of the samples of ``log_weights`` has a z of its own, as far as that can be seen."""
     with evaluation_mode(model), own_random_numbers(x.device, 1):
         several = model.log_weights(x, *context, num_samples=64)
-    often = (right == right.mode(dim=0).values).double().mean(dim=0)  # the commonest weight: of a class that is likely
-    noisy = (right.std(dim=0) > slack(right)) & (often**63 < CHANCE / len(x))
+    commonest = (right == right.mode(dim=0).values).cpu()  # weight: of a class that is likely
+    rare = commonest.double().mean(dim=0) ** 63 < CHANCE / len(x)
+    noisy = (right.std(dim=0) > slack(right)) & rare.to(right.device)
     same = (several - several[0]).abs().amax(dim=0) == 0
     require(
         not bool((noisy & same).any()),

@@ -13,11 +13,12 @@ _SHOWN = 6  # names in a message
 
 
 class Search(NamedTuple):
-    """What a search found: the file's content, or in words where it looked and what is there, and the folder."""
+    """What a search found: the file's content and its place, or in words where it looked, and the folder."""
 
     content: bytes | None
     said: str = ""
     folder: Path | None = None
+    path: Path | None = None
 
 
 def folder_of(variable: str) -> Path | None:
@@ -54,7 +55,7 @@ def own_copy(file: RemoteFile) -> Search:
     problems = []
     for path in copies:
         try:
-            return Search(file.read(path))
+            return Search(file.read(path), path=path)
         except OSError as error:
             problems.append(f"{path} should be a file that can be read, but is not ({error.strerror or error})")
         except ValueError as error:

@@ -40,14 +40,23 @@ def fetch(file: RemoteFile) -> bytes:
     return _from_cache(file, search) if search.content is None else search.content
 
 
+def cache_folder() -> Path:
+    """The folder in which downloads are kept: what ``AEVB_CACHE_DIR`` names, else one in the user's own cache."""
+    return folder_of("AEVB_CACHE_DIR") or Path(pooch.os_cache("aevb"))
+
+
+def cached(file: RemoteFile) -> Path:
+    """Where a download of a file is kept, whether it is there or not."""
+    return cache_folder() / (file.path if file.packed else file.path.removesuffix(".gz"))
+
+
 def _from_cache(file: RemoteFile, search: Search) -> bytes:
     """Return the cached content, downloading it where there is none or it is damaged.
 
     A download is verified in memory and only then written, under another name at first, so that no half-written file
     gets the name; a cached file is verified on each use. The cache holds decompressed content where that is verified.
     """
-    cache = folder_of("AEVB_CACHE_DIR") or Path(pooch.os_cache("aevb"))
-    target = cache / (file.path if file.packed else file.path.removesuffix(".gz"))
+    target = cached(file)
     with contextlib.suppress(OSError, ValueError):  # none, or damaged: download it
         return file.read(target)
     failures = []
@@ -62,7 +71,7 @@ def _from_cache(file: RemoteFile, search: Search) -> bytes:
             _keep(target, raw if file.packed else content)
         except OSError as error:
             raise DataUnavailableError(
-                f"{file.path} cannot be kept in the cache folder {cache} ({error.strerror or error}); "
+                f"{file.path} cannot be kept in the cache folder {cache_folder()} ({error.strerror or error}); "
                 "set AEVB_CACHE_DIR to a folder that can be written."
             ) from error
         return content

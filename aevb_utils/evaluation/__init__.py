@@ -2,6 +2,7 @@
 
 from aevb_utils.evaluation.bounds import elbo_terms, iwae_bound, mean_elbo_terms
 from aevb_utils.evaluation.clustering import clustering_accuracy, contingency
+from aevb_utils.evaluation.devices import compute_on
 from aevb_utils.evaluation.gaps import (
     GapSplit,
     kl_to_posterior,
@@ -26,6 +27,7 @@ __all__ = [
     "Grid",
     "active_units",
     "clustering_accuracy",
+    "compute_on",
     "contingency",
     "elbo_terms",
     "gauss_hermite",

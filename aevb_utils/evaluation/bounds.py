@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from aevb_utils.evaluation.devices import Stay
 from aevb_utils.evaluation.first_look import check_data, number_format
 from aevb_utils.evaluation.modes import evaluation_mode, own_random_numbers
 from aevb_utils.evaluation.rows import Values, as_rows
@@ -70,7 +71,7 @@ def elbo_terms(
     Args:
         model: has ``elbo_terms``; each of its modules is left in the mode it was in.
         x: data, shape (N, …), as a tensor, an array or a list of rows; they are moved to
-            the model's device.
+            the model's device, or with it to the one that ``compute_on`` chose.
         context: what the model asks for besides x, N rows each.
         num_samples: Monte Carlo samples S a datum.
         seed: of the samples; torch's global generator is left as it was.
@@ -87,7 +88,8 @@ def elbo_terms(
         check_count("seed", seed, None),
     )
     parts = _checked(model, "elbo_terms", (x, *context))
-    terms = estimate(model, parts, num_samples, seed)
+    with Stay(model, parts) as stay:
+        terms = stay.back(estimate(model, stay.there(parts), num_samples, seed))
     for name, term in terms.items():
         _check_values(f"The ELBO's term {name!r}", term)
     return terms
@@ -132,7 +134,7 @@ def iwae_bound(
     Args:
         model: has ``log_weights``; each of its modules is left in the mode it was in.
         x: data, shape (N, …), as a tensor, an array or a list of rows; they are moved to
-            the model's device.
+            the model's device, or with it to the one that ``compute_on`` chose.
         context: what the model asks for besides x, N rows each.
         num_samples: K.
         seed: of the samples; torch's global generator is left as it was.
@@ -148,11 +150,14 @@ def iwae_bound(
     at_once = min(num_samples, CHUNK)
     counts = [min(at_once, num_samples - done) for done in range(0, num_samples, at_once)]
     bounds: list[Tensor] = []
-    with evaluation_mode(model), own_random_numbers(parts[0].device, seed):
-        for batch in minibatches(parts, CHUNK // at_once):
-            sums = [_log_weights(model, batch, k).logsumexp(0) for k in counts]
-            bounds.append(torch.stack(sums).logsumexp(dim=0) - math.log(num_samples))
-    bound = torch.cat(bounds)
+    with Stay(model, parts) as stay, evaluation_mode(model):
+        parts = stay.there(parts)
+        with own_random_numbers(parts[0].device, seed):
+            for batch in minibatches(parts, CHUNK // at_once):
+                sums = [_log_weights(model, batch, k).logsumexp(0) for k in counts]
+                bound = torch.stack(sums).logsumexp(dim=0) - math.log(num_samples)
+                bounds.append(bound)
+        bound = stay.back(torch.cat(bounds))
     _check_values("The importance-weighted bound", bound)
     return bound
 

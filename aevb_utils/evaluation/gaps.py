@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
+from aevb_utils.evaluation.devices import on_chosen_device
 from aevb_utils.evaluation.quadrature import Grid, gauss_hermite, make_grid
 
 
@@ -29,6 +30,7 @@ class AmortizedModel(Protocol):
         """The log of p(x_i, z_g), (batch, G), for points of shape (G, L)."""
 
 
+@on_chosen_device  # a GPU, where compute_on was called
 @torch.no_grad()
 def sweep(model: AmortizedModel, x: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
     """The log of p(x_i), eq. (4.11), in nats, (batch,), and the top of p(x_i, z).
@@ -73,6 +75,7 @@ def quadrature_elbo(
     return expected_log_joint(model, x, q, nodes, weights) + q.entropy()
 
 
+@on_chosen_device
 @torch.no_grad()
 def kl_to_posterior(
     model: AmortizedModel, x: Tensor, lam: Tensor, log_p_x: Tensor, *, size: int = 32
@@ -92,6 +95,7 @@ def kl_to_posterior(
     return log_q - expected_log_joint(model, x, q, u, weights) + log_p_x
 
 
+@on_chosen_device
 def refine(
     model: AmortizedModel,
     x: Tensor,
@@ -149,6 +153,7 @@ class GapSplit(NamedTuple):
         return self.log_evidence - self.elbo_star
 
 
+@on_chosen_device
 def split_gaps(
     model: AmortizedModel, x: Tensor, grid: Grid, second_grid: Grid, *, steps: int = 100
 ) -> GapSplit:

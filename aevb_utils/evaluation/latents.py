@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.distributions import Independent
 
 from aevb_utils.evaluation.bounds import evaluation_mode
+from aevb_utils.evaluation.devices import on_chosen_device
 from aevb_utils.inputs import check_finite
 
 
@@ -17,6 +18,7 @@ def kl_by_dimension(q: Independent) -> Tensor:
     return (q.mean.square() + q.variance - 1 - q.variance.log()) / 2
 
 
+@on_chosen_device  # a GPU, where compute_on was called
 def active_units(
     model: torch.nn.Module, x: Tensor, *context: Tensor, threshold: float = 0.01
 ) -> Tensor:

@@ -25,7 +25,7 @@ def own_random_numbers(device: torch.device, seed: int) -> Iterator[None]:
 @contextmanager
 def evaluation_mode(model: object) -> Iterator[None]:
     """Turn dropout and gradients off in a ``with`` block; then put each module back."""
-    modules = [module for root in _roots(model) for module in root.modules()]
+    modules = [module for root in modules_of(model) for module in root.modules()]
     with _modes_put_back(modules), torch.no_grad():
         for module in modules:
             module.training = False
@@ -39,14 +39,14 @@ def training_mode(model: object) -> Iterator[None]:
     A model that is in training mode itself is left as it is: a part of it in evaluation
     mode was put there on purpose.
     """
-    roots = [root for root in _roots(model) if not root.training]
+    roots = [root for root in modules_of(model) if not root.training]
     with _modes_put_back([module for root in roots for module in root.modules()]):
         for root in roots:
             root.train()
         yield
 
 
-def _roots(model: object) -> list[nn.Module]:
+def modules_of(model: object) -> list[nn.Module]:
     """The model, or the modules that it wraps if it is none itself."""
     parts = (
         [model]

@@ -93,7 +93,7 @@ def covariance_ellipse(
             f"An ellipse needs a mean of shape (2,) and a covariance of shape (2, 2), not {tuple(mean.shape)} and "
             f"{tuple(covariance.shape)}: pick two dimensions first."
         )
-    scales, axes = np.linalg.eigh(covariance.detach().numpy())
+    scales, axes = np.linalg.eigh(covariance.detach().cpu().numpy())
     angle = float(np.degrees(np.arctan2(axes[1, 1], axes[0, 1])))
     for i, radius in enumerate(sorted(radii)):
         width, height = 2 * radius * np.sqrt(scales[::-1])
@@ -112,7 +112,7 @@ def responsibility_colors(responsibilities: torch.Tensor) -> np.ndarray:
         Array of shape (N, 3), red, green and blue in [0, 1].
     """
     base = np.array([to_rgb(COMPONENTS[c % len(COMPONENTS)]) for c in range(responsibilities.shape[1])])
-    return np.clip(responsibilities.detach().numpy() @ base, 0.0, 1.0)
+    return np.clip(responsibilities.detach().cpu().numpy() @ base, 0.0, 1.0)
 
 
 def evidence_bar(ax: Axes, elbo: float, evidence: float, *, limits: tuple[float, float]) -> None:

@@ -1,8 +1,8 @@
 """Figures a reader can move: a viewer that needs no kernel.
 
 The viewer is plain HTML with pre-rendered frames: one image, one to three native sliders, a Play button. It works the
-same on the website, in JupyterLab and on Colab, offline, by mouse and by keyboard; without JavaScript its first frame
-still shows.
+same on the website, in JupyterLab and on Colab, offline, by mouse and by keyboard. Its script makes the controls: where
+that may not run, as in a notebook that is not trusted, the first frame shows, and a sentence that says what to do.
 """
 
 import base64
@@ -23,6 +23,11 @@ from matplotlib.figure import Figure
 from aevb_utils.budget import budget
 
 MAX_FRAMES = 64
+WITHOUT_SCRIPT = (
+    "The controls of this figure need JavaScript: trust the notebook (in JupyterLab: View, Activate Command Palette, "
+    "Trust Notebook), or open this page on the book's website."
+)
+"""What stands where the controls would be."""
 
 
 @dataclass(frozen=True)
@@ -41,20 +46,15 @@ class Viewer:
         return f"<Viewer: {len(self.frames)} frames>"
 
     def _repr_html_(self) -> str:
-        data = {"frames": self.frames, "alts": self.alts, "labels": [labels for _, labels in self.sliders]}
+        names, labels = zip(*self.sliders, strict=True)
+        data = {"frames": self.frames, "alts": self.alts, "names": names, "labels": labels}
         packed = base64.b64encode(gzip.compress(json.dumps(data).encode(), mtime=0)).decode()
         key = hashlib.sha256(packed.encode()).hexdigest()[:12]
-        controls = "".join(
-            f'<label>{html.escape(name)} <input type="range" min="0" max="{len(labels) - 1}" step="1" value="0" '
-            f'aria-valuetext="{html.escape(labels[0])}"> '
-            f'<span class="aevb-value" aria-hidden="true">{html.escape(labels[0])}</span></label>'
-            for name, labels in self.sliders
-        )
         return (
             f'<figure class="aevb-viewer" data-viewer="{key}" style="margin: 1em 0">'
             f'<img src="{data_url(self.frames[0])}" alt="{html.escape(self.alts[0])}" '
             f'style="max-width: 100%; height: auto">'
-            f'<div class="aevb-controls" hidden><button type="button">▶ Play</button>{controls}</div>'
+            f'<p class="aevb-still">{WITHOUT_SCRIPT}</p>'
             f"<figcaption>{html.escape(self.caption)}</figcaption>"
             f'<script type="application/gzip">{packed}</script></figure>'
             f"<script>{_SCRIPT.replace('KEY', key)}</script>"
@@ -129,11 +129,21 @@ document.querySelectorAll('[data-viewer="KEY"]:not([data-ready])').forEach(async
   const packed = atob(figure.querySelector('script[type="application/gzip"]').textContent);
   const bytes = Uint8Array.from(packed, (character) => character.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
-  const {frames, alts, labels} = await new Response(stream).json();
+  const {frames, alts, names, labels} = await new Response(stream).json();
   const urls = frames.map((frame) => 'data:image/svg+xml;charset=utf-8,' + encodeURIComponent(frame));
   const image = figure.querySelector('img');
-  const button = figure.querySelector('button');
-  const sliders = [...figure.querySelectorAll('input')];
+  const make = (tag, attributes, ...children) => {
+    const element = document.createElement(tag);
+    Object.entries(attributes).forEach(([name, value]) => element.setAttribute(name, value));
+    element.append(...children);
+    return element;
+  };
+  const button = make('button', {type: 'button'}, '▶ Play');
+  const sliders = labels.map((values) => make('input', {
+    type: 'range', min: 0, max: values.length - 1, step: 1, value: 0, 'aria-valuetext': values[0],
+  }));
+  const rows = sliders.map((slider, k) => make('label', {}, names[k] + ' ', slider, ' ',
+    make('span', {class: 'aevb-value', 'aria-hidden': 'true'}, labels[k][0])));
   const last = sliders[sliders.length - 1];
   let timer = null;
 
@@ -164,6 +174,6 @@ document.querySelectorAll('[data-viewer="KEY"]:not([data-ready])').forEach(async
   });
   sliders.forEach((slider) => slider.addEventListener('input', () => { stop(); show(); }));
   figure.addEventListener('keydown', (event) => event.stopPropagation());
-  figure.querySelector('.aevb-controls').hidden = false;
+  figure.querySelector('.aevb-still').replaceWith(make('div', {class: 'aevb-controls'}, button, ...rows));
 });
 """

@@ -139,7 +139,7 @@ def jitter(x: Tensor) -> Tensor:
     turn, scale, slant = draw(0.25), 1 + draw(0.12), draw(0.3)
     cos, sin = scale * turn.cos(), scale * turn.sin()
     entries = [cos, slant - sin, draw(0.12), sin, cos, draw(0.12)]
-    maps = torch.stack(entries, dim=1).reshape(n, 2, 3)  # affine, of the plane
+    maps = torch.stack(entries, dim=1).reshape(n, 2, 3).to(x)  # affine, of the plane
     moved = []
     for images, places in zip(x.split(5000), maps.split(5000), strict=True):
         pictures = images.reshape(-1, 1, side, side)
@@ -177,7 +177,7 @@ def cluster_codes(
     """
     check_finite(codes, "codes")
     check_count("rows", rows, C)
-    z = codes[:, codes.var(dim=0) > 0.1].double()
+    z = codes[:, codes.var(dim=0) > 0.1].cpu().double()
     if not z.shape[1]:
         raise ValueError("No dimension of the codes is in use: all variances are ≤ 0.1.")
     order = torch.arange(len(z))

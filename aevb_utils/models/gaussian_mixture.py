@@ -105,7 +105,7 @@ def random_start(
     one = MixtureParameters(
         torch.ones(1, **double), torch.zeros(1, D, **double), torch.eye(D, **double)[None]
     )
-    statistics, _ = expected_statistics(x, one, x.mean(dim=0, dtype=torch.float64).cpu())
+    statistics, _ = expected_statistics(x, one, x.cpu().mean(dim=0, dtype=torch.float64))
     one_kind = "diagonal" if covariance_type == "diagonal" else "full"  # tied: to itself
     theta = m_step(statistics, covariance_type=one_kind, covariance_floor=covariance_floor)
     rows = random.Random(seed).sample(range(len(x)), n_components)

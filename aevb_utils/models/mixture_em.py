@@ -276,7 +276,7 @@ def run_em(
         FitError: a component has died or collapsed.
     """
     options = {"covariance_type": covariance_type, "covariance_floor": covariance_floor}
-    center = x.mean(dim=0, dtype=torch.float64).cpu()
+    center = x.cpu().mean(dim=0, dtype=torch.float64)
     start = MixtureParameters(*(part.cpu().double() for part in start))
     best = parameters = start._replace(means=start.means - center)
     statistics, log_likelihood = expected_statistics(x, parameters, center)

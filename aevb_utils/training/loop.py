@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from tqdm.auto import trange
 
 from aevb_utils.evaluation.bounds import check_terms, estimate
+from aevb_utils.evaluation.devices import Stay
 from aevb_utils.evaluation.first_look import check_data, number_format
 from aevb_utils.evaluation.modes import own_random_numbers, training_mode
 from aevb_utils.evaluation.rows import Rows, as_rows
@@ -52,8 +53,10 @@ def fit(
 
     Args:
         model: has ``elbo_terms``, ``inference_parameters`` and ``generative_parameters``. The data are moved to the
-            device of its parameters. It is trained in training mode, also if somebody called ``model.eval()``, and is
-            then in the mode it was in; a part that alone is in evaluation mode stays so.
+            device of its parameters; or it and they go to the one that
+            :func:`~aevb_utils.evaluation.devices.compute_on` chose, and it and the optimizer's state are on the CPU
+            again after the training, and during ``callback``. It is trained in training mode, also if somebody called
+            ``model.eval()``, and is then in the mode it was in; a part that alone is in evaluation mode stays so.
         data: x, shape (N, …), or a tuple of x and its context (labels, the datum's index), N rows each, as tensors,
             arrays or lists in the model's number format; or a function that draws them anew for each epoch, from
             torch's global generator (dynamic binarization). They are looked at once, before the first step, see
@@ -91,15 +94,19 @@ def fit(
     check_optimizer(optimizer, scheduler)
     parameters = parameters_to_move(model, optimizer, update)
     check_products(parameters, bfloat16=bfloat16)
-    device = parameters[0].device
-    fixed = None if callable(data) else _checked(data, model, device, "data")
-    unseen = None if held_out is None else _checked(held_out, model, device, "held_out")
+    fixed = None if callable(data) else _checked(data, model, parameters[0].device, "data")
+    unseen = None if held_out is None else _checked(held_out, model, parameters[0].device, "held_out")
     history = History() if history is None else history
     how = {"batch_size": batch_size, "num_samples": num_samples, "update": update, "bfloat16": bfloat16}
     history.continue_with(seed, held_out is not None, how | _description(model, fixed, unseen))
     if _nothing_is_left(history, epochs):
         return history
-    with keep_what_is_done(history, epochs), trange(len(history) + 1, epochs + 1, **BAR) as progress:
+    with (
+        keep_what_is_done(history, epochs),
+        Stay(model, fixed, unseen, optimizer=optimizer) as stay,
+        trange(len(history) + 1, epochs + 1, **BAR) as progress,
+    ):
+        device, fixed, unseen = parameters[0].device, stay.there(fixed), stay.there(unseen)
         for epoch in progress:
             with own_random_numbers(device, _epoch_seed(seed, epoch)), training_mode(model):
                 parts = fixed or _drawn(data, model, device, epoch)
@@ -121,7 +128,8 @@ def fit(
             epoch_elbo = history.close_epoch(steps, [len(batch) for batch in batches], on_unseen)
             progress.set_postfix_str(f"ELBO {epoch_elbo:.5g} nats a datum")
             if callback is not None:
-                callback(epoch, model, history)  # which may freeze a layer, or replace it
+                with stay.interrupted():
+                    callback(epoch, model, history)  # which may freeze a layer, or replace it
                 parameters = parameters_to_move(model, optimizer, update) if epoch < epochs else parameters
     return history
 

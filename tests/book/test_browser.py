@@ -1,7 +1,6 @@
 """The site in a real browser: every page in light, in dark, on a phone; search; the viewer by mouse and keyboard."""
 
 import os
-import shutil
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -10,13 +9,12 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect, sync_playwright
 from site_build import page_names, serve
 
+from tools.browser import MISSING, find_browser
 from tools.notebooks import CHAPTERS, PAGES, ROOT
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
-NO_BROWSER = "there is no Chromium, which the browser tests need: install it (on Debian: apt-get install chromium)"
+BROWSER = find_browser()
 if BROWSER is None and os.environ.get("AEVB_REQUIRE_BROWSER") != "1":
-    pytest.skip(NO_BROWSER, allow_module_level=True)
+    pytest.skip(MISSING, allow_module_level=True)
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -30,10 +28,10 @@ ARGUMENTS = [
 PHONE = {"width": 375, "height": 800}
 DESKTOP = {"width": 1280, "height": 900}
 # Preloading would ask for style sheets again, at wrong places.
-AXE = {"resultTypes": ["violations", "passes"], "elementRef": True, "preload": False}
+AXE = {"resultTypes": ["violations"], "elementRef": True, "preload": False}
 STRUCTURE = AXE | {"rules": {"color-contrast": {"enabled": False}}}
 LINKS = AXE | {"runOnly": ["link-in-text-block"]}  # their color, beside that of the words around them
-COLORS = AXE | {"runOnly": ["color-contrast"]}
+COLORS = AXE | {"runOnly": ["color-contrast"], "resultTypes": ["violations", "passes"]}
 RUN_AXE = """async (options) => {
     const found = await axe.run(options);
     const all = (kind, told) => found[kind].flatMap((rule) => rule.nodes.map((node) => told(rule, node)));
@@ -84,9 +82,9 @@ NOTE_LOOKS = """() => {
 THIN_FORMULAS = """() => {
     document.querySelectorAll('mjx-container').forEach((formula, i) => { if (i > 0) formula.replaceChildren(); });
 }"""
-# Of code whose words look like words before, the text stays.
-THIN_CODE = """() => {
-    const seen = new Map(), stay = new Set();
+# Of code whose words look like words before, or like words that have been judged right on another page, the text stays.
+THIN_CODE = """(judged) => {
+    const seen = new Map(judged.map((look) => [look, 2])), stay = new Set();
     document.querySelectorAll('pre span').forEach((word) => {
         seen.set(looks(word), (seen.get(looks(word)) ?? 0) + 1);
         if (seen.get(looks(word)) <= 2) stay.add(word.closest('pre'));
@@ -124,7 +122,7 @@ class Visit:
 
 @pytest.fixture(scope="module")
 def browser():
-    assert BROWSER, NO_BROWSER
+    assert BROWSER, MISSING
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
         yield chromium
@@ -139,8 +137,26 @@ def address(site):
 
 @pytest.fixture
 def page(browser, address):
+    """A page of a browser that has seen no other."""
     context = browser.new_context(viewport=DESKTOP, base_url=address)
     yield context.new_page()
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def reader(browser, address):
+    """A browser that keeps what pages have in common, for one page after the other."""
+    context = browser.new_context(base_url=address)
+    yield context
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def quick_reader(browser, address):
+    """One whose formulas stay as they are written: setting them takes most of the time that a page takes."""
+    context = browser.new_context(viewport=DESKTOP, base_url=address)
+    context.route("**/tex-*.js", lambda route: route.abort())
+    yield context
     context.close()
 
 
@@ -151,10 +167,11 @@ def judged():
 
 
 @pytest.fixture
-def quick_page(page):
-    """A page whose formulas stay as they are written: setting them takes most of the time that a page takes."""
-    page.route("**/tex-*.js", lambda route: route.abort())
-    return page
+def quick_page(quick_reader):
+    """A page whose formulas stay as they are written."""
+    page = quick_reader.new_page()
+    yield page
+    page.close()
 
 
 def look_at(page: Page, name: str, host: str, judged: set[str]) -> Visit:
@@ -177,7 +194,7 @@ def look_at(page: Page, name: str, host: str, judged: set[str]) -> Visit:
 
     page.set_viewport_size(PHONE)
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
-    page.goto(name, wait_until="networkidle")
+    page.goto(name)
     visit.formulas = page.locator("span.math, div.math").count()
     page.evaluate("window.MathJax?.startup?.promise")
     visit.rendered = page.locator("mjx-container").count()
@@ -193,6 +210,7 @@ def look_at(page: Page, name: str, host: str, judged: set[str]) -> Visit:
     page.evaluate(THIN_FORMULAS)
     page.set_viewport_size(DESKTOP)
     visit.axe = judge(page, judged)
+    page.wait_for_load_state("networkidle")
     return visit
 
 
@@ -203,10 +221,11 @@ def judge(page: Page, judged: set[str]) -> dict[str, list[str]]:
     right are added.
     """
     page.evaluate(Axe().axe_script)
+    page.add_style_tag(content="* { transition: none !important; }")  # the theme fades colors
     for scheme in ("light", "dark"):
         show(page, scheme)
         page.evaluate(NOTE_LOOKS)
-    page.evaluate(THIN_CODE)
+    page.evaluate(THIN_CODE, sorted(judged))
     wrong = {"structure": page.evaluate(RUN_AXE, STRUCTURE)["wrong"]}  # with the links' colors, in dark
     show(page, "light")
     wrong["light"] = page.evaluate(RUN_AXE, LINKS)["wrong"]
@@ -222,14 +241,12 @@ def show(page: Page, scheme: str) -> None:
     """Show a page in light or in dark."""
     page.emulate_media(color_scheme=scheme)
     page.wait_for_function("(scheme) => document.documentElement.dataset.theme === scheme", arg=scheme)
-    page.wait_for_timeout(150)  # the theme fades colors
 
 
 @pytest.mark.parametrize("name", PAGE_NAMES)
-def test_a_page_in_light_in_dark_and_on_a_phone(browser, address, judged, name):
-    context = browser.new_context(base_url=address)
-    visit = look_at(context.new_page(), name, urlsplit(address).netloc, judged)
-    context.close()
+def test_a_page_in_light_in_dark_and_on_a_phone(reader, address, judged, name):
+    with reader.new_page() as page:
+        visit = look_at(page, name, urlsplit(address).netloc, judged)
     assert visit.requests == []
     assert visit.messages == []
     assert visit.malformed == []
@@ -312,6 +329,18 @@ def viewer(quick_page):
     return figure
 
 
+def test_the_controls_stand_in_the_sentence_s_place(viewer):
+    sliders, button = viewer.locator(".aevb-controls label > input"), viewer.locator(".aevb-controls > button")
+    expect(button).to_have_text("▶ Play")
+    expect(viewer.locator(".aevb-still")).to_have_count(0)
+    for slider in sliders.all():
+        assert slider.get_attribute("aria-valuetext") == slider.locator("xpath=../span").inner_text()
+        assert int(slider.get_attribute("max")) > 0
+        expect(slider).to_have_value("0")
+    names = [label.inner_text().split()[0] for label in viewer.locator("label").all()]
+    assert len(set(names)) == sliders.count() > 0
+
+
 def test_the_viewer_moves_by_mouse(viewer):
     slider, image = viewer.locator("input").last, viewer.locator("img")
     alt, source = image.get_attribute("alt"), image.get_attribute("src")
@@ -338,7 +367,7 @@ def test_the_viewer_moves_by_keyboard(viewer):
     expect(image).to_have_attribute("alt", first)
 
 
-def test_the_viewer_plays_and_stops(viewer, page):
+def test_the_viewer_plays_and_stops(viewer, quick_page):
     slider, button, image = viewer.locator("input").last, viewer.locator("button"), viewer.locator("img")
     first = image.get_attribute("alt")
     button.press("Enter")
@@ -348,7 +377,7 @@ def test_the_viewer_plays_and_stops(viewer, page):
     button.click()
     expect(button).to_contain_text("Play")
     stopped = slider.input_value()
-    page.wait_for_timeout(1000)
+    quick_page.wait_for_timeout(1000)
     assert slider.input_value() == stopped
 
 
@@ -361,10 +390,11 @@ def test_the_viewer_stops_at_the_last_frame(viewer):
     expect(button).to_contain_text("Play")
 
 
-def test_the_viewer_shows_its_first_frame_without_javascript(browser, address, viewer, page):
+def test_the_viewer_shows_its_first_frame_without_javascript(browser, address):
     context = browser.new_context(java_script_enabled=False)
     plain = context.new_page()
-    plain.goto(page.url)
+    plain.goto(f"{address}/notebooks/{CHAPTERS[0].stem}.html")
     assert plain.locator(".aevb-viewer img").first.is_visible()
-    assert not plain.locator(".aevb-viewer button").first.is_visible()
+    assert plain.locator(".aevb-viewer .aevb-still").first.is_visible()
+    assert plain.locator(".aevb-viewer").locator("button, input").count() == 0
     context.close()

@@ -2,9 +2,14 @@
 
 A cell that took a moment only is run a second time, as readers do; what it then says is not looked at, but it must run.
 Figures are drawn without a search for the best layout, which takes half of their time.
+
+With ``AEVB_FAKE_DEVICE=cuda`` (or ``mps``) each chapter begins with the line that lets it compute on a GPU, which is
+that of ``tests/fake_device.py``.
 """
 
 import copy
+import os
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -45,6 +50,16 @@ run_again()
 del run_again
 """
 
+FAKE_DEVICE = os.environ.get("AEVB_FAKE_DEVICE", "")
+ON_DEVICE = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+from fake_device import FakeDevice
+FakeDevice({FAKE_DEVICE!r}).__enter__()
+from aevb_utils import compute_on
+compute_on({FAKE_DEVICE!r})
+"""
+
 
 def printed(cell) -> str:
     """What a code cell printed."""
@@ -78,7 +93,8 @@ def solved(notebook):
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_student_version_runs_and_every_solution_is_right(path):
     notebook, exercises = solved(read(path))
-    notebook.cells.insert(0, nbformat.v4.new_code_cell(AGAIN))
+    beginning = [ON_DEVICE, AGAIN] if FAKE_DEVICE else [AGAIN]
+    notebook.cells[:0] = map(nbformat.v4.new_code_cell, beginning)
     execute(notebook, path.parent, {})
     assert exercises
     for unanswered, solution, check in exercises:

@@ -102,6 +102,15 @@ def viewers(path: Path) -> list[str]:
     return [page for page in pages if 'class="aevb-viewer"' in page]
 
 
+def figures(path: Path) -> list:
+    """The cells that show a figure, once for each; a viewer has its words in itself."""
+    return [
+        cell
+        for cell, output in outputs(path)
+        if IMAGES & set(output.get("data", {})) and "text/html" not in output.data
+    ]
+
+
 def exercises(path: Path) -> dict[str, list]:
     """The cells of each exercise, by its number, from its heading to the next heading."""
     found, current = {}, None
@@ -229,10 +238,9 @@ def test_live_cells_store_nothing(path):
 
 @every_notebook
 def test_figures_have_words(path):
-    cells = [cell for cell, output in outputs(path) if IMAGES & set(output.get("data", {}))]
-    assert cells or path in PAGES
+    assert figures(path) or path in PAGES
     below = dict(zip([cell.id for cell in chapter(path).cells], chapter(path).cells[1:], strict=False))
-    for cell in cells:
+    for cell in figures(path):
         options = cell.metadata.get("mystnb", {})
         assert options.get("image", {}).get("alt", "").strip(), f"no alt text:\n{cell.source}"
         assert options.get("figure", {}).get("name", "").strip(), f"no name:\n{cell.source}"
@@ -250,7 +258,7 @@ def test_what_follows_from_the_rest_is_filled_in(path):
 @every_notebook
 def test_a_cell_shows_one_figure(path):
     """Alt text and caption belong to a cell, so a second figure in it would get the first one's words."""
-    cells = [cell.id for cell, output in outputs(path) if IMAGES & set(output.get("data", {}))]
+    cells = [cell.id for cell in figures(path)]
     assert len(cells) == len(set(cells))
 
 

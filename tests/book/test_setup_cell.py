@@ -1,14 +1,16 @@
-"""The setup cell does nothing here; on Colab it installs the helper package from the book's address or says why not."""
+"""The setup cell does nothing where the package is there; elsewhere it installs it from its address, or says how."""
 
+import importlib.util
 import re
+import subprocess
 import sys
-from types import ModuleType
+from pathlib import Path
 
 import pytest
 
 from tools.notebooks import CHAPTERS, PAGES, SETUP_CELL, read, tags
 
-URL = "https://github.com/someone/em-to-aevb"
+URL = "https://github.com/someone/em-to-aevb@v0.1.0"
 
 
 class Shell:
@@ -40,8 +42,10 @@ def run(source, address):
 
 
 @pytest.fixture
-def colab(monkeypatch):
-    monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
+def hub(monkeypatch):
+    """A machine without the package: Colab, Kaggle, a course's JupyterHub."""
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "aevb_utils" else found(name))
 
 
 every_cell = pytest.mark.parametrize("source", setup_sources().values(), ids=setup_sources())
@@ -49,25 +53,37 @@ every_cell = pytest.mark.parametrize("source", setup_sources().values(), ids=set
 
 @every_cell
 @pytest.mark.parametrize("address", ["", URL])
-def test_nothing_happens_on_this_machine(source, address, capfd, monkeypatch):
-    monkeypatch.delitem(sys.modules, "google.colab", raising=False)
+def test_nothing_happens_where_the_package_is_there(source, address, capfd):
     assert run(source, address) == []
     assert tuple(capfd.readouterr()) == ("", "")
 
 
 @every_cell
-def test_on_colab_without_an_address_it_says_so_and_installs_nothing(source, colab, capfd):
+def test_without_an_address_it_says_what_to_do_and_installs_nothing(source, hub, capfd):
     assert run(source, "") == []
     out, err = capfd.readouterr()
-    assert out.startswith(("Nothing installed", "This copy of the book"))
-    assert "does not know its own address" in out
-    assert out.count("\n") == 1
-    assert err == ""
+    assert out.startswith("Nothing installed: this copy of the book does not know its own address")
+    assert "`%pip install FOLDER`" in out
+    assert (out.count("\n"), out.count(". "), err) == (1, 0, "")
 
 
 @every_cell
-def test_on_colab_it_installs_the_package_once_from_its_address(source, colab, capfd):
+def test_it_installs_the_package_once_from_its_address(source, hub, capfd):
     ((name, line),) = run(source, URL)
     assert name == "pip"
     assert line.split() == ["install", "--quiet", f"git+{URL}"]
     assert tuple(capfd.readouterr()) == ("", "")
+
+
+def test_a_kernel_that_lacks_the_package_is_a_hub(tmp_path):
+    """The same in a Python of its own, which sees nothing of this tree."""
+    code = f"get_ipython = None\n{SETUP_CELL}"
+    run = subprocess.run(
+        [sys.executable, "-I", "-S", "-X", "utf8", "-c", code],  # -S: no installed packages
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    assert run.stdout.startswith("Nothing installed")
+    assert not list(Path(tmp_path).iterdir())

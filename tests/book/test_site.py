@@ -73,7 +73,7 @@ def launch_links(page: Path) -> dict[str, str]:
 
 
 def test_the_site_builds_without_warnings(site, record_property):
-    record_property("build_seconds", float((site.parents[1] / "seconds.txt").read_text()))
+    record_property("build_seconds", float((site.parents[1] / "seconds.txt").read_text(encoding="utf-8")))
     assert (site / "index.html").is_file()
 
 
@@ -107,6 +107,20 @@ def test_every_internal_link_resolves(site):
             ):
                 dead.append(f"{name}: {link}")
     assert not dead, "links that lead nowhere:\n" + "\n".join(dead)
+
+
+def test_no_address_begins_at_the_root_of_the_host(site):
+    """The site may lie in any folder of a host, as that of a repository does on GitHub Pages."""
+    rooted = [
+        f"{name}: {address}"
+        for name in page_names(site)
+        for _, attributes, _ in tags(site / name).found
+        for address in (attributes.get(key, "") for key in ("href", "src", "action", "data", "srcset", "poster"))
+        if address.startswith("/")
+    ]
+    for sheet in (site / "_static").rglob("*.css"):
+        rooted += [f"{sheet.name}: {url}" for url in re.findall(r"url\(\s*['\"]?(/[^)'\"]*)", sheet.read_text("utf-8"))]
+    assert not rooted, "addresses that need the site at the root of its host:\n" + "\n".join(rooted)
 
 
 def test_no_page_names_a_resource_of_another_host(site):
@@ -162,8 +176,9 @@ def test_without_an_address_the_launch_buttons_lead_to_the_section_on_colab(site
 def stamped_copy(tmp_path_factory):
     copy = tmp_path_factory.mktemp("stamped") / "book"
     copy.mkdir()
-    for name in ("_config.yml", "_toc.yml", "README.md", "CITATION.cff"):
+    for name in ("_config.yml", "README.md", "CITATION.cff"):
         shutil.copy(ROOT / name, copy)
+    (copy / "_toc.yml").write_text(f"format: jb-book\nroot: book/index\nchapters:\n  - file: {CHAPTER}\n", "utf-8")
     shutil.copytree(ROOT / "book", copy / "book", ignore=shutil.ignore_patterns("__pycache__"))
     (copy / "notebooks").mkdir()
     shutil.copy(ROOT / f"{CHAPTER}.ipynb", copy / "notebooks")

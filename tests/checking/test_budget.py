@@ -80,7 +80,7 @@ def test_the_budget_is_chosen_when_python_starts(word: str, said: str) -> None:
         [sys.executable, "-c", script],
         env=os.environ | {"AEVB_FAST": word},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert (run.stdout or run.stderr).strip().endswith(said)

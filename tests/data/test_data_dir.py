@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sentences import one_sentence
+from systems import needs_links, needs_pipes
 
 from aevb_utils.data import download
 from aevb_utils.data.download import DataError, DataUnavailableError, RemoteFile
@@ -184,6 +185,8 @@ def test_files_that_are_not_there_come_from_the_cache(folder: Path, tmp_path: Pa
     assert download.fetch(IMAGES) == CONTENT
 
 
+@needs_links
+@needs_pipes
 def test_a_broken_link_and_a_pipe_are_no_files(folder: Path) -> None:
     (folder / "mnist").mkdir()
     (folder / IMAGES.path).symlink_to(folder / "gone")

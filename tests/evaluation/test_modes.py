@@ -66,6 +66,7 @@ def test_the_generator_of_every_kind_of_device_is_seeded_and_put_back(kind, monk
         **({} if kind == "mps" else {"device": Device}),  # torch.mps has one device
     )
     monkeypatch.setattr(torch, "get_device_module", lambda device: module)
+    monkeypatch.setattr(torch, kind, module)  # where older versions of fork_rng look
     device = torch.device(kind, 0)
     with own_random_numbers(device, 7):
         assert states["now"] == "seed 7"

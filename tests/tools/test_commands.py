@@ -43,7 +43,7 @@ def test_what_a_console_lacks_is_a_question_mark(encoding):
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_a_notebook_with_any_name_is_named_on_any_console(encoding, tmp_path):
     path = tmp_path / "01_中文_ü.ipynb"
-    path.write_text("[]")
+    path.write_text("[]", encoding="utf-8")
     status, out, err = shown(encoding, execute.main, [path])
     assert status == 1
     assert out.startswith("Executing 01_")

@@ -33,7 +33,7 @@ def script(tmp_path, monkeypatch):
     (tmp_path / "experiments").mkdir()
     (tmp_path / "aevb_utils" / "results").mkdir(parents=True)
     file = tmp_path / "experiments" / "doubled.py"
-    file.write_text(DOUBLED)
+    file.write_text(DOUBLED, encoding="utf-8")
     monkeypatch.setattr(experiments, "SCRIPTS", (file,))
     return file
 
@@ -67,17 +67,17 @@ def test_figures_are_stored_with_what_made_them(script, capfd):
 
 def test_an_experiment_that_fails_stores_nothing_and_goes_on_where_it_was(script, capfd):
     broken = DOUBLED.replace("    return {", "    parts({'slow': lambda: 7, 'wrong': lambda: 1 / 0})\n    return {")
-    script.write_text(broken)
+    script.write_text(broken, encoding="utf-8")
     assert experiments.main([]) == 1
     assert "ZeroDivisionError" in capfd.readouterr().err
     assert experiments.stored(script) == {}
     (kept,) = (script.parent.parent / "_build" / "experiments").glob("doubled-*")
-    assert json.loads((kept / "parts" / "slow.json").read_text()) == 7
+    assert json.loads((kept / "parts" / "slow.json").read_text(encoding="utf-8")) == 7
 
 
 def test_a_run_whose_code_has_changed_since_it_was_started_computes_nothing(script, tmp_path):
     made_of = experiments.experiment_hash(script)
-    script.write_text(DOUBLED.replace("fast=2", "fast=3"))
+    script.write_text(DOUBLED.replace("fast=2", "fast=3"), encoding="utf-8")
     with pytest.raises(
         experiments.ExperimentError, match=r"The code of experiments/doubled\.py has changed: run it again"
     ):
@@ -86,7 +86,7 @@ def test_a_run_whose_code_has_changed_since_it_was_started_computes_nothing(scri
 
 
 def test_figures_that_are_no_numbers_are_not_stored(script, capfd):
-    script.write_text(DOUBLED.replace("lambda: budget(full=21, fast=2) * 2", "lambda: float('nan')"))
+    script.write_text(DOUBLED.replace("lambda: budget(full=21, fast=2) * 2", "lambda: float('nan')"), encoding="utf-8")
     assert experiments.main([]) == 1
     assert "Out of range float" in capfd.readouterr().err
     assert experiments.stored(script) == {}
@@ -182,7 +182,7 @@ def main():
 
 
 def test_weights_are_moved_into_the_package_after_their_figures_are_stored(script, monkeypatch, capfd):
-    script.write_text(SHIPPING)
+    script.write_text(SHIPPING, encoding="utf-8")
     weights = script.parent.parent / "aevb_utils" / "training" / "weights" / "small.safetensors"
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"old")
@@ -241,7 +241,7 @@ def test_an_experiment_that_is_no_python_is_a_sentence(script, capsys, content):
 
 
 def test_broken_figures_are_a_sentence(script, capsys):
-    experiments.file_of(script).write_text('{"figures": ')
+    experiments.file_of(script).write_text('{"figures": ', encoding="utf-8")
     assert experiments.main([]) == 1
     assert "doubled.json is broken" in one_sentence(capsys.readouterr().err.strip())
 

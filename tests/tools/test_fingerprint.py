@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from importlib import import_module
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -233,23 +234,43 @@ def test_an_array_is_told_from_the_same_numbers_in_another_order():
     assert first[2] != second[2]
 
 
-def page_of_a_viewer(slope: float, alt: str = "A line.") -> str:
+def page_of_a_viewer(
+    slope: float = 1.0, *, name: str = "step", alt: str = "A line.", label: str = "number", caption: str = "Lines."
+) -> str:
     """The page of a viewer with two frames."""
 
-    def draw(step: int) -> plt.Figure:
+    def draw(**values: int) -> plt.Figure:
         figure, ax = plt.subplots()
-        ax.plot([0, 1], [0, slope * step])
+        ax.plot([0, 1], [0, slope * values[name]])
         return figure
 
-    return viewer(draw, {"step": (1, 2)}, alt=lambda step: f"{alt} {step}", caption="Lines.")._repr_html_()
+    return viewer(
+        draw,
+        {name: (1, 2)},
+        alt=lambda **values: f"{alt} {values[name]}",
+        label=lambda value: f"{label} {value}",
+        caption=caption,
+    )._repr_html_()
 
 
 def test_of_a_viewer_the_words_are_compared_here_and_the_frames_as_pictures():
-    page, steeper, other = page_of_a_viewer(1.0), page_of_a_viewer(2.0), page_of_a_viewer(1.0, alt="Two lines.")
+    page, steeper = page_of_a_viewer(), page_of_a_viewer(2.0)
     assert page != steeper
-    assert said(page) == said(steeper) != said(other)
-    assert "A line. 2" in said(page)
+    assert said(page) == said(steeper) == '[["step"], [["number 1", "number 2"]], ["A line. 1", "A line. 2"], "Lines."]'
+    for other in ({"name": "time"}, {"alt": "Two lines."}, {"label": "no."}, {"caption": "A < B."}):
+        assert said(page_of_a_viewer(**other)) != said(page)
+        assert next(iter(other.values())) in said(page_of_a_viewer(**other))
+    assert said(f"<b>before</b>{page}\n{page}<i>after</i>") == f"<b>before</b>{said(page)}\n{said(page)}<i>after</i>"
     assert said('<img src="data:image/png;base64,AAAA" alt="a dot">') == '<img src="" alt="a dot">'
+
+
+def test_what_is_the_same_in_all_viewers_is_not_compared(monkeypatch):
+    page = page_of_a_viewer()
+    module = import_module("aevb_utils.figures.viewer")
+    monkeypatch.setattr(module, "WITHOUT_SCRIPT", "Other words.")
+    monkeypatch.setattr(module, "_SCRIPT", "const KEY = 1;")
+    assert page_of_a_viewer() != page
+    assert said(page_of_a_viewer()) == said(page)
 
 
 def test_of_a_sound_a_hash_is_compared():

@@ -353,9 +353,19 @@ def test_the_code_itself_counts_whole_and_in_order(root):
     assert hash_of('"""Words."""\na = 1  # and more', root) == hash_of("a = 1", root)
 
 
+def test_line_endings_do_not_count(root):
+    source = "from aevb_utils import lazy, results\nlazy.late()\nresults.load('doubled')"
+    before = hash_of(source, root)
+    files = [path for path in root.rglob("*") if path.suffix in (".py", ".json")]
+    assert any(b"\n" in path.read_bytes() for path in files)
+    for path in files:
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert hash_of(source, root) == before
+
+
 def test_modules_may_import_each_other(root):
     (root / "aevb_utils" / "lazy.py").write_text(
-        "from aevb_utils import star, lazy\n\n\ndef late():\n    star.late()\n"
+        "from aevb_utils import star, lazy\n\n\ndef late():\n    star.late()\n", encoding="utf-8"
     )
     assert len(hash_of("from aevb_utils import lazy\nlazy.late()", root)) == 64
     assert len(hash_of("import aevb_utils.nothing\naevb_utils.nothing.at_all()", root)) == 64
@@ -365,16 +375,18 @@ def test_figures_that_are_loaded_count_but_not_their_stamps(root):
     source = 'from aevb_utils import results\nfor name in ("doubled", "halved"):\n    results.load(name)'
     stored = {"code_hash": "1", "stamp": "full run", "machine": "2 cores", "minutes": 1, "figures": {"value": 42}}
     file = root / "aevb_utils" / "results" / "doubled.json"
-    file.write_text(json.dumps(stored))
+    file.write_text(json.dumps(stored), encoding="utf-8")
     before = hash_of(source, root)
-    file.write_text(json.dumps(stored | {"code_hash": "2", "stamp": "same by fast run"}))
+    file.write_text(json.dumps(stored | {"code_hash": "2", "stamp": "same by fast run"}), encoding="utf-8")
     assert hash_of(source, root) == before
-    file.write_text(json.dumps(stored | {"figures": {"value": 43}}))
+    file.write_text(json.dumps(stored | {"figures": {"value": 43}}), encoding="utf-8")
     assert hash_of(source, root) != before
 
 
 def test_an_import_of_another_name_counts(root):
-    (root / "aevb_utils" / "lazy.py").write_text("from math import log\n\n\ndef late(x):\n    return log(x)\n")
+    (root / "aevb_utils" / "lazy.py").write_text(
+        "from math import log\n\n\ndef late(x):\n    return log(x)\n", encoding="utf-8"
+    )
     source = "from aevb_utils.lazy import late\nlate(2)"
     before = hash_of(source, root)
     change(root, "aevb_utils/lazy.py", "import log", "import log1p as log")
@@ -382,7 +394,9 @@ def test_an_import_of_another_name_counts(root):
 
 
 def test_all_figures_count_where_the_name_is_computed(root):
-    (root / "aevb_utils" / "results" / "a.json").write_text('{"machine": "", "minutes": 1, "figures": 1}')
+    (root / "aevb_utils" / "results" / "a.json").write_text(
+        '{"machine": "", "minutes": 1, "figures": 1}', encoding="utf-8"
+    )
     source = "from aevb_utils import results\nresults.load(x + y)"
     before = hash_of(source, root)
     change(root, "aevb_utils/results/a.json", '"figures": 1', '"figures": 2')
@@ -392,7 +406,9 @@ def test_all_figures_count_where_the_name_is_computed(root):
 def test_weights_that_are_loaded_count(root):
     folder = root / "aevb_utils" / "training" / "weights"
     folder.mkdir()
-    (root / "aevb_utils" / "training" / "pretrained.py").write_text("def load_pretrained(name):\n    return name\n")
+    (root / "aevb_utils" / "training" / "pretrained.py").write_text(
+        "def load_pretrained(name):\n    return name\n", encoding="utf-8"
+    )
     for name in ("vae-mnist", "rnn"):
         (folder / f"{name}.safetensors").write_bytes(b"1")
     source = "from aevb_utils.training.pretrained import load_pretrained\nload_pretrained('vae-mnist')"

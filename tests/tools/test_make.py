@@ -1,21 +1,25 @@
 """What a caller names on make's command line is text: it reaches the program as it is, and no shell runs it."""
 
 import os
+import re
 import shutil
 import subprocess
 
 import pytest
+from systems import needs_make
 
+from tools.menu import ALONE, COMMANDS
 from tools.notebooks import ROOT
 
+pytestmark = needs_make
 PYTHON = """#!/bin/sh
 printf '%s\\0' "$@" > said
 """
-COMMANDS = {
-    "NOTEBOOK": ("execute", ["-m", "tools.execute", "{}"]),
-    "NAME": ("results", ["-m", "tools.experiments", "{}"]),
-    "URL": ("repository", ["-m", "tools.repository", "--branch=main", "--", "{}"]),
-    "BRANCH": ("repository", ["-m", "tools.repository", "--branch={}", "--", ""]),
+TAKING = {
+    "NOTEBOOK": ["execute", "{}"],
+    "NAME": ["results", "{}"],
+    "URL": ["repository", "--branch=main", "--", "{}"],
+    "BRANCH": ["repository", "--branch={}", "--", ""],
 }
 HOSTILE = [
     'x"; touch run; echo "',
@@ -36,15 +40,12 @@ HOSTILE = [
 
 @pytest.fixture
 def book(tmp_path):
-    """A folder with the Makefile, in which Python notes what it is called with."""
+    """A folder with the Makefile, and a Python that notes what it is called with."""
     folder = tmp_path / "a book $(touch run)"
-    (folder / ".venv" / "bin").mkdir(parents=True)
-    for name in ("requirements.txt", "pyproject.toml"):
-        (folder / name).touch()
-    python = folder / ".venv" / "bin" / "python"
-    python.write_text(PYTHON)
+    folder.mkdir()
+    python = folder / "my python; touch run"
+    python.write_text(PYTHON, encoding="utf-8")
     python.chmod(0o755)
-    (folder / ".venv" / ".ready").touch()
     shutil.copy(ROOT / "Makefile", folder)
     return folder
 
@@ -57,31 +58,47 @@ def said(book):
 def make(book, *arguments, **environment):
     if shutil.which("make") is None:
         pytest.skip("There is no make.")
-    names = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", *COMMANDS)  # of a make that runs these tests
+    names = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", *TAKING)  # of a make that runs these tests
     kept = {name: value for name, value in os.environ.items() if name not in names}
+    kept |= {"PYTHON": str(book / "my python; touch run")} | environment
     return subprocess.run(
-        ["make", "--silent", *arguments], cwd=book, env=kept | environment, capture_output=True, text=True, check=False
+        ["make", "--silent", *arguments], cwd=book, env=kept, capture_output=True, encoding="utf-8", check=False
     )
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-@pytest.mark.parametrize("variable", COMMANDS)
+@pytest.mark.parametrize("variable", TAKING)
 def test_a_name_reaches_the_program_as_it_is(book, variable, text):
-    target, expected = COMMANDS[variable]
+    expected = ["-m", "tools", *(part.replace("{}", text) for part in TAKING[variable])]
+    target = TAKING[variable][0]
     for run in (make(book, target, f"{variable}={text}"), make(book, target, **{variable: text})):
         assert (run.returncode, run.stderr) == (0, "")
-        assert said(book) == [part.replace("{}", text) for part in expected]
-    assert {file.name for file in book.iterdir()} == {"Makefile", ".venv", "pyproject.toml", "requirements.txt", "said"}
+        assert said(book) == expected
+    assert {file.name for file in book.iterdir()} == {"Makefile", "my python; touch run", "said"}
 
 
-def test_without_a_name_the_program_gets_none(book):
-    for target, module in (("execute", "tools.execute"), ("results", "tools.experiments")):
-        assert make(book, target).returncode == 0
-        assert said(book) == ["-m", module]
+@pytest.mark.parametrize("target", ["execute", "results", "book", "clean", "lock"])
+def test_without_a_name_the_program_gets_none(book, target):
+    assert make(book, target).returncode == 0
+    assert said(book) == ["-m", "tools", target]
+
+
+def test_make_alone_lists_the_commands(book):
+    assert make(book).returncode == 0
+    assert said(book) == ["-m", "tools", "help"]
+
+
+def test_make_has_every_command_and_no_other():
+    phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(phony[1].split()) - {"python"} == {*COMMANDS, *ALONE}
+
+
+def test_a_failure_is_passed_on(book):
+    (book / "my python; touch run").write_text("#!/bin/sh\nexit 3\n", encoding="utf-8")
+    assert make(book, "book").returncode == 2
 
 
 def test_a_python_of_any_name_is_not_run_by_the_shell(book):
-    (book / ".venv" / ".ready").unlink()
     run = make(book, "setup", "PYTHON=no python; touch run")
     assert run.returncode == 2
     assert "There is no no python; touch run: install Python 3.11 or later" in run.stderr

@@ -1,12 +1,22 @@
-"""Refreshing: what behaves as before is stamped, what does not stays stale and says what differs."""
+"""Refreshing: what behaves as before is stamped, what does not stays stale and says what differs.
 
+The stamps that are there, and a run that fails, are made by fast runs in processes of their own, as always; the other
+fast runs are made in this process, where nothing has to be imported for them.
+"""
+
+import contextlib
 import json
 import shutil
+import sys
+from dataclasses import replace
 
 import nbformat
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 from small_notebooks import notebook_of
 
+from tools import fast_run, stamps
+from tools import refresh as refreshing
 from tools.experiments import store, stored
 from tools.notebooks import RUN_KEY, read, write
 from tools.refresh import all_stored, main, refresh
@@ -28,7 +38,7 @@ def originals(tmp_path_factory):
     path, script = root / "notebooks" / "page.ipynb", root / "experiments" / "doubled.py"
     for folder in (path.parent, script.parent, root / "aevb_utils" / "results"):
         folder.mkdir(parents=True)
-    script.write_text("def main():\n    value = 21\n    return {'value': 2 * value}\n")
+    script.write_text("def main():\n    value = 21\n    return {'value': 2 * value}\n", encoding="utf-8")
     notebook = notebook_of(CODE)
     notebook.cells[0].execution_count = 1
     write(notebook, path)
@@ -45,6 +55,24 @@ def files(originals, tmp_path):
     return tmp_path / "notebooks" / "page.ipynb", tmp_path / "experiments" / "doubled.py"
 
 
+@pytest.fixture
+def at_hand(monkeypatch):
+    """Fast runs are made in this process, by what a process of their own would call."""
+
+    def fingerprint(file, root=None):
+        with contextlib.chdir(file.parent):
+            if file.suffix != ".ipynb":
+                return fast_run.of_experiment(file)
+            try:
+                return json.loads(json.dumps(fast_run.of_notebook(file)))
+            finally:
+                InteractiveShell.clear_instance()
+
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # a shell puts its own there
+    monkeypatch.setattr(refreshing, "fingerprint", fingerprint)
+    monkeypatch.setattr(stamps, "fingerprint", fingerprint)
+
+
 def change(path, old, new):
     if path.suffix == ".ipynb":
         notebook = read(path)
@@ -52,11 +80,11 @@ def change(path, old, new):
         notebook.cells[0].source = notebook.cells[0].source.replace(old, new)
         write(notebook, path)
     else:
-        assert old in path.read_text()
-        path.write_text(path.read_text().replace(old, new))
+        assert old in path.read_text(encoding="utf-8")
+        path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
 
 
-def test_what_behaves_as_before_is_stamped_and_nothing_else_is_touched(files, capsys):
+def test_what_behaves_as_before_is_stamped_and_nothing_else_is_touched(files, at_hand, capsys):
     path, script = files
     change(path, "total", "amount")
     change(script, "value = 21", "value = 3 * 7")
@@ -75,7 +103,7 @@ def test_what_behaves_as_before_is_stamped_and_nothing_else_is_touched(files, ca
     assert "0 of 2 notebooks and experiments are stale." in capsys.readouterr().out
 
 
-def test_what_differs_is_said_and_left_as_it_was(files, capsys):
+def test_what_differs_is_said_and_left_as_it_was(files, at_hand, capsys):
     path, script = files
     change(path, "range(5)", "range(1, 5)")  # the same
     change(script, "2 * value", "value + 22")
@@ -89,7 +117,40 @@ def test_what_differs_is_said_and_left_as_it_was(files, capsys):
     assert json.dumps(stored(script)) == kept
 
 
-def test_another_fast_budget_takes_a_new_fingerprint(files):
+def only(script):
+    (item,) = all_stored((), (script,))
+    return item
+
+
+def test_a_copy_of_the_book_as_it_was_tells_a_processor_from_a_change(files, at_hand, tmp_path_factory):
+    _, script = files
+    change(script, "value = 21", "value = 21.1")
+    store(script, {"figures": {"value": 42.2}})
+    item = only(script)
+    item.write(Stamp.of_full_run(script, item.code_hash, item.present_hash(fast=False), item.outputs()))
+    before = tmp_path_factory.mktemp("before") / "book"
+    shutil.copytree(script.parents[1], before)
+    stamp = only(script).stamp
+    rows = [[value + 1e-6 if isinstance(value, float) else value for value in row] for row in stamp.fingerprint]
+    assert rows != stamp.fingerprint
+    only(script).write(replace(stamp, fingerprint=rows))  # as another processor has them
+
+    change(script, "2 * value", "value + value")
+    assert refresh(only(script)) != []
+    assert refresh(only(script), before) == []
+    after = only(script)
+    assert (after.is_fresh, after.stamp.made_by, after.stamp.fingerprint) == (True, SAME, rows)
+
+    change(script, "value + value", "value * value")
+    (said,) = refresh(only(script), before)  # the copy is of the code before the last stamp
+    assert "is not the code that its stamp belongs to" in said
+    after.write(stamp)
+    (said,) = refresh(only(script), before)
+    assert said.startswith("figures 1: /value: 42.2 → 445.21")
+    assert not only(script).is_fresh
+
+
+def test_another_fast_budget_takes_a_new_fingerprint(files, at_hand):
     path, _ = files
     change(path, "range(5)", "range(budget(full=5, fast=3))")
     change(path, "import check_close", "import check_close\nfrom aevb_utils.budget import budget")
@@ -130,7 +191,7 @@ def test_outputs_that_were_changed_by_hand_are_not_stamped(files):
 def test_what_fails_or_was_never_run_stays_stale(files, capsys):
     path, script = files
     change(path, "range(5)", "range(6)")  # its check fails
-    script.with_name("halved.py").write_text("def main():\n    return {}\n")
+    script.with_name("halved.py").write_text("def main():\n    return {}\n", encoding="utf-8")
     (never,) = all_stored((), (script.with_name("halved.py"),))
     assert refresh(never) == ["it has never been run as it is"]
     assert main(all_stored((path,), ())) == 1

@@ -1,5 +1,6 @@
 """The developer commands: what a notebook's hash covers, running notebooks, writing files, exporting models."""
 
+import errno
 import os
 import platform
 import re
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sentences import one_sentence
 from small_notebooks import NEW, notebook_of
+from systems import said
 
 from aevb_utils.results.json_files import BrokenFileError
 from tools import execute, export, refresh
@@ -84,11 +86,11 @@ def test_hash_sees_the_order_and_the_borders_of_cells():
 def test_hash_follows_names_from_cell_to_cell(tmp_path):
     package = tmp_path / "aevb_utils"
     package.mkdir()
-    (package / "__init__.py").write_text("")
-    (package / "budget.py").write_text("def budget():\n    return 1\n")
+    (package / "__init__.py").write_text("", encoding="utf-8")
+    (package / "budget.py").write_text("def budget():\n    return 1\n", encoding="utf-8")
     notebook = notebook_of("from aevb_utils.budget import budget", "budget()")
     before = notebook_hash(notebook, tmp_path)
-    (package / "budget.py").write_text("def budget():\n    return 2\n")
+    (package / "budget.py").write_text("def budget():\n    return 2\n", encoding="utf-8")
     assert notebook_hash(notebook, tmp_path) != before
 
 
@@ -190,7 +192,7 @@ def test_every_command_ends_at_a_broken_notebook_in_a_sentence_and_leaves_it(tmp
 def test_a_notebook_that_is_not_there(tmp_path, capsys):
     assert execute.main([tmp_path / "none.ipynb"]) == 2
     one_sentence(capsys.readouterr().err.strip())
-    with pytest.raises(BrokenFileError, match=r"none\.ipynb cannot be read: No such file") as caught:
+    with pytest.raises(BrokenFileError, match=rf"none\.ipynb cannot be read: {said(errno.ENOENT)}") as caught:
         read(tmp_path / "none.ipynb")
     one_sentence(caught.value)
 

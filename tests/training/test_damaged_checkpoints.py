@@ -7,11 +7,13 @@ import os
 import re
 
 import pytest
+import safetensors.torch
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from latent_models import Conjugate, data_of
 from sentences import one_sentence
+from systems import needs_pipes
 from torch import nn
 from torch.optim import Adam, lr_scheduler
 
@@ -275,7 +277,10 @@ def test_a_model_that_refuses_its_state_is_as_it_was(tmp_path, state, error):
 # What is no file
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
+@pytest.mark.parametrize(
+    "make",
+    [pytest.param(lambda path: os.mkfifo(path), id="pipe", marks=needs_pipes), pytest.param(os.mkdir, id="folder")],
+)
 def test_what_is_no_file_is_refused_at_once(tmp_path, make):
     path = tmp_path / "run.safetensors"
     make(path)
@@ -290,9 +295,9 @@ def test_what_is_no_file_is_refused_at_once(tmp_path, make):
 
 
 def test_a_name_that_no_file_can_have_is_refused(tmp_path):
-    with pytest.raises(CheckpointError, match="cannot be written: embedded null byte"):
+    with pytest.raises(CheckpointError, match=r"cannot be written: .*embedded null"):
         save(tmp_path / "a\0b", nn.Linear(1, 1))
-    with pytest.raises(CheckpointError, match=r"There is no checkpoint to read at .*: embedded null byte"):
+    with pytest.raises(CheckpointError, match=r"There is no checkpoint to read at .*: .*embedded null"):
         load_weights(tmp_path / "a\0b", nn.Linear(1, 1))
 
 
@@ -372,6 +377,9 @@ def test_names_with_slashes_stay_apart(tmp_path):
     assert plain(model.kept) == plain(state)
 
 
+@pytest.mark.skipif(
+    torch.complex64 not in safetensors.torch._SIZE, reason="This version of safetensors has no complex numbers."
+)
 def test_numbers_that_a_view_turns_are_saved_as_they_are(tmp_path):
     path = tmp_path / "weights.safetensors"
     value = torch.tensor([1 + 2j, 3 - 1j], dtype=torch.complex64)

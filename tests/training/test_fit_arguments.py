@@ -75,10 +75,12 @@ def test_what_is_no_scheduler_for_fit(name):
         run(model, optimizer=optimizer, scheduler=build(optimizer))
 
 
-@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW, torch.optim.Rprop, torch.optim.Adafactor])
-def test_other_optimizers_with_schedulers_of_schedulers(kind):
+@pytest.mark.parametrize("name", ["SGD", "AdamW", "Rprop", "Adafactor"])
+def test_other_optimizers_with_schedulers_of_schedulers(name):
+    if not hasattr(torch.optim, name):
+        pytest.skip(f"torch {torch.__version__} has no {name}")
     model = Conjugate()
-    optimizer = kind(model.parameters(), lr=1e-3)
+    optimizer = getattr(torch.optim, name)(model.parameters(), lr=1e-3)
     parts = [lr_scheduler.ConstantLR(optimizer), lr_scheduler.ExponentialLR(optimizer, 0.9)]
     assert len(run(model, optimizer=optimizer, scheduler=lr_scheduler.SequentialLR(optimizer, parts, [2]))) == 2
 
@@ -255,10 +257,10 @@ def test_numbers_leave_their_device_before_they_become_float64():
 
 def test_another_default_device_changes_nothing():
     first, second = Conjugate(dropout=0.2), Conjugate(dropout=0.2)
-    expected = run(first, held_out=X)
+    expected = run(first, held_out=X, optimizer=torch.optim.SGD(first.parameters(), lr=1e-4))
     torch.set_default_device("meta")
-    try:
-        history = run(second, held_out=X)
+    try:  # Adam would count its steps on the default device, in some versions of torch
+        history = run(second, held_out=X, optimizer=torch.optim.SGD(second.parameters(), lr=1e-4))
         values = history.elbo.tolist(), history.held_out_elbo.tolist(), history.state_dict()["steps"].tolist()
     finally:
         torch.set_default_device(None)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from geyser_server import CSV, Server, files_in, old_faithful, serve_geyser, sha256
 from sentences import one_sentence
+from systems import needs_modes
 
 from aevb_utils import data
 from aevb_utils.data import download
@@ -68,7 +69,8 @@ def test_mirrors_are_tried_in_turn(monkeypatch: pytest.MonkeyPatch, server: Serv
     [
         (b"<html>Sign in</html>", None, "sent other content"),
         (CSV[:-1], None, "sent other content"),  # cut short, and the server does not know it
-        (CSV[:-1], len(CSV), "broke off"),  # cut short against the announced length
+        (CSV[:-1], len(CSV), "broke off|sent other content"),  # cut short against what it announced, which requests
+        # notices with urllib3 from version 2 on; with an older one the checksum does
         (b"", None, "sent other content"),
         (gzip.compress(CSV)[:-9], None, "sent other content"),
     ],
@@ -124,6 +126,7 @@ def test_a_damaged_cached_file_that_cannot_be_downloaded_again_is_said_to_be_dam
     assert str(cache / "geyser.csv") in one_sentence(caught.value)
 
 
+@needs_modes
 def test_a_cached_file_can_be_read_by_others(monkeypatch: pytest.MonkeyPatch, server: Server, cache: Path) -> None:
     serve_geyser(monkeypatch, server.gives("/geyser.csv", CSV))
     before = os.umask(0o022)

@@ -1,0 +1,166 @@
+"""The commands of the book: what each is, what it needs installed, and what it runs.
+
+Nothing here needs more than the standard library: a command is run by the Python of ``.venv``, which is made and
+filled for it first.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools import clean, doctor, lock
+from tools.environments import ROOT
+from tools.install import InstallError, Level, ensure
+from tools.processes import run
+
+Arguments = Sequence[str | Path]
+
+JUPYTER_BOOK = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command.
+
+    Attributes:
+        said: what it does, in a line of the list.
+        level: what must be installed for it.
+        lines: what the environment's Python is called with, one call after the other.
+        takes: what its arguments are called; empty where it takes none.
+        done: what is said at the end, when all went well.
+    """
+
+    said: str
+    level: Level
+    lines: Callable[[], Sequence[Arguments]] = tuple
+    takes: str = ""
+    done: str = ""
+
+
+def _notebooks(pattern: str) -> list[str]:
+    return sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "notebooks").glob(f"{pattern}.ipynb"))
+
+
+PYTEST = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--nbval-lax", "--nbval-current-env")
+STUDENT = ("--TagRemovePreprocessor.enabled=True", "--TagRemovePreprocessor.remove_cell_tags=solution")
+
+COMMANDS = {
+    "setup": Command("make .venv, with all that the book needs", Level.WHOLE),
+    "book": Command(
+        "build the site from the notebooks' stored outputs",
+        Level.SITE,
+        lambda: [["-c", JUPYTER_BOOK, "build", ".", "-n", "-W", "--keep-going"]],
+        done=f"\nThe book is built. Open {ROOT / '_build' / 'html' / 'index.html'} in a browser.",
+    ),
+    "test": Command(
+        "run all tests",
+        Level.WHOLE,
+        lambda: [["-m", "pytest", *PYTEST, "--nbval-cell-timeout", "120", "tests", *_notebooks("[a-z]*")]],
+    ),
+    "execute": Command(
+        "run the notebooks in full and store their outputs (one: notebooks/01_….ipynb; make: NOTEBOOK=…)",
+        Level.WHOLE,
+        lambda: [["-m", "tools.execute"]],
+        takes="notebooks",
+    ),
+    "results": Command(
+        "run the experiments, which are too long for a notebook (one: amortization_gaps; make: NAME=…)",
+        Level.WHOLE,
+        lambda: [["-m", "tools.experiments"]],
+        takes="names",
+    ),
+    "refresh": Command(
+        "stamp what is stale, where fast runs show that the code behaves as before",
+        Level.WHOLE,
+        lambda: [["-m", "tools.refresh"]],
+        takes="options",
+    ),
+    "lab": Command("open the notebooks in JupyterLab", Level.WHOLE, lambda: [["-m", "tools.lab"]]),
+    "data": Command(
+        "fetch the data sets of the chapters beforehand",
+        Level.WHOLE,
+        lambda: [["-m", "aevb_utils.data"]],
+        takes="options",
+    ),
+    "export": Command(
+        "write the modules that the chapters export, and the ladder", Level.WHOLE, lambda: [["-m", "tools.export"]]
+    ),
+    "student": Command(
+        "write the notebooks without their solutions to _build/student",
+        Level.WHOLE,
+        lambda: [
+            ["-m", "nbconvert", "--to", "notebook", "--output-dir", "_build/student", *STUDENT, *_notebooks("[0-9]*")]
+        ],
+    ),
+    "repository": Command(
+        "write the repository's address everywhere (https://github.com/owner/name; make: URL=… [BRANCH=…])",
+        Level.WHOLE,
+        lambda: [["-m", "tools.repository"]],
+        takes="an address",
+    ),
+    "lint": Command(
+        "check the style of the code",
+        Level.WHOLE,
+        lambda: [["-m", "ruff", "check", "."], ["-m", "ruff", "format", "--check", "."]],
+    ),
+}
+"""What is run by the environment's Python."""
+
+ALONE: dict[str, tuple[str, Callable[[], int]]] = {
+    "lock": ("lock the versions of all packages anew, after a change of requirements (needs uv)", lock.main),
+    "clean": ("remove what builds and tests leave behind (.venv stays, and experiments that were stopped)", clean.main),
+    "doctor": ("say what is here and what is missing, for a report too", doctor.main),
+    "help": ("list the commands", lambda: help_()),
+}
+"""What needs no environment."""
+
+
+def help_() -> int:
+    """List the commands."""
+    print("python -m tools NAME, or where there is make, make NAME:")
+    for name, said in [
+        *((name, command.said) for name, command in COMMANDS.items()),
+        *((n, s) for n, (s, _) in ALONE.items()),
+    ]:
+        print(f"  {name:<12} {said}")
+    return 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command that the first argument names, with the others; return its exit status.
+
+    Returns 2 where there is no such command, or it takes no arguments.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # a console may lack a character
+    name, *rest = arguments or ["help"]
+    command = COMMANDS.get(name)
+    if command is None and name not in ALONE:
+        print(f"There is no command {name!r}: python -m tools lists them.", file=sys.stderr)
+        return 2
+    if rest and not (command and command.takes):
+        print(f"{name} takes no arguments, and got {' '.join(rest)}.", file=sys.stderr)
+        return 2
+    try:
+        return ALONE[name][1]() if command is None else _in_environment(command, rest)
+    except InstallError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        said = error.strerror or error
+        print(f"{error.filename or 'A file'} cannot be read, written or started: {said}.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _in_environment(command: Command, rest: Sequence[str]) -> int:
+    """Run a command by the environment's Python; return the first exit status that is not 0."""
+    python = ensure(command.level)
+    for line in command.lines():
+        status = run([python, *line, *rest], {"OMP_NUM_THREADS": "1"} if "pytest" in line else {}).status
+        if status:
+            return status
+    print(command.done, end="\n" if command.done else "")
+    return 0
