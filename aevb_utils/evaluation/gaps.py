@@ -82,7 +82,7 @@ def kl_to_posterior(
 ) -> Tensor:
     """KL(q ‖ p(z | x)), eq. (4.13), on a grid in q's coordinates, in nats, (batch,).
 
-    ``log_p_x`` normalizes the posterior, (batch,); the grid has ``size`` points a side.
+    ``log_p_x`` normalizes the posterior, (batch,); the grid has ``size`` points per side.
     """
     q = model.q(lam)
     L = q.loc.shape[1]
@@ -107,7 +107,7 @@ def refine(
 ) -> Tensor:
     """Climb each datum's ELBO (4.12) from λ by Adam; return the best λ on the way.
 
-    The climb uses ``order`` nodes a dimension, few for speed, and a step size that falls
+    The climb uses ``order`` nodes per dimension, few for speed, and a step size that falls
     to 0 on a cosine. A datum whose ELBO, with all nodes, is not higher at the end keeps
     its start. λ has the shape (batch, P). Raises ValueError for less than one step.
     """

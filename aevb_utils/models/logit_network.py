@@ -19,7 +19,7 @@ def tanh_layers(sizes: Sequence[int]) -> nn.Sequential:
 
 
 class LogitNetwork(nn.Module):
-    """f_φ of eq. (4.1): one logit a component, computed from the datum.
+    """f_φ of eq. (4.1): one logit per component, computed from the datum.
 
     Args:
         x: data, shape (N, D), whose mean and standard deviation standardize the input.
