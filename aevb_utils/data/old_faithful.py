@@ -31,7 +31,7 @@ def old_faithful() -> Dataset:
     the real ones. A full run that cannot have the real file prints one line that says so and gets the stand-in too.
 
     Returns:
-        All 272 rows as the train part, labelled short (0) or long (1) eruption (Azzalini and Bowman, 1990).
+        All 272 rows as the train part, labelled short (0) or long (1) eruption: the data of Härdle (1991).
 
     Raises:
         DataError: If ``AEVB_DATA_DIR`` is not a folder, or its geyser.csv is not the published file; with
@@ -47,7 +47,7 @@ def old_faithful() -> Dataset:
     if fallback:
         x, labels = _simulate_geyser()
     simulated = "Simulated with a fixed seed from the mixture of two Gaussians fitted to the 272 real eruptions."
-    real = "Eruptions of Old Faithful, Yellowstone (Azzalini and Bowman, 1990), from seaborn-data's geyser.csv."
+    real = "Eruptions of Old Faithful, Yellowstone (Härdle, 1991), from seaborn-data's geyser.csv."
     return Dataset(
         name="Old Faithful (simulated)" if fallback else "Old Faithful",
         train=x,
