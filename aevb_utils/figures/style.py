@@ -116,16 +116,16 @@ def responsibility_colors(responsibilities: torch.Tensor) -> np.ndarray:
 
 
 def evidence_bar(ax: Axes, elbo: float, evidence: float, *, limits: tuple[float, float]) -> None:
-    """Draw evidence = ELBO + KL as one stacked horizontal bar.
+    """Draw evidence = ELBO + KL on an axis of nats: two marks, and the KL as the bar between them.
 
     Args:
         ax: where to draw.
         elbo: in nats.
-        evidence: in nats; the KL part is the difference.
-        limits: left and right end of the axis, in nats (the ELBO part is cut off at the left end).
+        evidence: in nats; the KL is the difference.
+        limits: left and right end of the axis, in nats.
     """
-    ax.barh(0, elbo - limits[0], left=limits[0], height=0.5, color=PALETTE["elbo"], label="ELBO")
-    ax.barh(0, evidence - elbo, left=elbo, height=0.5, color=PALETTE["kl"], label="KL")
+    ax.barh(0, evidence - elbo, left=elbo, height=0.3, color=PALETTE["kl"], label="KL")
+    ax.plot([elbo], [0], "o", markersize=9, color=PALETTE["elbo"], label="ELBO", clip_on=False)
     ax.plot([evidence, evidence], [-0.4, 0.4], color=PALETTE["evidence"], linewidth=2.5, label="evidence")
     ax.set(xlim=limits, ylim=(-0.5, 0.5), yticks=[], xlabel="nats")
     ax.spines["left"].set_visible(False)

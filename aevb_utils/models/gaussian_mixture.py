@@ -30,9 +30,7 @@ from aevb_utils.models.mixture_em import (
     blocks,
     e_step,
     elbo,
-    expected_statistics,
     log_joint,
-    m_step,
     run_em,
     whitening,
 )
@@ -100,19 +98,19 @@ def random_start(
     covariance_type: CovarianceType = "full",
 ) -> MixtureParameters:
     """Equal weights, different data as means, the covariance of all data and the floor."""
-    D = x.shape[1]
+    N, D = x.shape
     double = {"dtype": torch.float64, "device": "cpu"}
-    one = MixtureParameters(
-        torch.ones(1, **double), torch.zeros(1, D, **double), torch.eye(D, **double)[None]
-    )
-    statistics, _ = expected_statistics(x, one, x.cpu().mean(dim=0, dtype=torch.float64))
-    one_kind = "diagonal" if covariance_type == "diagonal" else "full"  # tied: to itself
-    theta = m_step(statistics, covariance_type=one_kind, covariance_floor=covariance_floor)
-    rows = random.Random(seed).sample(range(len(x)), n_components)
+    center = x.cpu().mean(dim=0, dtype=torch.float64)
+    squares = ((part - center).T @ (part - center) for part in blocks(x, D))
+    covariance = sum(squares, torch.zeros(D, D, **double)) / N
+    if covariance_type == "diagonal":
+        covariance = covariance.diagonal().diag()
+    floor = torch.as_tensor(covariance_floor, **double).expand(D).diag()
+    rows = random.Random(seed).sample(range(N), n_components)
     return MixtureParameters(
         weights=torch.full((n_components,), 1 / n_components, **double),
         means=x[rows].to(**double),
-        covariances=theta.covariances.expand(n_components, D, D),
+        covariances=(covariance + floor).expand(n_components, D, D),
     )
 
 

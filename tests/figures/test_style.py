@@ -164,12 +164,12 @@ def test_the_same_figure_gives_the_same_bytes():
 
 def test_evidence_is_elbo_plus_kl_on_the_bar(ax):
     evidence_bar(ax, -300.0, -250.0, limits=(-560.0, -150.0))
-    elbo, kl = ax.patches
-    assert (elbo.get_x(), elbo.get_x() + elbo.get_width()) == (-560.0, -300.0)
+    (kl,) = ax.patches
     assert (kl.get_x(), kl.get_x() + kl.get_width()) == (-300.0, -250.0)
-    assert [to_hex(bar.get_facecolor()) for bar in (elbo, kl)] == [PALETTE["elbo"].lower(), PALETTE["kl"].lower()]
-    (line,) = ax.lines
-    assert list(line.get_xdata()) == [-250.0, -250.0]
+    elbo, evidence = ax.lines
+    assert (list(elbo.get_xdata()), list(evidence.get_xdata())) == ([-300.0], [-250.0, -250.0])
+    colors = [to_hex(color) for color in (kl.get_facecolor(), elbo.get_color(), evidence.get_color())]
+    assert colors == [PALETTE[name].lower() for name in ("kl", "elbo", "evidence")]
     assert ax.get_xlim() == (-560.0, -150.0)
     assert ax.get_xlabel() == "nats"
     assert {text.get_text() for text in ax.get_legend().get_texts()} == {"ELBO", "KL", "evidence"}
