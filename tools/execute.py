@@ -15,13 +15,12 @@ from nbformat import NotebookNode
 
 from aevb_utils.results.json_files import BrokenFileError
 from tools.commands import command
-from tools.environments import FULL_RUN
+from tools.environments import FULL_RUN, python_path
 from tools.fast_run import FastRunError
 from tools.kernels import SocketKernelManager
 from tools.notebooks import (
     CHAPTERS,
     PAGES,
-    ROOT,
     RUN_KEY,
     code_cells,
     notebook_hash,
@@ -57,8 +56,7 @@ def execute(notebook: NotebookNode, folder: Path, environment: Mapping[str, str]
         record_timing=False,
         coalesce_streams=True,
     )
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    client.execute(cwd=str(folder), env=os.environ | {"PYTHONPATH": path} | environment)
+    client.execute(cwd=str(folder), env=os.environ | {"PYTHONPATH": python_path()} | environment)
 
 
 def clean(notebook: NotebookNode) -> None:

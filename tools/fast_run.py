@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tools.environments import FAST_RUN, ROOT, UTF8
+from tools.environments import FAST_RUN, ROOT, UTF8, python_path
 from tools.fingerprint import Recorder
 from tools.rows import Row, figures_rows
 from tools.viewer_pages import with_words_alone
@@ -40,20 +40,24 @@ class FastRunError(RuntimeError):
     """The code failed in the fast budget."""
 
 
-def fingerprint(file: Path) -> list[Row]:
+def fingerprint(file: Path, root: Path = ROOT) -> list[Row]:
     """The fingerprint of a notebook or of an experiment, from a process of its own.
+
+    Args:
+        file: the notebook or the script.
+        root: the copy of the book that it belongs to, whose code is run.
 
     Raises:
         FastRunError: the code failed.
     """
     same = SAME_INSTRUCTIONS if platform.machine().lower() in ("x86_64", "amd64") else {}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AEVB_")}
-    environment |= FAST_RUN | UTF8 | same
+    environment |= FAST_RUN | UTF8 | same | {"PYTHONPATH": python_path(root)}
     with tempfile.TemporaryDirectory(prefix="aevb-fast-") as folder:
         output = Path(folder) / "fingerprint.json"
         environment["AEVB_KEEP"] = f"{folder}/kept"
         command = [sys.executable, "-m", "tools.fast_run", str(file), str(output)]
-        run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", check=False)
+        run = subprocess.run(command, cwd=root, env=environment, capture_output=True, encoding="utf-8", check=False)
         if run.returncode or not output.is_file():
             raise FastRunError(f"{file.name} failed in the fast budget:\n{run.stderr[-2000:]}{run.stdout[-500:]}")
         return json.loads(output.read_text(encoding="utf-8"))

@@ -74,6 +74,7 @@ COMMANDS = {
         "stamp what is stale, where fast runs show that the code behaves as before",
         Level.WHOLE,
         lambda: [["-m", "tools.refresh"]],
+        takes="options",
     ),
     "lab": Command("open the notebooks in JupyterLab", Level.WHOLE, lambda: [["-m", "tools.lab"]]),
     "data": Command(

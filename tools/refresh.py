@@ -6,8 +6,13 @@ stamped on the outputs that are there, "same by fast run". Where it does not, th
 stale: ``make execute`` and ``make results`` are the only ways to new figures. A fast run sees of a full one the values
 of ``budget(full=…)`` and no more: what else the full run alone does (real files, bfloat16) asks for a full run. Where
 nothing but fast budgets has changed, the full run is the same: the new fingerprint takes the old one's place.
+
+The last digits depend on the processor, and a training that runs away takes more from them. Where a stored fingerprint
+came from another processor, ``--before FOLDER`` names a copy of the book as it was: what differs is run there too, and
+the two fast runs are compared that this processor made.
 """
 
+import argparse
 import shlex
 import sys
 import time
@@ -19,8 +24,8 @@ from aevb_utils.results.json_files import BrokenFileError
 from tools.commands import command
 from tools.experiments import SCRIPTS, experiment_hash, store, stored
 from tools.fast_run import FastRunError, fingerprint
-from tools.notebooks import CHAPTERS, PAGES, RUN_KEY, code_cells, notebook_hash, outputs_of, read, write
-from tools.rows import differences
+from tools.notebooks import CHAPTERS, PAGES, ROOT, RUN_KEY, code_cells, notebook_hash, outputs_of, read, write
+from tools.rows import Row, differences
 from tools.stamps import AT_ONCE, SAME, Stamp, output_hash
 
 SHOWN = 8
@@ -54,11 +59,7 @@ class Stored:
 
     def present_hash(self, *, fast: bool = True) -> str:
         """The hash of its code as it is now, with or without its fast budgets."""
-        return (
-            notebook_hash(read(self.file), name=self.file.name, fast=fast)
-            if self.file.suffix == ".ipynb"
-            else experiment_hash(self.file, fast=fast)
-        )
+        return hash_of(self.file, fast=fast)
 
     def write(self, stamp: Stamp) -> None:
         """Store another stamp beside the outputs or figures that are there."""
@@ -68,6 +69,13 @@ class Stored:
             write(notebook, self.file)
         else:
             store(self.file, stamp.as_json() | {k: v for k, v in stored(self.file).items() if k not in stamp.as_json()})
+
+
+def hash_of(file: Path, root: Path = ROOT, *, fast: bool = True) -> str:
+    """The hash of a notebook's code or of an experiment's, and of what it reaches in its copy of the book."""
+    if file.suffix == ".ipynb":
+        return notebook_hash(read(file), root, name=file.name, fast=fast)
+    return experiment_hash(file, fast=fast)
 
 
 def all_stored(notebooks: tuple[Path, ...] = (*PAGES, *CHAPTERS), scripts: tuple[Path, ...] = SCRIPTS) -> list[Stored]:
@@ -86,8 +94,13 @@ def all_stored(notebooks: tuple[Path, ...] = (*PAGES, *CHAPTERS), scripts: tuple
     return found
 
 
-def refresh(item: Stored) -> list[str]:
-    """Run a stale file in the fast budget and stamp it if it behaves as before; else what differs, a line each."""
+def refresh(item: Stored, before: Path | None = None) -> list[str]:
+    """Run a stale file in the fast budget and stamp it if it behaves as before; else what differs, a line each.
+
+    Args:
+        item: what is stale.
+        before: a copy of the book with the code that its stamp belongs to.
+    """
     if item.stamp is None:
         return ["it has never been run as it is"]
     if output_hash(item.outputs()) != item.stamp.output_hash:
@@ -103,13 +116,26 @@ def refresh(item: Stored) -> list[str]:
         item.write(Stamp(item.code_hash, full, item.stamp.output_hash, item.stamp.made_by, rows))
         return []
     different = differences(item.stamp.fingerprint, rows)
+    if different and before is not None:
+        different = _differences_here(item, before, rows)
     if not different:
         item.write(Stamp(item.code_hash, full, item.stamp.output_hash, SAME, item.stamp.fingerprint))
     return different
 
 
+def _differences_here(item: Stored, before: Path, rows: list[Row]) -> list[str]:
+    """What differs between a fast run and that of the code as it was, both made on this machine."""
+    file = before / item.file.parent.name / item.file.name
+    try:
+        if hash_of(file, before) != item.stamp.code_hash:
+            return [f"{file} is not the code that its stamp belongs to: name a copy of the book where it is fresh"]
+        return differences(fingerprint(file, before), rows)
+    except (FastRunError, BrokenFileError) as error:
+        return [f"as it was: {error}"]
+
+
 @command
-def main(items: list[Stored] | None = None) -> int:
+def main(items: list[Stored] | None = None, before: Path | None = None) -> int:
     """Refresh what is stale of these, or of all; return 1 if something stays so."""
     items = all_stored() if items is None else items
     stale = sorted(
@@ -120,7 +146,7 @@ def main(items: list[Stored] | None = None) -> int:
     started = time.perf_counter()
 
     def go(item: Stored) -> None:
-        different = refresh(item)
+        different = refresh(item, before)
         left.extend([item] if different else [])
         seconds = time.perf_counter() - started
         print(f"{seconds:5.0f} s  {item.file.stem}: {'differs' if different else 'same by fast run'}", flush=True)
@@ -137,4 +163,7 @@ def main(items: list[Stored] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    parser = argparse.ArgumentParser(prog="python -m tools refresh", description="Stamp what behaves as before.")
+    parser.add_argument("--before", type=Path, metavar="FOLDER", help="a copy of the book as it was")
+    named = parser.parse_args().before
+    sys.exit(main(before=named and named.resolve()))

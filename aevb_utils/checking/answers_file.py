@@ -1,6 +1,7 @@
 """The answers of a chapter: read from the file that ships with the package, and checked before they are used."""
 
 import math
+from collections.abc import Set
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -30,32 +31,54 @@ def answers_of(chapter: int) -> dict[str, Any]:
 
 def fault_of(entry: Any) -> str | None:  # noqa: ANN401 (what JSON gave)
     """What an exercise's entry lacks, or has wrong; None if it is whole."""
-    fault = _fault_of_answer(entry, {"answer", "hint", "misconceptions"})
+    fault = _fault_of_answer(entry, ("question", "hint", "way"), lists={"misconceptions"}, optional={"parts"})
     if fault:
         return fault
     if not isinstance(entry["misconceptions"], list):
         return "its misconceptions must be a list"
     for misconception in entry["misconceptions"]:
-        fault = _fault_of_answer(misconception, {"answer", "hint"})
+        fault = _fault_of_answer(misconception, ("hint",))
         if fault:
             return f"a misconception: {fault}"
         if _kind(misconception["answer"]) != _kind(entry["answer"]):
             return "a misconception is of another kind than the answer"
-    return None
+    parts, kind = entry.get("parts", []), _kind(entry["answer"])
+    if "parts" in entry and (not isinstance(parts, list) or not isinstance(kind, tuple) or kind[:1] != (len(parts),)):
+        return "its parts must be a list of names, one for each entry of the answer"
+    return None if all(map(_is_text, parts)) else "its parts must be text in one line"
 
 
-def _fault_of_answer(entry: Any, names: set[str]) -> str | None:  # noqa: ANN401
-    """What an answer with a hint lacks, or has wrong."""
-    if not isinstance(entry, dict) or set(entry) - {"atol"} != names:
-        return f"it must have {', '.join(sorted(names))} and may have atol, nothing else"
+def _fault_of_answer(
+    entry: Any,  # noqa: ANN401
+    texts: tuple[str, ...],
+    *,
+    lists: Set[str] = frozenset(),
+    optional: Set[str] = frozenset(),
+) -> str | None:
+    """What an answer with its texts lacks, or has wrong."""
+    if not isinstance(entry, dict):
+        return f"it must be an object, not {entry!r:.60}"
+    needed = {"answer", *texts} | lists
+    allowed = {"atol"} | optional
+    for name in sorted(set(entry) - needed - allowed):
+        names = (", ".join(sorted(each)) for each in (needed, allowed))
+        return f"it has {name!r:.60}, and must have {next(names)}, and may have {next(names)}"
+    for name in sorted(needed - set(entry)):
+        return f"it lacks its {name}"
     atol = entry.get("atol", 0.0)
     if not _is_number(atol) or atol < 0:
-        return f"its atol must be a number of at least 0, not {atol!r}"
-    if not isinstance(entry["hint"], str) or not entry["hint"].strip():
-        return "its hint must be text"
+        return f"its atol must be a number of at least 0, not {atol!r:.60}"
+    for name in texts:
+        if not _is_text(entry[name]):
+            return f"its {name} must be text in one line"
     if _kind(entry["answer"]) is None:
         return f"its answer must be a finite number, a list of such, or a letter, not {entry['answer']!r:.60}"
     return None
+
+
+def _is_text(value: Any) -> bool:  # noqa: ANN401
+    """Whether a value is a line of text that is not blank."""
+    return isinstance(value, str) and bool(value.strip()) and len(value.splitlines()) == 1
 
 
 def _kind(answer: Any) -> tuple[int, ...] | str | None:  # noqa: ANN401

@@ -1,36 +1,54 @@
-"""Answers to the exercises: right, not yet with a hint, or not answered."""
+"""Answers to the exercises: right, not yet with a question or a hint, or not answered."""
 
 import re
-from collections.abc import Callable
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
-import torch
 
 from aevb_utils.checking.answers_file import answers_of
 from aevb_utils.checking.console import say
+from aevb_utils.checking.findings import find
+from aevb_utils.checking.reader_values import is_missing
+from aevb_utils.checking.tries import forget, missed
+
+WAYS_OUT = ("question", "hint", "way")
+"""What a wrong answer gets that is not recognized: at the first try, at the second, and from the third on."""
 
 
 def check_answer(exercise: str, value: Any) -> None:  # noqa: ANN401 (an answer may be anything)
-    """Say whether ``value`` answers the exercise, with a hint aimed at the likely misconception.
+    """Say whether ``value`` answers the exercise; if it does not, say what helps to go on.
 
-    A number is right within the tolerance that the exercise sets, and within the rounding of its own format: 1.8 in
-    bfloat16 is 1.796875, and right.
+    - A number is *right* within the tolerance that the exercise sets, and within the rounding of its own format: 1.8 in
+      bfloat16 is 1.796875, and right.
+    - It is *right to n digits* if it is the answer rounded to n significant digits, n ≥ 2, and no misconception of the
+      exercise is nearer. Whole numbers are counts, and are not rounded.
+    - Numbers in another shape, too few or too many of them, and a percentage are called what they are. None of these is
+      a try.
+    - A known misconception, numbers in another order, a wrong sign, and a number within 1 % are called what they are,
+      too. Of a list it is said which entries are right.
+    - Any other wrong answer gets a question at the first try, a hint at the second, and the way at the third. From the
+      third on the way is told in any case. The same wrong value again is no new try; a right answer begins anew.
 
     Args:
         exercise: the exercise's number as text, ``"2.3"`` is chapter 2's third.
-        value: a number, an array, or for a multiple choice its letter; ``...`` counts as not answered yet.
+        value: a number, an array, or for a multiple choice its letter; ``...``, also in a list, counts as not answered.
 
     Raises:
         ValueError: there is no such exercise, or its number is not text.
     """
     entry = _entry(exercise)
-    if value is ...:
+    if is_missing(value):
         say(f"· exercise {exercise}: not answered yet. Put your answer in place of the three dots.")
         return
-    hint = _hint(value, entry)
-    say(f"✓ exercise {exercise}: right." if hint is None else f"✗ exercise {exercise}: not yet. {hint}")
+    finding = find(value, entry)
+    if finding.right:
+        forget(exercise)
+        say(f"✓ exercise {exercise}: right{', to ' * bool(finding.text)}{finding.text}.")
+        return
+    said = [finding.text]
+    if not finding.of_form:
+        level = min(missed(exercise, value), len(WAYS_OUT))
+        if level == len(WAYS_OUT) or not finding.recognized:
+            said.append(entry[WAYS_OUT[level - 1]])
+    say(f"✗ exercise {exercise}: not yet. {' '.join(filter(None, said))}")
 
 
 def _entry(exercise: str) -> dict[str, Any]:
@@ -47,84 +65,3 @@ def _entry(exercise: str) -> dict[str, Any]:
 def _answers(chapter: str) -> dict[str, Any]:
     """The answers of one chapter."""
     return answers_of(int(chapter))
-
-
-def _hint(value: Any, entry: dict[str, Any]) -> str | None:  # noqa: ANN401
-    """What to say about a wrong answer; None if it is right."""
-    wanted = entry["answer"]
-    try:
-        matches = _matcher(value, wanted)
-    except NoAnswerError as error:
-        return str(error)
-    if matches(wanted, entry.get("atol", 0.0)):
-        return None
-    misconceptions = ((m, m.get("atol", entry.get("atol", 0.0))) for m in entry["misconceptions"])
-    return next((m["hint"] for m, atol in misconceptions if matches(m["answer"], atol)), entry["hint"])
-
-
-class NoAnswerError(ValueError):
-    """A value is of another kind than the answer; the message says so to the reader."""
-
-
-def _matcher(value: Any, wanted: Any) -> Callable[[Any, float], bool]:  # noqa: ANN401
-    """The function that tells whether a reader's value is an answer of the wanted kind, within a tolerance.
-
-    Raises:
-        NoAnswerError: the value is of another kind, or not finite.
-    """
-    if isinstance(wanted, str):
-        if not isinstance(value, str):
-            raise NoAnswerError(f"The answer is a letter in quotes, such as 'A', and this is {_named(value)}.")
-        return lambda answer, _: value.strip().lower() == answer.lower()
-    given, rounding = _numbers(value)
-    shape = np.shape(wanted)
-    if not shape and given.size == 1:
-        given = given.reshape(())  # one number in an array is that number
-    if given.shape != shape:
-        needed = f"numbers of shape {shape}" if shape else "one number"
-        raise NoAnswerError(f"The answer is {needed}, and this has the shape {given.shape}.")
-    if not np.isfinite(given).all():
-        raise NoAnswerError("It holds NaN or infinity: look for a division by 0, or a logarithm of one, on the way.")
-
-    def matches(answer: Any, atol: float) -> bool:  # noqa: ANN401
-        expected = np.asarray(answer, dtype=np.float64)
-        return bool(np.all(np.abs(given - expected) <= atol + rounding * np.abs(expected)))
-
-    return matches
-
-
-def _numbers(value: Any) -> tuple[npt.NDArray[np.float64], float]:  # noqa: ANN401
-    """A reader's value in float64, and the relative error that rounding to its own format may have made.
-
-    Raises:
-        NoAnswerError: it does not hold real numbers.
-    """
-    if isinstance(value, list | tuple) and value:
-        parts = [_numbers(part) for part in value]
-        if len({array.shape for array, _ in parts}) > 1:
-            raise NoAnswerError("Its parts have different shapes: give one list of numbers.")
-        return np.stack([array for array, _ in parts]), max(rounding for _, rounding in parts)
-    if isinstance(value, torch.Tensor):
-        rounding = torch.finfo(value.dtype).eps / 2 if value.is_floating_point() else 0.0
-        kind = torch.complex128 if value.is_complex() else torch.float64
-        array = value.detach().cpu().to_dense().to(kind).numpy()
-    else:
-        array = np.asarray(value)
-        rounding = np.finfo(array.dtype).eps / 2 if array.dtype.kind == "f" else 0.0
-    if array.dtype.kind == "c":
-        raise NoAnswerError("It is a complex number: give its real part, as with .real, if that is the answer.")
-    if np.ma.is_masked(value) or array.dtype.kind not in "biufOU" or None in array.ravel().tolist():
-        raise NoAnswerError(f"The answer is made of numbers, and this is {_named(value)}.")
-    try:
-        return array.astype(np.float64), float(rounding)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise NoAnswerError(f"The answer is made of numbers as float64 holds them: this is {_named(value)}.") from error
-
-
-def _named(value: Any) -> str:  # noqa: ANN401
-    """A value in a few words."""
-    if isinstance(value, str):
-        return f"the text {value[:40]!r}"
-    if isinstance(value, int):
-        return "a whole number beyond them" if abs(value) > 10**308 else f"the number {value}"
-    return "None" if value is None else f"of the type {type(value).__name__}"

@@ -1,11 +1,9 @@
-"""The checks that readers see: each passes and fails as it says, and every answer has its aimed hints."""
+"""The checks that readers see: each passes and fails as it says."""
 
-import json
 import math
 import re
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,21 +12,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sentences import one_sentence
 
-from aevb_utils import checking
 from aevb_utils.checking import (
-    check_answer,
     check_at_least,
     check_at_most,
     check_close,
     check_fails,
     check_true,
-    exercises,
 )
-from tools.notebooks import CHAPTERS, read
 
-ANSWER_FILES = sorted((Path(checking.__file__).parent / "answers").glob("chapter_*.json"))
-ANSWERS = {number: entry for file in ANSWER_FILES for number, entry in json.loads(file.read_text("utf-8")).items()}
-MISCONCEPTIONS = [(number, i) for number, entry in ANSWERS.items() for i in range(len(entry["misconceptions"]))]
 NAN, INF = math.nan, math.inf
 
 
@@ -279,110 +270,3 @@ def test_fails_takes_a_function():
 def test_fails_lets_other_errors_through():
     with pytest.raises(ValueError, match="shapes"):
         check_fails(lambda: check_close("claim", torch.zeros(2), torch.zeros(3)))
-
-
-NOT_FINITE = "It holds NaN or infinity: look for a division by 0, or a logarithm of one, on the way."
-TOO_LARGE = "The answer is made of numbers as float64 holds them: this is a whole number beyond them."
-COMPLEX = "It is a complex number: give its real part, as with .real, if that is the answer."
-TWO_NUMBERS = "The answer is numbers of shape (2,), and this has the shape"
-
-
-@pytest.fixture
-def example_answers(monkeypatch):
-    """Answers of a chapter that the book does not have."""
-    entries = {
-        "99.1": {
-            "answer": 2.0,
-            "atol": 0.01,
-            "hint": "Add.",
-            "misconceptions": [
-                {"answer": 4.0, "hint": "You multiplied."},
-                {"answer": 3.0, "atol": 0.5, "hint": "You added one."},
-            ],
-        },
-        "99.2": {"answer": "b", "hint": "Read again.", "misconceptions": [{"answer": "a", "hint": "Not a."}]},
-        "99.3": {"answer": [1, 2], "hint": "Two numbers.", "misconceptions": [{"answer": [2, 1], "hint": "Swapped."}]},
-    }
-    monkeypatch.setattr(exercises, "_answers", lambda chapter: entries if chapter == "99" else {})
-
-
-@pytest.mark.parametrize(
-    ("exercise", "value", "said"),
-    [
-        ("99.1", ..., "· exercise 99.1: not answered yet. Put your answer in place of the three dots."),
-        ("99.1", 2, "✓ exercise 99.1: right."),
-        ("99.1", 2.009, "✓ exercise 99.1: right."),
-        ("99.1", torch.tensor(2.0, requires_grad=True), "✓ exercise 99.1: right."),
-        ("99.1", np.array([2.0]), "✓ exercise 99.1: right."),
-        ("99.1", torch.tensor(2.0, dtype=torch.bfloat16), "✓ exercise 99.1: right."),
-        pytest.param("99.1", 10**400, f"✗ exercise 99.1: not yet. {TOO_LARGE}", id="huge"),
-        ("99.1", 2.0 + 0j, f"✗ exercise 99.1: not yet. {COMPLEX}"),
-        ("99.1", 2.02, "✗ exercise 99.1: not yet. Add."),
-        ("99.1", 4.009, "✗ exercise 99.1: not yet. You multiplied."),
-        ("99.1", 4.02, "✗ exercise 99.1: not yet. Add."),
-        ("99.1", 3.4, "✗ exercise 99.1: not yet. You added one."),
-        ("99.1", NAN, f"✗ exercise 99.1: not yet. {NOT_FINITE}"),
-        ("99.1", INF, f"✗ exercise 99.1: not yet. {NOT_FINITE}"),
-        ("99.1", None, "✗ exercise 99.1: not yet. The answer is made of numbers, and this is None."),
-        ("99.1", [2.0, 2.0], "✗ exercise 99.1: not yet. The answer is one number, and this has the shape (2,)."),
-        ("99.2", " B", "✓ exercise 99.2: right."),
-        ("99.2", "a", "✗ exercise 99.2: not yet. Not a."),
-        (
-            "99.2",
-            1,
-            "✗ exercise 99.2: not yet. The answer is a letter in quotes, such as 'A', and this is the number 1.",
-        ),
-        ("99.3", (1.0, 2.0), "✓ exercise 99.3: right."),
-        ("99.3", torch.tensor([1.0, 2.0]), "✓ exercise 99.3: right."),
-        ("99.3", [2, 1], "✗ exercise 99.3: not yet. Swapped."),
-        ("99.3", 1, f"✗ exercise 99.3: not yet. {TWO_NUMBERS} ()."),
-        ("99.3", [[1, 2]], f"✗ exercise 99.3: not yet. {TWO_NUMBERS} (1, 2)."),
-    ],
-)
-def test_answer(example_answers, capsys, exercise, value, said):
-    check_answer(exercise, value)
-    assert capsys.readouterr().out == said + "\n"
-
-
-@pytest.mark.parametrize("exercise", ["99.4", "98.1", "1.99", "x"])
-def test_an_unknown_exercise_is_an_error(exercise):
-    with pytest.raises(ValueError, match=f"There is no exercise '{exercise}'"):
-        check_answer(exercise, 1.0)
-
-
-def test_every_chapter_has_an_answers_file():
-    assert [f"chapter_{path.stem[:2]}.json" for path in CHAPTERS] == [file.name for file in ANSWER_FILES]
-
-
-@pytest.mark.parametrize("file", ANSWER_FILES, ids=lambda file: file.stem)
-def test_answers_belong_to_exercises_of_their_chapter(file):
-    chapter = int(file.stem.removeprefix("chapter_"))
-    (path,) = (path for path in CHAPTERS if int(path.stem[:2]) == chapter)
-    prose = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
-    titles = re.findall(r"^### Exercise (\d+\.\d+) ", prose, flags=re.MULTILINE)
-    assert list(json.loads(file.read_text("utf-8"))) == titles
-
-
-@pytest.mark.parametrize("number", ANSWERS)
-def test_an_answer_is_complete(number):
-    entry = ANSWERS[number]
-    assert set(entry) - {"atol"} == {"answer", "hint", "misconceptions"}
-    assert entry["hint"].strip()
-    assert len(entry["misconceptions"]) >= 1
-    for misconception in entry["misconceptions"]:
-        assert set(misconception) - {"atol"} == {"answer", "hint"}
-        assert misconception["hint"].strip()
-        assert np.shape(misconception["answer"]) == np.shape(entry["answer"])
-
-
-@pytest.mark.parametrize("number", ANSWERS)
-def test_the_right_answer_is_right(number, capsys):
-    check_answer(number, ANSWERS[number]["answer"])
-    assert capsys.readouterr().out == f"✓ exercise {number}: right.\n"
-
-
-@pytest.mark.parametrize(("number", "i"), MISCONCEPTIONS)
-def test_a_misconception_is_wrong_and_meets_its_own_hint(number, i, capsys):
-    misconception = ANSWERS[number]["misconceptions"][i]
-    check_answer(number, misconception["answer"])
-    assert capsys.readouterr().out == f"✗ exercise {number}: not yet. {misconception['hint']}\n"

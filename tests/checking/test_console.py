@@ -38,6 +38,11 @@ def test_what_is_missing_is_replaced_and_the_rest_stays():
     assert printed("cp437", check_close, "σ", -1.0, -1.0) == "ok σ: -1 = -1, difference 0.0e+00\n"
 
 
+def test_mathematics_can_be_read_without_its_marks():
+    assert printed("ascii", say, "ᾱ, β̃, ā, Λ₁₂, λ ← a, ±1, ⅔") == "alpha, beta~, a, lamda12, lamda <- a, +-1, 2/3\n"
+    assert printed("ascii", say, "e⁴ ∇L ∝ ∫ q, Wᵀ, εⁿ") == "e^4 grad L ~ int q, W^T, epsilon^n\n"
+
+
 def test_without_a_console_nothing_happens(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)  # as under pythonw
     say("✓")

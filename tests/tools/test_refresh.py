@@ -8,6 +8,7 @@ import contextlib
 import json
 import shutil
 import sys
+from dataclasses import replace
 
 import nbformat
 import pytest
@@ -58,7 +59,7 @@ def files(originals, tmp_path):
 def at_hand(monkeypatch):
     """Fast runs are made in this process, by what a process of their own would call."""
 
-    def fingerprint(file):
+    def fingerprint(file, root=None):
         with contextlib.chdir(file.parent):
             if file.suffix != ".ipynb":
                 return fast_run.of_experiment(file)
@@ -114,6 +115,39 @@ def test_what_differs_is_said_and_left_as_it_was(files, at_hand, capsys):
     assert "make results NAME=doubled" in out
     assert "page: same by fast run" in out
     assert json.dumps(stored(script)) == kept
+
+
+def only(script):
+    (item,) = all_stored((), (script,))
+    return item
+
+
+def test_a_copy_of_the_book_as_it_was_tells_a_processor_from_a_change(files, at_hand, tmp_path_factory):
+    _, script = files
+    change(script, "value = 21", "value = 21.1")
+    store(script, {"figures": {"value": 42.2}})
+    item = only(script)
+    item.write(Stamp.of_full_run(script, item.code_hash, item.present_hash(fast=False), item.outputs()))
+    before = tmp_path_factory.mktemp("before") / "book"
+    shutil.copytree(script.parents[1], before)
+    stamp = only(script).stamp
+    rows = [[value + 1e-6 if isinstance(value, float) else value for value in row] for row in stamp.fingerprint]
+    assert rows != stamp.fingerprint
+    only(script).write(replace(stamp, fingerprint=rows))  # as another processor has them
+
+    change(script, "2 * value", "value + value")
+    assert refresh(only(script)) != []
+    assert refresh(only(script), before) == []
+    after = only(script)
+    assert (after.is_fresh, after.stamp.made_by, after.stamp.fingerprint) == (True, SAME, rows)
+
+    change(script, "value + value", "value * value")
+    (said,) = refresh(only(script), before)  # the copy is of the code before the last stamp
+    assert "is not the code that its stamp belongs to" in said
+    after.write(stamp)
+    (said,) = refresh(only(script), before)
+    assert said.startswith("figures 1: /value: 42.2 → 445.21")
+    assert not only(script).is_fresh
 
 
 def test_another_fast_budget_takes_a_new_fingerprint(files, at_hand):

@@ -257,10 +257,10 @@ def test_numbers_leave_their_device_before_they_become_float64():
 
 def test_another_default_device_changes_nothing():
     first, second = Conjugate(dropout=0.2), Conjugate(dropout=0.2)
-    expected = run(first, held_out=X, optimizer=torch.optim.SGD(first.parameters(), lr=0.01))
+    expected = run(first, held_out=X, optimizer=torch.optim.SGD(first.parameters(), lr=1e-4))
     torch.set_default_device("meta")
     try:  # Adam would count its steps on the default device, in some versions of torch
-        history = run(second, held_out=X, optimizer=torch.optim.SGD(second.parameters(), lr=0.01))
+        history = run(second, held_out=X, optimizer=torch.optim.SGD(second.parameters(), lr=1e-4))
         values = history.elbo.tolist(), history.held_out_elbo.tolist(), history.state_dict()["steps"].tolist()
     finally:
         torch.set_default_device(None)
