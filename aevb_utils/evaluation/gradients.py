@@ -36,12 +36,12 @@ def values_of(f: Objective, z: Tensor, rows: Tensor) -> Tensor:
     """f(z, φ) for each sample, shape (S, …).
 
     Raises:
-        ValueError: f does not return one value a sample.
+        ValueError: f does not return one value per sample.
     """
     values = f(z, rows)
     if values.shape != rows.shape[:-1]:
         raise ValueError(
-            f"f must return one value a sample, shape {tuple(rows.shape[:-1])}, but it "
+            f"f must return one value per sample, shape {tuple(rows.shape[:-1])}, but it "
             f"returned {tuple(values.shape)}: sum over the dimensions of z, and give q "
             "the batch shape of phi without its last dimension (phi[..., 0], Independent)."
         )
@@ -105,7 +105,7 @@ def score_function(
     if estimates.shape != score.shape:
         raise ValueError(
             f"The baseline must broadcast to (S, …, P) = {tuple(score.shape)}, but with "
-            f"it the estimates have the shape {tuple(estimates.shape)}: one a sample is "
+            f"it the estimates have the shape {tuple(estimates.shape)}: one per sample is "
             "baseline[:, None]."
         )
     if not values.requires_grad:
@@ -163,7 +163,7 @@ def pathwise(q: Family, f: Objective, phi: Tensor, num_samples: int) -> Tensor:
         Tensor of shape (S, …, P); its mean over samples is the estimate.
 
     Raises:
-        ValueError: q has no ``rsample``; f's shape is not one value a sample, or no
+        ValueError: q has no ``rsample``; f's shape is not one value per sample, or no
             gradient passes through it.
     """
     rows = own_rows(phi, num_samples)
