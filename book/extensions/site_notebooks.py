@@ -6,7 +6,7 @@ tag              on the page
 ``solution``     the whole cell is folded behind "Show the solution"
 ``setup``        the code is folded behind "Show the setup"
 ``folded``       the code is folded behind "Show the code: " and its title
-``caption``      the caption of the figure above, numbered by Sphinx
+``caption``      the caption of the figure above, with its number
 ``references``   nothing: the page "Bibliography" has what the whole book cites
 ===============  =====================================================================
 
@@ -29,7 +29,6 @@ FOLDED = {
     "setup": ("hide-input", "setup"),
     "folded": ("hide-input", "code: {title}"),
 }
-NUMBER = re.compile(r"\A\*\*Fig\.(?: [A-Z\d.]+)?\*\*\s*")
 TITLE = re.compile(r"\A# @title (\S[^\n]*)\n")
 ONE = r'\[[^\[\]]*\]\(#References "[^"]*"\)'
 CITATION = re.compile(rf"\((?P<group>{ONE}(?:;\s{ONE})*)\)|(?P<one>{ONE})")
@@ -52,7 +51,7 @@ def _as_the_site_has_it(app: Sphinx, docname: str, source: list[str]) -> None:
     for cell in notebook["cells"]:
         tags = cell["metadata"].get("tags", [])
         if "caption" in tags:
-            cells[-1]["metadata"]["mystnb"]["figure"]["caption"] = _in_roles(NUMBER.sub("", "".join(cell["source"])))
+            cells[-1]["metadata"]["mystnb"]["figure"]["caption"] = _in_roles("".join(cell["source"]))
         elif "references" not in tags:
             if cell["cell_type"] == "markdown":
                 cell["source"] = _in_roles("".join(cell["source"]))
@@ -96,4 +95,4 @@ def _leave_tagged_equations(app: Sphinx, doctree: nodes.document) -> None:
     for block in doctree.findall(nodes.math_block):
         if r"\tag" in block.astext() and not block["nowrap"]:
             block["nowrap"] = True
-            block.children = [nodes.Text(rf"\[{block.astext()}\]")]
+            block[:] = [nodes.Text(rf"\[{block.astext()}\]")]

@@ -2,6 +2,8 @@
 
 import json
 import os
+import platform
+import re
 import subprocess
 import sys
 import time
@@ -14,7 +16,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from test_browser import ARGUMENTS, BROWSER, DESKTOP
 
 from aevb_utils.figures.viewer import WITHOUT_SCRIPT
-from tools.notebooks import CHAPTERS, code_cells, read
+from tools.notebooks import CHAPTERS, code_cells, read, tags, write
 
 CHAPTER = CHAPTERS[7]
 """A short one, with figures of lines and of pixels."""
@@ -23,6 +25,11 @@ SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},  # all cells are in the page, seen or not
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},  # asks no other host
 }
+CELLS = """() => [...document.querySelectorAll('.jp-Notebook .jp-Cell')].map((cell) => ({
+    code_is_folded: cell.querySelector('.jp-InputPlaceholder') !== null,
+    outputs_are_folded: cell.querySelector('.jp-OutputPlaceholder') !== null,
+    words: cell.innerText,
+}))"""
 SEEN = """() => [...document.querySelectorAll('.jp-Notebook .jp-OutputArea-output')].map((output) => ({
     kind: output.dataset.mimeType,
     words: output.innerText,
@@ -49,7 +56,9 @@ class Seen:
 def lab(tmp_path_factory) -> Iterator[str]:
     """The address of a JupyterLab that is new to this machine, with a copy of the chapter, on which it opens."""
     home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("notebooks")
-    (folder / CHAPTER.name).write_bytes(CHAPTER.read_bytes())
+    notebook = read(CHAPTER)
+    notebook.metadata.language_info.version = platform.python_version()  # JupyterLab notes another Python as a change
+    write(notebook, folder / CHAPTER.name)
     for name, settings in SETTINGS.items():
         file = home / "config" / "lab" / "user-settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -110,8 +119,8 @@ def untrusted(page) -> list[Seen]:
 
 @pytest.fixture(scope="module")
 def stored() -> list:
-    """The chapter's stored outputs."""
-    return [output for cell in code_cells(read(CHAPTER)) for output in cell.outputs]
+    """The chapter's stored outputs, those of solutions aside, which are folded."""
+    return [output for cell in code_cells(read(CHAPTER), without="solution") for output in cell.outputs]
 
 
 def test_every_output_shows(untrusted, stored):
@@ -144,6 +153,45 @@ def test_a_viewer_shows_its_first_frame_and_a_sentence(untrusted, stored):
         assert on_screen > 100
         assert seen.sentence == WITHOUT_SCRIPT
         assert seen.controls == 0, "a control that does nothing"
+
+
+@pytest.fixture(scope="module")
+def cells(page) -> list[tuple]:
+    """Each cell of the chapter, and what JupyterLab shows of it."""
+    return list(zip(read(CHAPTER).cells, page.evaluate(CELLS), strict=True))
+
+
+def test_solutions_and_the_setup_are_folded(cells):
+    solutions = [seen for cell, seen in cells if {"solution"} & tags(cell) and cell.cell_type == "code"]
+    assert len(solutions) >= 4
+    assert all(seen["code_is_folded"] and seen["outputs_are_folded"] for seen in solutions)
+    folded = [cell for cell, seen in cells if seen["code_is_folded"]]
+    assert {tag for cell in folded for tag in ("solution", "setup", "folded") if tag in tags(cell)} >= {"setup"}
+    assert all(tags(cell) & {"solution", "setup", "folded"} for cell in folded)
+
+
+def test_captions_and_citations_can_be_read(cells):
+    captions = [seen["words"] for cell, seen in cells if "caption" in tags(cell)]
+    assert len(captions) > 2
+    assert all(re.match(r"\s*Fig\. \d+\.\d+\. \w", words) for words in captions)
+    assert not any("{cite" in seen["words"] or "](#" in seen["words"] for _, seen in cells)
+    (references,) = [seen["words"] for cell, seen in cells if "references" in tags(cell)]
+    assert references.strip().startswith("References")
+
+
+def test_a_citation_jumps_to_the_references(page, cells):
+    references = page.locator(".jp-Notebook .jp-Cell").last
+    expect(references).not_to_be_in_viewport()
+    page.locator(".jp-Notebook a[href='#References']").first.click()
+    expect(references).to_be_in_viewport()
+
+
+def test_opening_a_notebook_does_not_change_it(page, cells):
+    kernel = page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']")
+    kernel.first.wait_for()
+    expect(page.locator(".lm-DockPanel-tabBar .lm-TabBar-tab.lm-mod-current")).not_to_have_class(
+        re.compile("jp-mod-dirty")
+    )
 
 
 def test_the_controls_come_with_trust(page, untrusted):

@@ -167,13 +167,13 @@ def test_adam_counts_its_steps_where_torch_wants_them(cuda, fused):
 
 def test_a_callback_finds_the_model_on_the_cpu_and_can_change_it(cuda):
     model = Watched()
-    optimizer = torch.optim.SGD([{"params": [*model.parameters()], "lr": 0.01}], momentum=0.9)
+    optimizer = torch.optim.SGD([{"params": [*model.parameters()], "lr": 1e-4}], momentum=0.9)
     (group,) = optimizer.param_groups
     seen = []
 
     def callback(epoch, model, history):
         seen.append((kinds(model, optimizer), model.W.detach().numpy().sum(), mean_elbo_terms(model, X)))
-        group["lr"] = 0.0 if epoch == 2 else 0.01
+        group["lr"] = 0.0 if epoch == 2 else 1e-4
         if epoch == 2:
             model.encoder = nn.Linear(4, 4)
             optimizer.add_param_group({"params": [*model.encoder.parameters()], "lr": 0.0})

@@ -34,7 +34,7 @@ def installed(book: Path, *levels: Level) -> None:
     environment = Environment(book)
     environment.python.parent.mkdir(parents=True)
     environment.python.touch()
-    (environment.folder / "pyvenv.cfg").write_text(f"home = {book.as_posix()}\n")
+    (environment.folder / "pyvenv.cfg").write_text(f"home = {book.as_posix()}\n", encoding="utf-8")
     made_of = {level.value: environment.made_of(level) for level in levels}
     environment.note(made_of | {"folder": str(environment.folder.resolve()), "torch_index": ""})
 
@@ -72,7 +72,7 @@ def test_where_there_is_no_torch_it_says_what_works(book, capsys, monkeypatch):
 
 def test_an_older_lock_is_told(book, capsys):
     installed(book, Level.SITE)
-    (book / "requirements-site.lock").write_text("")
+    (book / "requirements-site.lock").write_text("", encoding="utf-8")
     assert doctor.main(book) == 1
     assert "is of older requirements" in told(capsys)["environment"]
 

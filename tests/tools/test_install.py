@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from sentences import one_sentence
+from systems import needs_links
 
 from tools import install, lock, torch_wheel
 from tools.install import Environment, InstallError, Level, ensure
@@ -41,7 +42,7 @@ class Installing:
         elif "torch==2.13.0" in command:
             entry = libraries / f"torch-{self.build}.dist-info"
             entry.mkdir(parents=True, exist_ok=True)
-            (entry / "METADATA").write_text(f"Name: torch\nVersion: {self.build}\n")
+            (entry / "METADATA").write_text(f"Name: torch\nVersion: {self.build}\n", encoding="utf-8")
         return Ended(0, False)
 
     def said(self) -> list[str]:
@@ -139,7 +140,7 @@ def test_another_version_of_torch_replaces_it(book, pip):
     ensure(Level.WHOLE, book)
     pip.said()
     libraries = next(book.folder.glob("[lL]ib/**/torch-*.dist-info"))
-    (libraries / "METADATA").write_text("Name: torch\nVersion: 2.12.0+cpu\n")
+    (libraries / "METADATA").write_text("Name: torch\nVersion: 2.12.0+cpu\n", encoding="utf-8")
     edit(book, "requirements.lock", "==", "==0")
     ensure(Level.WHOLE, book)
     assert pip.said() == ["whole", "remove torch", "torch", "book"]
@@ -298,7 +299,7 @@ def broken(book: Environment, how: str) -> None:
             book.marker.write_text("[", encoding="utf-8")
         case "dead":
             book.python.unlink()
-            book.python.write_text("no program")
+            book.python.write_text("no program", encoding="utf-8")
             edit(book, "requirements-site.lock", "==", "==0")
 
 
@@ -336,6 +337,7 @@ def test_what_is_no_environment_is_left_alone(book, pip):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a right there")
+@needs_links
 def test_what_a_link_leads_to_is_used_and_never_removed(book, pip, tmp_path_factory):
     other = Environment(tmp_path_factory.mktemp("other"))
     ensure(Level.SITE, book)
@@ -528,10 +530,10 @@ def test_a_lock_that_fails_leaves_the_locks_as_they_were(tmp_path, monkeypatch, 
     monkeypatch.setattr(shutil, "which", lambda name: "uv")
     monkeypatch.setattr(lock, "compiled", compiled)
     for name in ("requirements.lock", "requirements-site.lock"):
-        (tmp_path / name).write_text("old")
+        (tmp_path / name).write_text("old", encoding="utf-8")
     assert lock.main(tmp_path) == 1
     assert "it is unreachable" in capsys.readouterr().err
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+    assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == {
         "requirements.lock": "old",
         "requirements-site.lock": "old",
     }

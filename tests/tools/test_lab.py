@@ -44,7 +44,7 @@ def test_one_that_cannot_be_read_is_a_sentence_and_the_others_are_trusted(notebo
 
 
 def test_jupyterlab_starts_with_the_notebooks_whatever_lies_there(notebooks, monkeypatch, capsys):
-    (lab.NOTEBOOKS / "bad.ipynb").write_text("{")
+    (lab.NOTEBOOKS / "bad.ipynb").write_text("{", encoding="utf-8")
     started = []
     app = SimpleNamespace(LabApp=SimpleNamespace(launch_instance=started.append))
     monkeypatch.setitem(sys.modules, "jupyterlab.labapp", app)

@@ -94,7 +94,7 @@ def test_make_has_every_command_and_no_other():
 
 
 def test_a_failure_is_passed_on(book):
-    (book / "my python; touch run").write_text("#!/bin/sh\nexit 3\n")
+    (book / "my python; touch run").write_text("#!/bin/sh\nexit 3\n", encoding="utf-8")
     assert make(book, "book").returncode == 2
 
 

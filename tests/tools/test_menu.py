@@ -110,7 +110,7 @@ def test_a_python_that_does_not_start_is_a_sentence(monkeypatch, tmp_path, capsy
 
 def test_the_launcher_needs_the_standard_library_alone():
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from tools.menu import main; sys.exit(main([]))"
-    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, encoding="utf-8", check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -151,7 +151,7 @@ print(ended.status, ended.interrupted)
 def started(tmp_path) -> subprocess.Popen[str]:
     """A program that runs another one, in a group of its own, as a shell starts it."""
     process = subprocess.Popen(
-        [sys.executable, "-c", OUTER], cwd=tmp_path, start_new_session=True, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", OUTER], cwd=tmp_path, start_new_session=True, stdout=subprocess.PIPE, encoding="utf-8"
     )
     while not (tmp_path / "ready").exists():
         assert process.poll() is None

@@ -168,7 +168,10 @@ def test_the_site_has_captions_in_figures_and_folds_without_titles():
         code("answer = 1", tags=["solution"]),
     )
     figure, _, solution = on_the_site(*cells)
-    assert figure["metadata"]["mystnb"]["figure"] == {"name": "fig-three", "caption": f"A line {{cite:p}}`{WU}`."}
+    assert figure["metadata"]["mystnb"]["figure"] == {
+        "name": "fig-three",
+        "caption": f"**Fig. 3.1.** A line {{cite:p}}`{WU}`.",
+    }
     assert solution["source"] == "answer = 1"
     assert "hide-cell" in solution["metadata"]["tags"]
     assert solution["metadata"]["mystnb"]["code_prompt_show"] == "Show the solution"
