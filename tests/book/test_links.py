@@ -26,12 +26,16 @@ TERMS_AS_WRITTEN = {"variational autoencoder": "vae"}
 
 
 def text_of(source: Path) -> str:
-    """What a page says in words: without code, mathematics, links, captions' numbers; citations are CITED."""
+    """What a page says in words: without code, mathematics, links, captions' numbers; citations are CITED.
+
+    The titles of what is folded are left out too: a click on them unfolds it, and leads nowhere.
+    """
     text = source.read_text(encoding="utf-8")
     if source.suffix == ".ipynb":
         cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown"]
         cells = [cell for cell in cells if "references" not in cell["metadata"].get("tags", [])]
         text = "\n\n".join("".join(cell["source"]) for cell in cells)
+    text = re.sub(r"(?s)<summary>.*?</summary>", "", text)
     text = re.sub(r"(?ms)^\s*(`{3,})(?:\w*|\{(?:math|button-ref)\}[^\n]*)\n.*?^\s*\1\s*$", "", text)
     text = re.sub(r"(?ms)^---\n.*?^---$|(?m:^:\w+:[^\n]*)", "", text)  # options of directives
     text = re.sub(r"(?s)\$\$.*?\$\$|\$[^$]*\$|(?<!`)`[^`]*`", "f", re.sub(r"\{cite:\w\}`[^`]*`", "CITED", text))
@@ -176,7 +180,7 @@ def test_previews_hold_what_they_are_previews_of(site):
     assert r"\log\det\Lambda" in chapter["eq-3-16"]
     assert r"\tag" not in chapter["eq-3-16"]
     assert chapter["fig-03-banana"].startswith("<img alt=")
-    assert "<strong>Fig. 3.3</strong>" in chapter["fig-03-banana"]
+    assert re.search(r"<strong>Fig\. 3\.\d+</strong>", chapter["fig-03-banana"])
     assert "The promise:" in chapter[""]
     assert "approximation gap" in previews(site, "book/glossary")["term-approximation-gap"]
     everything = "".join("".join(previews(site, f"{s.parent.name}/{s.stem}").values()) for s in SOURCES)

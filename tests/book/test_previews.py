@@ -1,10 +1,14 @@
 """References in a real browser: what they point to is shown by mouse and keyboard, served and opened from disk."""
 
+import re
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect, sync_playwright
 from site_build import serve
-from test_browser import ARGUMENTS, BROWSER, NO_BROWSER
+from test_browser import ARGUMENTS, BROWSER
+
+from tools.browser import MISSING
 
 PAGE = "book/errata.html"  # few formulas, so that they are soon set
 EQUATION = "a.aevb-reference[href$='#eq-1-19']"
@@ -14,7 +18,7 @@ CHAPTER = "a.aevb-reference[href$='09_gaussian_mixture_vae.html']"
 
 @pytest.fixture(scope="module")
 def browser():
-    assert BROWSER, NO_BROWSER
+    assert BROWSER, MISSING
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
         yield chromium
@@ -125,5 +129,5 @@ def test_a_page_opened_from_disk_shows_the_figures_of_another(quick_page, site):
     quick_page.goto(f"{site.as_uri()}/book/faq.html")
     quick_page.locator("a[href$='#fig-03-banana']").first.hover()
     preview = quick_page.locator(".aevb-preview")
-    expect(preview).to_contain_text("Fig. 3.3")
+    expect(preview).to_contain_text(re.compile(r"Fig\. 3\.\d+ "))
     assert preview.locator("img").evaluate("image => image.naturalWidth") > 0

@@ -140,7 +140,8 @@ def stop(seconds):
 stop(60)
 """
 OUTER = f"""
-import pathlib, sys
+import pathlib, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background would ignore it
 sys.path.insert(0, {str(ROOT)!r})
 from tools.processes import run
 ended = run([sys.executable, "-c", {SLOW!r}], folder=pathlib.Path("."))
