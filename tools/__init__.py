@@ -1,1 +1,1 @@
-"""Developer commands of the book, run as ``python -m tools.NAME``; ``make help`` lists them."""
+"""Developer commands of the book, run as ``python -m tools NAME``; ``python -m tools`` lists them."""

@@ -1,4 +1,4 @@
-"""Remove what builds and tests leave behind; environments stay, and experiments that were stopped."""
+"""Remove what builds and tests leave behind; ``.venv`` stays, and experiments that were stopped."""
 
 import os
 import shutil

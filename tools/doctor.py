@@ -1,7 +1,7 @@
 """Say what is here and what is missing, and how to get it: ``python -m tools doctor``.
 
-It needs nothing installed, changes nothing, and asks no other machine. What it prints can go into a report as it is:
-the home folder, whose name may be a person's, is written as ``~``.
+It needs nothing installed, changes nothing in the book, and asks no other machine. What it prints can go into a report
+as it is: the home folder, whose name may be a person's, is written as ``~``.
 """
 
 import json
@@ -114,7 +114,9 @@ def disk(root: Path) -> Finding:
 
 def variables() -> Iterator[Finding]:
     """The environment variables of the book that are set."""
-    yield from ((name, os.environ[name] or "(empty)") for name in VARIABLES if name in os.environ)
+    yield from (
+        (name, torch_wheel.without_secrets(os.environ[name]) or "(empty)") for name in VARIABLES if name in os.environ
+    )
 
 
 def main(root: Path = ROOT) -> int:

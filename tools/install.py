@@ -148,8 +148,9 @@ def ensure(level: Level, environment: Environment | None = None) -> Path:
             if reason := torch_wheel.why_none(environment.root):
                 raise InstallError(reason)
         with alone(environment.root / ".venv.lock"):
+            before = environment.record()
             _make(environment)
-            _fill(environment, level)
+            _fill(environment, level, before)
     except BlockingIOError as error:
         raise InstallError("Another command is installing into .venv: run this again when it has finished.") from error
     except ValueError as error:
@@ -178,6 +179,10 @@ def _make(environment: Environment) -> None:
             raise InstallError(f"{folder} {fault or 'is broken'}, and is a link: remove it, and run this again.")
         if not (folder / "pyvenv.cfg").is_file():
             raise InstallError(f"{folder} is no virtual environment: move it away, and run this again.")
+        if os.name == "nt" and Path(sys.prefix).resolve() == folder.resolve():
+            raise InstallError(
+                f"{folder} {fault or 'is broken'}, and its own Python runs this: call py -m tools instead."
+            )
         print(f"{folder.name} {fault or 'is broken'}: making it anew.", flush=True)
         shutil.rmtree(folder)
     try:
@@ -204,16 +209,16 @@ def _has_pip() -> bool:
     return tuple(int(part) for part in version[:2] if part.isdigit()) >= (22, 3)
 
 
-def _fill(environment: Environment, level: Level) -> None:
-    """Install a level, from its lock, and note it when all of it is there."""
-    before = {name: value for name, value in environment.record().items() if name.startswith("torch")}
-    record = before | {"folder": str(environment.folder.resolve()), "begun": level.value}
+def _fill(environment: Environment, level: Level, before: dict[str, Any]) -> None:
+    """Install a level, from its lock, and note it when all of it is there; ``before`` is what was noted last."""
+    torch = {name: value for name, value in before.items() if name.startswith("torch")}
+    record = torch | {"folder": str(environment.folder.resolve()), "begun": level.value}
     installer = Installer(environment, record)
     environment.note(record)
     print(f"Installing {level.said} into {environment.folder.name}, with {installer.name} …", flush=True)
     installer.install("--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", environment.root / level.lock)
     if level is Level.WHOLE:
-        record |= _install_torch(environment, installer, before.get("torch_index"))
+        record |= _install_torch(environment, installer, torch)
         installer.install("--no-deps", "--no-build-isolation", "-e", ".")
         _give_pip(environment)
     levels = Level if level is Level.WHOLE else [Level.SITE]
@@ -223,20 +228,24 @@ def _fill(environment: Environment, level: Level) -> None:
     )
 
 
-def _install_torch(environment: Environment, installer: "Installer", before: str | None) -> dict[str, Any]:
-    """Install PyTorch, unless it is there as it is wanted; return what is to be noted of it."""
+def _install_torch(environment: Environment, installer: "Installer", before: dict[str, Any]) -> dict[str, Any]:
+    """Install PyTorch, unless it is there as it is wanted; return what is to be noted of it.
+
+    An index that was named once is taken again for a later version.
+    """
     pin, index = torch_wheel.pin(environment.root), torch_wheel.wanted_index()
+    named = index is not None or before.get("torch_named", False)
     there = environment.version_of("torch")
-    if there and there.split("+")[0] == pin.removeprefix("torch==") and index in (None, before):
-        return {"torch_index": before}
+    if there and there.split("+")[0] == pin.removeprefix("torch==") and index in (None, before.get("torch_index")):
+        return {"torch_index": before.get("torch_index"), "torch_named": named}
     if index is None:
-        index = torch_wheel.usual_index()
-    source = index or "PyPI"
+        index = before["torch_index"] if named else torch_wheel.usual_index()
+    source = torch_wheel.without_secrets(index) or "PyPI"
     print(f"Installing {pin} from {source} …", flush=True)
     if there:  # another build of this version would be taken for the one that is wanted
         installer.uninstall("torch")
     installer.install("--only-binary", ":all:", pin, *installer.from_index(index))
-    return {"torch_index": index}
+    return {"torch_index": index, "torch_named": named}
 
 
 def _give_pip(environment: Environment) -> None:

@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
     if arguments not in ([], ["--trust"]):
         print("Call it as python -m tools.lab, or with --trust alone.", file=sys.stderr)
         return 2
-    status = trust(sorted(NOTEBOOKS.glob("*.ipynb")))
+    status = trust(sorted(NOTEBOOKS.glob("*.ipynb")))  # one that is broken keeps nobody from the others
     if arguments:
         return status
     from jupyterlab.labapp import LabApp  # here, because it takes a second to import

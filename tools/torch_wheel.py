@@ -44,6 +44,11 @@ def wanted_index() -> str | None:
     return index
 
 
+def without_secrets(address: str) -> str:
+    """An address without a name or a password in it, to be shown."""
+    return re.sub(r"//[^/@\s]*@", "//", address)
+
+
 def usual_index() -> str:
     """The index to take where the caller names none: on Linux that of the small builds, if it can be reached."""
     if SYSTEM != "linux":
