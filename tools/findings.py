@@ -23,8 +23,14 @@ def device() -> str:
 def main() -> int:
     """Print all of it."""
     notebooks = sorted(NOTEBOOKS.glob("*.ipynb"))
+    distrusted = []
     with contextlib.redirect_stdout(io.StringIO()):
-        distrusted = untrusted(notebooks, NotebookNotary())
+        notary = NotebookNotary()
+        for notebook in notebooks:
+            try:
+                distrusted += untrusted([notebook], notary)
+            except ValueError:  # broken: JupyterLab will say so, and trusts it no more than the others
+                distrusted.append(notebook)
     found = {
         "device": device(),
         "data": look(everything=False),

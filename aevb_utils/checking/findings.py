@@ -171,11 +171,11 @@ def _names(mask: npt.NDArray[np.bool_], names: Sequence[str]) -> str:
 
 
 def _by_entry(right: npt.NDArray[np.bool_], parts: Sequence[str]) -> str:
-    """Which entries are right and which are not yet; nothing where none is, or where there is one."""
+    """Which entries are right and which are not yet; nothing where none is, where all are, or where there is one."""
     if right.ndim > 1:  # a row for each point, or the same entry at all of them
         rows = right.reshape(len(right), -1).all(axis=1)
         right, parts = (rows, parts) if rows.any() else (right.reshape(-1, right.shape[-1]).all(axis=0), ())
-    if not right.ndim or not right.any():
+    if not right.ndim or not right.any() or right.all():
         return ""
     if parts:
         return f"Right for {_names(right, parts)}, not yet for {_names(~right, parts)}."

@@ -30,13 +30,18 @@ def numbers_of(value: Any) -> tuple[npt.NDArray[np.float64], float]:  # noqa: AN
     if isinstance(value, torch.Tensor):
         rounding = torch.finfo(value.dtype).eps / 2 if value.is_floating_point() else 0.0
         kind = torch.complex128 if value.is_complex() else torch.float64
-        array = value.detach().cpu().to_dense().to(kind).numpy()
+        try:
+            array = value.detach().cpu().to_dense().to(kind).numpy()
+        except (RuntimeError, NotImplementedError) as error:  # nested, or without numbers
+            raise NoAnswerError(
+                "The answer is made of numbers, and this tensor is no plain one: give its values."
+            ) from error
     else:
         array = np.asarray(value)
         rounding = np.finfo(array.dtype).eps / 2 if array.dtype.kind == "f" else 0.0
     if array.dtype.kind == "c":
         raise NoAnswerError("It is a complex number: give its real part, as with .real, if that is the answer.")
-    if np.ma.is_masked(value) or array.dtype.kind not in "biufOU" or None in array.ravel().tolist():
+    if np.ma.is_masked(value) or array.dtype.kind not in "biufOU" or any(item is None for item in array.ravel()):
         raise NoAnswerError(f"The answer is made of numbers, and this is {named(value)}.")
     try:
         return array.astype(np.float64), float(rounding)

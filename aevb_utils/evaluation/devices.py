@@ -113,7 +113,7 @@ class Stay:
     def __init__(
         self, model: object, *data: object, optimizer: Optimizer | None = None
     ) -> None:
-        self._model, self._optimizer = model, optimizer
+        self._model, self._optimizer, self._device = model, optimizer, _chosen
         self._goes = (
             _chosen != CPU
             and {tensor.device for tensor in _tensors(model)} == {CPU}
@@ -123,7 +123,7 @@ class Stay:
     def __enter__(self) -> Self:
         if self._goes:
             try:
-                _move(self._model, self._optimizer, _chosen)
+                _move(self._model, self._optimizer, self._device)
             except BaseException:  # no memory, or a KeyboardInterrupt: not half of it
                 _move(self._model, self._optimizer, CPU)
                 raise

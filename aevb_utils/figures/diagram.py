@@ -92,9 +92,14 @@ def bend(start: Shape, end: Shape, others: Collection[Shape], *, taken: Collecti
         end: where it ends.
         others: the shapes that it must not touch.
         taken: bends that other arrows between the two have, seen from ``start``.
+
+    Raises:
+        ValueError: there is no room for one arrow more.
     """
     length = float(np.hypot(end.x - start.x, end.y - start.y))
     free = [rad for rad in BENDS if all(abs(rad - other) * length / 2 >= APART for other in taken)]
+    if not free:
+        raise ValueError("Two nodes stand too near each other for the arrows between them: put them about 1 apart.")
     room = {rad: _room(start, end, rad, others) for rad in free}
     least = next((abs(rad) for rad in free if room[rad] >= CLEAR), None)
     return max((rad for rad in free if least in (None, abs(rad))), key=room.__getitem__)

@@ -72,6 +72,8 @@ WRONG = {
     "a huge negative number": ("99.1", [-(10**400)], "a whole number beyond them"),
     "NaN": ("99.1", float("nan"), "NaN or infinity"),
     "minus infinity": ("99.3", [1, -torch.inf], "NaN or infinity"),
+    "an object that holds arrays": ("99.3", np.array([np.ones(2), np.ones(3)], dtype=object), "float64"),
+    "a tensor without numbers": ("99.1", torch.ones((), device="meta"), "no plain one"),
     "a complex number": ("99.1", 1.8 + 0j, "a complex number"),
     "a complex array": ("99.1", np.array([1.8 + 3j]), "a complex number"),
     "a complex tensor": ("99.3", torch.tensor([1.0, 2.5 + 1j]), "a complex number"),
@@ -329,3 +331,10 @@ def test_a_misspelt_key_is_named():
     assert fault_of(ENTRIES["99.1"] | {"quesiton": "What?"}).startswith("it has 'quesiton', and must have answer, ")
     assert "'hnit'" in fault_of(ENTRIES["99.1"] | {"misconceptions": [{"answer": 1, "hint": "One.", "hnit": "?"}]})
     assert fault_of(ENTRIES["99.5"]) is None
+
+
+def test_a_rounded_list_that_is_nearer_a_mistake_gets_the_mistakes_hint():
+    mistake = {"answer": [0.12, 0.46], "hint": "Not these."}
+    entry = {"answer": [0.123, 0.456], "atol": 1e-6, "misconceptions": [mistake]}
+    finding = find([0.12, 0.46], entry)
+    assert (finding.kind, finding.text) == ("misconception", "Not these.")

@@ -187,6 +187,15 @@ def test_a_callback_finds_the_model_on_the_cpu_and_can_change_it(cuda):
     assert seen[0][1] != seen[1][1] == seen[2][1]  # its learning rate is that of the group that the callback holds
 
 
+def test_another_choice_in_a_callback_counts_from_the_next_training_on(cuda):
+    model = Watched()
+    run(model, epochs=2, callback=lambda *_: compute_on("cpu"))
+    assert set(model.trains) == {"cuda"}
+    model.trains.clear()
+    run(model, epochs=1)
+    assert set(model.trains) == {"cpu"}
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
 @pytest.mark.parametrize("where", ["in a step", "in the callback"])
 def test_whatever_stops_a_training_model_and_optimizer_are_on_the_cpu_again(cuda, error, where):
