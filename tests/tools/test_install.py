@@ -39,7 +39,7 @@ class Installing:
         if "uninstall" in command:
             for entry in libraries.glob("torch-*.dist-info"):
                 shutil.rmtree(entry)
-        elif "torch==2.13.0" in command:
+        elif any(str(part).startswith("torch==") for part in command):
             entry = libraries / f"torch-{self.build}.dist-info"
             entry.mkdir(parents=True, exist_ok=True)
             (entry / "METADATA").write_text(f"Name: torch\nVersion: {self.build}\n", encoding="utf-8")
@@ -51,7 +51,7 @@ class Installing:
         short = {"requirements-site.lock": "site", "requirements.lock": "whole", "torch==2.13.0": "torch", "-e": "book"}
         found = []
         for call in calls:
-            names = {Path(part).name for part in call}
+            names = {Path(part).name.replace("torch==2.14.0", "torch==2.13.0") for part in call}
             found.append(
                 "remove torch" if "uninstall" in call else next(short[name] for name in short if name in names)
             )
