@@ -69,7 +69,7 @@ def said_of(name: str, files: Files, place: Place) -> str:
     if len(paths) < len(files):
         more = "" if name in sets(everything=False) else " with --all"
         here = f"{len(paths)} of {len(files)} files are" if paths else "is not"
-        return f"{name}: {here} here; python -m aevb_utils.data fetches it{more} (in a clone: python -m tools data)."
+        return f"{name}: {here} here; python -m aevb_utils.data (in a clone: python -m tools data) fetches it{more}."
     size = sum(path.stat().st_size for path in paths) / 1e6
     where = paths[0] if len(paths) == 1 else ", ".join(sorted({str(path.parent) for path in paths}))
     return f"{name}: {size:.3g} MB, {where}"
