@@ -30,7 +30,7 @@ def test_looking_fetches_nothing(sets, server: Server, cache, capsys):
     said = lines(capsys)
     assert [line.split(":")[0] for line in said] == ["Old Faithful", "Two", "Spare"]
     for line in said:
-        assert "is not here; python -m aevb_utils.data (in a clone: python -m tools data) fetches it" in one_sentence(line)
+        assert "is not here; python -m aevb_utils.data (in a clone: python -m tools data)" in one_sentence(line)
     assert said[2].endswith("with --all.")
     assert server.asked == []
     assert not cache.exists()
