@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from unittest import mock
 
 import torch
+import torch._dynamo  # before a GPU is claimed that it would ask for its properties
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
@@ -29,6 +30,8 @@ aten = torch.ops.aten
 NO_FLOAT64 = "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64."
 MAY_MIX = {"copy_", "_to_copy", "_local_scalar_dense", "set_", "is_same_size", "_has_compatible_shallow_copy_type"}
 TAKES_INDEX = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index"}
+if torch.__version__ >= "2.15":  # which makes x[i] = 5.0 by it
+    TAKES_INDEX.add("index_fill_")
 TAKES_NO_NUMBER = ("cat", "stack", "_fused", "gather", "scatter", "index_select", "take")
 """How the names of operations begin that take not even a single number of the other side."""
 
@@ -125,7 +128,7 @@ class Operations(TorchDispatchMode):
         others = []
         for place, argument in enumerate(func._schema.arguments):
             value = args[place] if place < len(args) else kwargs.get(argument.name)
-            if name in TAKES_INDEX and argument.name == "indices" and args[0] in self.there:
+            if name in TAKES_INDEX and argument.name in ("indices", "index") and args[0] in self.there:
                 continue
             written = argument.alias_info is not None and argument.alias_info.is_write
             for tensor in tensors_in(value):
@@ -313,6 +316,8 @@ class FakeDevice(contextlib.AbstractContextManager):
         yield torch, "autocast", lambda kind, *args, **kwargs: autocast("cpu", *args, **kwargs)
         yield torch.amp, "is_autocast_available", lambda kind: True
         yield torch.cuda, "is_available", lambda: self.kind == "cuda"
+        if hasattr(torch, "accelerator"):  # Adam asks it, from torch 2.15 on, whether it is recorded
+            yield torch.accelerator, "current_accelerator", lambda **_: None
         yield torch.cuda, "is_current_stream_capturing", lambda: False
         yield torch.cuda, "device_count", lambda: int(self.kind == "cuda")
         yield torch.backends.mps, "is_available", lambda: self.kind == "mps"
