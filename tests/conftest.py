@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from site_build import STRICT, build_book
+from site_build import STRICT, build_book, serve
 
 from tools.notebooks import ROOT
 
@@ -25,3 +25,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
             seconds.write_text(f"{time.perf_counter() - started:.1f}", encoding="utf-8")
     assert seconds.exists(), "the book does not build: another process of this run shows why"
     return output / "_build" / "html"
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    """The address at which the site is served."""
+    with serve(site) as url:
+        yield url

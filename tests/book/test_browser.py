@@ -1,32 +1,16 @@
 """The site in a real browser: every page in light, in dark, on a phone; search; the viewer by mouse and keyboard."""
 
-import os
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect, sync_playwright
-from site_build import page_names, serve
+from chromium import DESKTOP, PHONE, chromium
+from playwright.sync_api import Page, expect
+from site_build import page_names
 
-from tools.browser import MISSING, find_browser
 from tools.notebooks import CHAPTERS, PAGES, ROOT
 
-BROWSER = find_browser()
-if BROWSER is None and os.environ.get("AEVB_REQUIRE_BROWSER") != "1":
-    pytest.skip(MISSING, allow_module_level=True)
-
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-PHONE = {"width": 375, "height": 800}
-DESKTOP = {"width": 1280, "height": 900}
 # Preloading would ask for style sheets again, at wrong places.
 AXE = {"resultTypes": ["violations"], "elementRef": True, "preload": False}
 STRUCTURE = AXE | {"rules": {"color-contrast": {"enabled": False}}}
@@ -122,17 +106,8 @@ class Visit:
 
 @pytest.fixture(scope="module")
 def browser():
-    assert BROWSER, MISSING
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
-def address(site):
-    with serve(site) as url:
-        yield url
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture

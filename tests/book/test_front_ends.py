@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
-from test_browser import ARGUMENTS, BROWSER, DESKTOP
+from chromium import DESKTOP, chromium
+from playwright.sync_api import Page, expect
 
 from aevb_utils.figures.viewer import WITHOUT_SCRIPT
 from tools.notebooks import CHAPTERS, code_cells, read, tags, write
@@ -30,6 +30,9 @@ CELLS = """() => [...document.querySelectorAll('.jp-Notebook .jp-Cell')].map((ce
     outputs_are_folded: cell.querySelector('.jp-OutputPlaceholder') !== null,
     words: cell.innerText,
 }))"""
+RENDERED = """() => [...document.querySelectorAll('.jp-MarkdownCell')].every(
+    (cell) => cell.querySelector('.jp-MarkdownOutput')?.innerText.trim()
+)"""
 SEEN = """() => [...document.querySelectorAll('.jp-Notebook .jp-OutputArea-output')].map((output) => ({
     kind: output.dataset.mimeType,
     words: output.innerText,
@@ -98,17 +101,15 @@ def port_of(server: subprocess.Popen, home: Path) -> int:
 @pytest.fixture(scope="module")
 def page(lab) -> Iterator[Page]:
     """The chapter in JupyterLab."""
-    assert BROWSER, "there is no Chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
+    with chromium() as browser:
         page = browser.new_page(viewport=DESKTOP)
         page.set_default_timeout(PATIENCE * 1000)
         page.goto(lab)
         cells = page.locator(".jp-Notebook .jp-Cell")
         expect(cells).to_have_count(len(read(CHAPTER).cells), timeout=PATIENCE * 1000)
+        page.wait_for_function(RENDERED)
         page.wait_for_function("[...document.images].every((image) => image.complete)")
         yield page
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,8 @@ import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect, sync_playwright
-from site_build import serve
-from test_browser import ARGUMENTS, BROWSER
-
-from tools.browser import MISSING
+from chromium import PHONE, chromium
+from playwright.sync_api import Page, expect
 
 PAGE = "book/errata.html"  # few formulas, so that they are soon set
 EQUATION = "a.aevb-reference[href$='#eq-1-19']"
@@ -18,23 +15,14 @@ CHAPTER = "a.aevb-reference[href$='09_gaussian_mixture_vae.html']"
 
 @pytest.fixture(scope="module")
 def browser():
-    assert BROWSER, MISSING
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
-def address(site):
-    with serve(site) as url:
-        yield url
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")
 def page(browser, address):
     """A page on a phone's width, which is narrow for a preview, with its formulas set."""
-    context = browser.new_context(viewport={"width": 375, "height": 800}, reduced_motion="reduce")
+    context = browser.new_context(viewport=PHONE, reduced_motion="reduce")
     page = context.new_page()
     messages = []
     page.on("console", lambda message: messages.append(message.text) if message.type == "error" else None)
@@ -104,7 +92,7 @@ def test_an_open_preview_is_accessible(page, preview, theme):
 @pytest.fixture
 def quick_page(browser):
     """A page whose formulas stay as they are written."""
-    page = browser.new_page(viewport={"width": 375, "height": 800})
+    page = browser.new_page(viewport=PHONE)
     page.route("**/tex-*.js", lambda route: route.abort())
     yield page
     page.close()
