@@ -8,10 +8,13 @@ import html
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+from docutils import nodes
 from fontTools.subset import Options, Subsetter, load_font, save_font
 from sphinx.application import Sphinx
 
+TEXT = "fonts/stix-two-text-latin-normal.woff2"
 MATH = "fonts/stix-two-math.woff2"
 FORMULA = re.compile(r"<math.*?</math>", re.DOTALL)
 SINGLE = re.compile(r"<mi>(\w)</mi>")  # a letter that a browser draws as an italic one
@@ -38,8 +41,19 @@ SECOND_FORMAT = re.compile(r",url\([^)]*\.ttf\)\s*format\(\"truetype\"\)")
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
+    app.connect("html-page-context", _preload)
     app.connect("build-finished", _cut, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _preload(
+    app: Sphinx, pagename: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Ask for the fonts of every page at once, so that no text moves when they come."""
+    for font in (TEXT, MATH):
+        address = context["pathto"](f"_static/{font}", 1)
+        link = f'<link rel="preload" href="{address}" as="font" type="font/woff2" crossorigin>'
+        context["metatags"] = context.get("metatags", "") + f"\n    {link}"
 
 
 def _cut(app: Sphinx, error: Exception | None) -> None:

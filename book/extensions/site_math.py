@@ -10,6 +10,7 @@ from html import escape
 
 from docutils import nodes
 from math_core import LatexError, LatexToMathML
+from site_formula_lines import in_lines
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util import logging
@@ -21,13 +22,17 @@ logger = logging.getLogger(__name__)
 NAME = "mathml"
 TAG = re.compile(r"\s*\\tag\{([^}]*)\}")
 # A bracket of a given size keeps it under a script only in a row of its own (Chromium).
+# What sticks to a formula in a line, on its left and on its right.
+BEFORE, AFTER = re.compile(r"[(\[“‘]+\Z"), re.compile(r"\A[-)\].,;:!?”’]+")
 SIZED_BASE = re.compile(r"(<m(?:sub|sup|subsup)>)(<mo [^>]*minsize[^>]*>[^<]*</mo>)")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
     app.add_html_math_renderer(NAME, (_visit_math, None), (_visit_math_block, None))
+    app.add_js_file("book.js", loading_method="defer")
     app.connect("config-inited", _choose)
+    app.connect("doctree-resolved", _tie, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -64,9 +69,35 @@ def displayed(latex: str, number: str = "") -> str:
     return f'<div class="math"><div class="aevb-formula">{mathml(latex.strip(), displayed=True)}</div>{eqno}</div>'
 
 
+def _tie(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Let brackets and stops stay in the line of the formula that they stand at."""
+    for node in doctree.findall(nodes.math):
+        for side, pattern, sibling in (("before", BEFORE, -1), ("after", AFTER, 1)):
+            other = _neighbor(node, sibling)
+            if isinstance(other, nodes.Text) and (found := pattern.search(other.astext())):
+                node[side] = found[0]
+                rest = pattern.sub("", other.astext(), count=1)
+                parent = node.parent
+                at = next(i for i, child in enumerate(parent) if child is other)
+                parent[at : at + 1] = [nodes.Text(rest)] if rest else []
+
+
+def _neighbor(node: nodes.Node, step: int) -> nodes.Node | None:
+    at = next(i for i, child in enumerate(node.parent) if child is node) + step
+    return node.parent[at] if 0 <= at < len(node.parent) else None
+
+
 def _visit_math(self: HTML5Translator, node: nodes.math) -> None:
+    before, after = escape(node.get("before", "")), escape(node.get("after", ""))
     try:
-        self.body.append(mathml(node.astext(), displayed=False))
+        pieces = in_lines(mathml(node.astext(), displayed=False))
+        if before:
+            pieces[0] = f'<span class="aevb-tight">{before}{pieces[0]}</span>'
+        if after and len(pieces) == 1 and before:
+            pieces[0] = pieces[0].removesuffix("</span>") + f"{after}</span>"
+        elif after:
+            pieces[-1] = f'<span class="aevb-tight">{pieces[-1]}{after}</span>'
+        self.body.append("<wbr>".join(pieces))
     except LatexError as error:
         _warn(error, node)
     raise nodes.SkipNode

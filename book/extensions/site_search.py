@@ -96,7 +96,7 @@ def records_of(doctree: nodes.document, address: str) -> Iterator[dict[str, str]
 def words(node: nodes.Node) -> str:
     """What is written in a node, without code cells, subsections and its title; formulas by their letters."""
     if isinstance(node, nodes.math | nodes.math_block):
-        return letters(node.astext())
+        return node.get("before", "") + letters(node.astext()) + node.get("after", "")
     if isinstance(node, nodes.Text):
         return node.astext()
     if isinstance(node, nodes.container) and node.get("nb_element") in ("cell_code_source", "cell_code_output"):
@@ -135,5 +135,3 @@ def _write_records(app: Sphinx, error: Exception | None) -> None:
         html = page.read_text(encoding="utf-8")
         if (without := STOCK.sub("", html)) != html:
             page.write_text(without, encoding="utf-8")
-    for stock in ("searchindex.js", "_static/searchtools.js", "_static/language_data.js"):
-        Path(app.outdir, stock).unlink(missing_ok=True)

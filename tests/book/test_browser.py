@@ -181,7 +181,7 @@ def look_at(page: Page, name: str, host: str, judged: set[str]) -> Visit:
     page.wait_for_timeout(100)
     if page.evaluate("document.documentElement.scrollWidth") > PHONE["width"]:
         visit.overflow = page.evaluate(WIDE) or ["something wider than the screen"]
-    formulas = page.locator("math")
+    formulas = page.locator("article math")
     visit.formulas = formulas.count()
     visit.rendered = formulas.evaluate_all("(all) => all.filter((e) => e.getBoundingClientRect().width > 0).length")
     visit.cut = page.evaluate(CUT_FORMULAS)
