@@ -31,6 +31,14 @@
     article.addEventListener("focusin", offer);
   }
 
+  // On paper all that is folded is open.
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = [...article.querySelectorAll("details:not([open])")];
+    for (const details of opened) details.open = true;
+  });
+  addEventListener("afterprint", () => { for (const details of opened) details.open = false; });
+
   // Where the reader is: in the bar on top of a narrow page, and for the next visit.
   const headings = [...article.querySelectorAll("section > h2, section > h3")];
   if (headings.length < 4) return;
