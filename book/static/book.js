@@ -31,13 +31,20 @@
     article.addEventListener("focusin", offer);
   }
 
-  // On paper all that is folded is open.
+  // Paper is light, and all that is folded is open there.
+  const page = document.documentElement;
   let opened = [];
+  let theme = "";
   addEventListener("beforeprint", () => {
+    theme = page.dataset.theme;
+    page.dataset.theme = "light";
     opened = [...article.querySelectorAll("details:not([open])")];
     for (const details of opened) details.open = true;
   });
-  addEventListener("afterprint", () => { for (const details of opened) details.open = false; });
+  addEventListener("afterprint", () => {
+    page.dataset.theme = theme;
+    for (const details of opened) details.open = false;
+  });
 
   // Where the reader is: in the bar on top of a narrow page, and for the next visit.
   const headings = [...article.querySelectorAll("section > h2, section > h3")];
