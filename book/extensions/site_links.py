@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from docutils import nodes
+from site_math import TAG
 from site_references import NUMBER, Reference, references_in
 from sphinx import addnodes
 from sphinx.application import Sphinx
@@ -32,7 +33,6 @@ from sphinx.writers.html5 import HTML5Translator
 
 logger = logging.getLogger(__name__)
 
-TAG = re.compile(r"\\tag\{([^}]*)\}")
 CAPTION = re.compile(r"\AFig\.(?:\s([A-Z\d]+\.\d+)\.)?\Z")
 EXERCISE = re.compile(rf"\AExercise ({NUMBER})")
 CHAPTER_FILE = re.compile(r"(?:\A|/)0*(\d+)_[^/]*\Z")

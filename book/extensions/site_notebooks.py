@@ -12,16 +12,12 @@ tag              on the page
 
 What a notebook holds as plain Markdown for other front ends (``tools/readable.py``) becomes the site's own again:
 citations become roles, and links to headings, which JupyterLab names by their words, get the anchors of the site.
-
-Equations numbered by ``\tag`` have their numbers in JupyterLab and on Colab too. Sphinx would wrap those of several
-lines in an environment that forbids ``\tag``, so they go to MathJax as they are.
 """
 
 import json
 import re
 from typing import Any
 
-from docutils import nodes
 from sphinx.application import Sphinx
 
 FOLDED = {
@@ -39,7 +35,6 @@ HEADING = re.compile(r"\]\((?P<file>[\w.]*)#(?P<heading>[^)\s]*)\)")
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
     app.connect("source-read", _as_the_site_has_it)
-    app.connect("doctree-read", _leave_tagged_equations)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -89,10 +84,3 @@ def _to_anchor(found: re.Match[str]) -> str:
     """A link to a heading, which is named by its words with hyphens between, as the site names it."""
     words = re.sub(r"[^\w -]", "", found["heading"].replace("-", " ").lower())
     return f"]({found['file']}#{'-'.join(words.split(' '))})"
-
-
-def _leave_tagged_equations(app: Sphinx, doctree: nodes.document) -> None:
-    for block in doctree.findall(nodes.math_block):
-        if r"\tag" in block.astext() and not block["nowrap"]:
-            block["nowrap"] = True
-            block[:] = [nodes.Text(rf"\[{block.astext()}\]")]

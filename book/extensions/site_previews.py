@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from site_links import TAG, equation, replace
+from site_links import equation, replace
+from site_math import displayed
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.builders.html import StandaloneHTMLBuilder
@@ -48,11 +49,7 @@ def _previews(builder: StandaloneHTMLBuilder, doctree: nodes.document) -> dict[s
         found.setdefault("", shown)  # the page is its first section
         found |= dict.fromkeys(section["ids"], shown)
     for block in doctree.findall(equation):
-        formula = TAG.sub("", block.astext()).strip()
-        number = TAG.search(block.astext())
-        assert number is not None
-        shown = f'<p><strong>({number[1]})</strong></p><div class="math">{escape(formula)}</div>'
-        found[block["ids"][0]] = shown
+        found[block["ids"][0]] = displayed(block.astext())
     for figure in doctree.findall(nodes.figure):
         if figure["ids"]:
             found |= dict.fromkeys(figure["ids"], _figure(builder, figure))

@@ -5,6 +5,7 @@ again on pages that an incremental build kept.
 """
 
 import re
+from html import escape, unescape
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -21,6 +22,13 @@ REPAIRS = {
 
 # The empty corner of a table with row names is not a heading.
 EMPTY_HEADING = re.compile(r"<th(?P<attributes>[^>]*)>(?:<p></p>)?</th>")
+
+# The tables of the text, whose rows become cards on a phone: there each cell says what its column is.
+TABLE = re.compile(r'<table class="table">.*?</table>', re.DOTALL)
+HEADING = re.compile(r"<th[^>]*>(.*?)</th>", re.DOTALL)
+ROW = re.compile(r"<tr[^>]*>.*?</tr>", re.DOTALL)
+CELL = re.compile(r"<td(?P<rest>[^>]*)>")
+MARKUP = re.compile(r"<[^>]*>")
 
 # The mark at the start of a printed line, so that a check that holds, or fails, can be seen at a glance.
 MARK = re.compile(r"^(?P<start><div class=\".*<pre><span></span>)?(?P<mark>[✓✗])", re.MULTILINE)
@@ -40,6 +48,8 @@ FRONT_DOOR = """<!DOCTYPE html>
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
+    # Jupyter Book sets this option of an extension that is left out here because it loads scripts from other hosts.
+    app.add_config_value("comments_config", {}, "")
     app.connect("build-finished", _write_front_door, priority=400)  # before sphinx-external-toc writes a barer one
     app.connect("build-finished", _repair_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -48,6 +58,18 @@ def setup(app: Sphinx) -> dict[str, bool]:
 def _color(found: re.Match[str]) -> str:
     kind = "check" if found["mark"] == "✓" else "cross"
     return f'{found["start"] or ""}<span class="aevb-{kind}">{found["mark"]}</span>'
+
+
+def _label_cells(table: re.Match[str]) -> str:
+    """A table whose cells have their columns' names."""
+    head, body, rest = table[0].partition("<tbody>")
+    names = [" ".join(MARKUP.sub("", name).split()) for name in HEADING.findall(head)]
+
+    def label_row(row: re.Match[str]) -> str:
+        columns = iter(names)
+        return CELL.sub(lambda cell: f'<td{cell["rest"]} data-label="{escape(unescape(next(columns, "")))}">', row[0])
+
+    return head + body + ROW.sub(label_row, rest) if names and "data-label" not in rest else table[0]
 
 
 def _write_front_door(app: Sphinx, error: Exception | None) -> None:
@@ -65,5 +87,6 @@ def _repair_pages(app: Sphinx, error: Exception | None) -> None:
             repaired = repaired.replace(broken, whole)
         repaired = EMPTY_HEADING.sub(r"<td\g<attributes>></td>", repaired)
         repaired = MARK.sub(_color, repaired)
+        repaired = TABLE.sub(_label_cells, repaired)
         if repaired != text:
             path.write_text(repaired, encoding="utf-8")

@@ -61,7 +61,6 @@
     shown.removeAttribute("aria-describedby");
     shown = null;
     preview.hidden = true;
-    window.MathJax?.typesetClear?.([preview]);
     preview.replaceChildren();
   };
 
@@ -78,15 +77,10 @@
     preview.replaceChildren(content.content);
     preview.style.visibility = "hidden";
     preview.hidden = false;
-    await Promise.all([
-      window.MathJax?.typesetPromise?.([preview]),
-      ...[...preview.querySelectorAll("img")].map((image) => image.decode().catch(() => {})),
-    ]);
+    await Promise.all([...preview.querySelectorAll("img")].map((image) => image.decode().catch(() => {})));
     if (wanted !== link) return;
-    // Nothing in it can be reached with the keyboard, and formulas that are too wide are drawn smaller.
-    for (const formula of preview.querySelectorAll("mjx-container")) formula.removeAttribute("tabindex");
-    for (const box of preview.querySelectorAll("div.math")) {
-      const drawn = box.querySelector("svg")?.getBoundingClientRect().width ?? 0;
+    for (const box of preview.querySelectorAll(".aevb-formula")) { // a formula that is too wide is drawn smaller
+      const drawn = box.firstElementChild.getBoundingClientRect().width;
       if (drawn > box.clientWidth) box.style.fontSize = `${Math.floor((98 * box.clientWidth) / drawn)}%`;
     }
     shown = link;

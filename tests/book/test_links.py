@@ -65,10 +65,11 @@ def page_of(source: Path, site: Path) -> Path:
 
 @cache
 def parsed(page: Path) -> BeautifulSoup:
-    """A page's article, without its code and its drawings, which would take most of the time."""
+    """A page's article, without its code, its formulas and its drawings, which would take most of the time."""
     text = page.read_text(encoding="utf-8")
     article = text[text.index("<article") : text.index("</article>")]
-    return BeautifulSoup(re.sub(r"(?s)<pre>.*?</pre>|data:image[^\"']*", "", article), "html.parser")
+    drawn = r"(?s)<pre>.*?</pre>|<math.*?</math>|data:image[^\"']*"
+    return BeautifulSoup(re.sub(drawn, "", article), "html.parser")
 
 
 def target(page: Path, link: Tag) -> tuple[Path, Tag | None, str]:
@@ -86,7 +87,7 @@ def named_by(page: Path, link: Tag) -> tuple[str, str]:
     where, element, anchor = target(page, link)
     assert element is not None, f"{page.name}: a dead link, {link}"
     if anchor.startswith("eq-"):
-        return "equation", re.search(r"\\tag\{([^}]*)\}", element.get_text())[1]
+        return "equation", element.select_one(".eqno").get_text().strip("()")
     if element.name == "figure":
         return "figure", element.select_one(".caption-number").get_text(strip=True).removeprefix("Fig. ")
     heading = element.find(re.compile(r"h\d")).get_text(strip=True)

@@ -1,0 +1,84 @@
+// Small helps for a reader: copy a formula's LaTeX, see which section one is in, go on where one was.
+(() => {
+  const article = document.querySelector("article.bd-article");
+  if (!article) return;
+  const make = (tag, attributes, text) => {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    element.textContent = text;
+    return element;
+  };
+
+  // A formula under the pointer, or tapped, offers its LaTeX.
+  const copy = make("button", { type: "button", class: "aevb-copy" }, "Copy LaTeX");
+  copy.addEventListener("click", async () => {
+    const latex = copy.parentElement.querySelector("annotation").textContent;
+    try {
+      await navigator.clipboard.writeText(latex);
+      copy.textContent = "Copied";
+    } catch {
+      copy.textContent = "The browser does not allow it";
+    }
+  });
+  const offer = (event) => {
+    const box = event.target.closest?.("div.math");
+    if (!box || !article.contains(box) || box.closest(".aevb-preview") || copy.parentElement === box) return;
+    copy.textContent = "Copy LaTeX";
+    box.append(copy);
+  };
+  if (navigator.clipboard) {
+    article.addEventListener("pointerover", offer);
+    article.addEventListener("focusin", offer);
+  }
+
+  // Paper is light, and all that is folded is open there.
+  const page = document.documentElement;
+  let opened = [];
+  let theme = "";
+  addEventListener("beforeprint", () => {
+    theme = page.dataset.theme;
+    page.dataset.theme = "light";
+    opened = [...article.querySelectorAll("details:not([open])")];
+    for (const details of opened) details.open = true;
+  });
+  addEventListener("afterprint", () => {
+    page.dataset.theme = theme;
+    for (const details of opened) details.open = false;
+  });
+
+  // Where the reader is: in the bar on top of a narrow page, and for the next visit.
+  const headings = [...article.querySelectorAll("section > h2, section > h3")];
+  if (headings.length < 4) return;
+  const words = (heading) => [...heading.childNodes].filter((node) => !node.classList?.contains("headerlink"))
+    .map((node) => node.textContent).join("").trim();
+  const bar = document.querySelector(".bd-header-article .header-article__inner");
+  const here = make("a", { class: "aevb-here", href: "#" }, "");
+  bar?.querySelector(".header-article-items__start")?.after(here);
+  const key = `aevb-place ${location.pathname}`;
+  const remembered = (() => { try { return localStorage.getItem(key); } catch { return null; } })();
+  let current = null;
+  let waiting = false;
+  const look = () => {
+    waiting = false;
+    const passed = headings.filter((heading) => heading.getBoundingClientRect().top < 120);
+    const last = passed[passed.length - 1] ?? null;
+    if (last === current) return;
+    current = last;
+    here.textContent = last ? words(last) : "";
+    here.href = last ? `#${last.parentElement.id}` : "#";
+    try {
+      if (last) localStorage.setItem(key, last.parentElement.id);
+    } catch { /* a browser that keeps nothing */ }
+  };
+  addEventListener("scroll", () => {
+    if (!waiting) { waiting = true; requestAnimationFrame(look); }
+  }, { passive: true });
+  look();
+
+  const left = remembered && document.getElementById(remembered);
+  const title = article.querySelector("h1");
+  if (left && title && !location.hash && scrollY < 200 && headings.indexOf(left.querySelector("h2, h3")) > 0) {
+    const link = make("a", { class: "aevb-resume", href: `#${remembered}` }, `Go on at “${words(left.querySelector("h2, h3"))}”`);
+    title.after(link);
+  }
+})();
