@@ -27,6 +27,7 @@ STOCK = re.compile(
 SILENT = (nodes.literal_block, nodes.raw, nodes.comment, nodes.image, nodes.title, nodes.section, nodes.Invisible)
 ANNOTATION = re.compile(r"<annotation.*?</annotation>", re.DOTALL)
 MARKUP = re.compile(r"<[^>]*>")
+PLAIN = str.maketrans("ϕϵ", "φε", "\ufe00")  # how letters are typed; without marks that only choose their shape
 LONGEST = 1500  # characters of a record's words
 
 
@@ -108,7 +109,7 @@ def words(node: nodes.Node) -> str:
 def letters(latex: str) -> str:
     """A formula's letters and signs, as they would be read."""
     formula = mathml(TAG.sub("", latex).strip(), displayed=False)
-    return unescape(MARKUP.sub("", ANNOTATION.sub("", formula))).replace("ϕ", "φ").replace("ϵ", "ε")
+    return unescape(MARKUP.sub("", ANNOTATION.sub("", formula))).translate(PLAIN)
 
 
 def _around(node: nodes.Element) -> Iterator[nodes.Element]:

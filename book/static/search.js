@@ -19,6 +19,7 @@
     [/\biwae\b/, "importance-weighted bound"],
     [/\breinforce\b|\blog[- ]derivative\b|\blikelihood ratio\b/, "score function"],
     [/\blabel switching\b/, "identifiability"],
+    [/\bsingular\b/, "collapsed"],
     [/\bgmm\b/, "gaussian mixture"],
     [/\bgumbel[- ]?softmax\b|\bconcrete distribution\b/, "gumbel-softmax"],
     [/\bppca\b/, "probabilistic pca"],
@@ -90,8 +91,8 @@
       weights: { prefix: 0.6, fuzzy: 0.3 },
       boostDocument: (id, word, stored) => {
         const title = split(stored.title).map(plain).filter((one) => !COMMON.has(one)).join(" ");
-        const exact = title === whole ? 4 : title.includes(whole) ? 1.6 : 1;
-        const answer = question && /[?]$/.test(stored.title) ? 2 : 1;
+        const exact = stored.title === query.trim() ? 5 : title === whole ? 4 : title.includes(whole) ? 1.6 : 1;
+        const answer = question && /[?]$/.test(stored.title) ? 4 : 1;
         return WEIGHT[stored.kind] * exact * answer;
       },
     };
