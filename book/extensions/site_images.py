@@ -1,5 +1,11 @@
-"""Give every image its size, so that nothing moves while a page loads; load those further down when they are near."""
+"""Give every image its size, so that nothing moves while a page loads; load those further down when they are near.
 
+Images and sounds that a notebook's output holds within itself become files of their own, sounds for those who press play.
+"""
+
+import base64
+import hashlib
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -8,6 +14,10 @@ from urllib.parse import unquote
 from sphinx.application import Sphinx
 from sphinx.util.images import get_image_size
 
+FOLDER = "_static/held"
+HELD = re.compile(r'src="data:(?P<kind>image|audio)/(?P<format>[\w+-]+);base64,(?P<content>[^"]{2000,})"')
+ENDINGS = {"svg+xml": "svg", "x-wav": "wav", "mpeg": "mp3"}
+SILENT = re.compile(r"<audio(?![^>]*preload)")
 IMAGE = re.compile(r'<img (?P<attributes>[^>]*?src="(?P<source>[^":]*)"[^>]*?)(?P<end> ?/?)>')
 SVG = re.compile(r"<svg\b[^>]*>")
 LENGTH = re.compile(r'\b(width|height)="([\d.]+)(pt|px|)"')
@@ -25,9 +35,23 @@ def _size_images(app: Sphinx, error: Exception | None) -> None:
         return
     for page in Path(app.outdir).rglob("*.html"):
         text = page.read_text(encoding="utf-8")
-        sized = with_sizes(text, page.parent)
+        sized = with_sizes(with_files(text, page.parent, Path(app.outdir)), page.parent)
         if sized != text:
             page.write_text(sized, encoding="utf-8")
+
+
+def with_files(text: str, folder: Path, root: Path) -> str:
+    """A page, in ``folder`` of the site, without the images and sounds that it held within itself."""
+
+    def write(held: re.Match[str]) -> str:
+        content = base64.b64decode(held["content"])
+        ending = ENDINGS.get(held["format"], held["format"])
+        file = root / FOLDER / f"{hashlib.sha256(content).hexdigest()[:16]}.{ending}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        return f'src="{Path(os.path.relpath(file, folder)).as_posix()}"'
+
+    return SILENT.sub('<audio preload="none"', HELD.sub(write, text))
 
 
 def with_sizes(text: str, folder: Path) -> str:

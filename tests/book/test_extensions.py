@@ -1,5 +1,6 @@
-"""Formulas as MathML, where a line may break in them, and the fonts that are cut to what pages show."""
+"""What the site's extensions make: formulas as MathML, fonts cut to what pages show, images and sounds as files."""
 
+import base64
 import re
 import sys
 
@@ -16,7 +17,7 @@ sys.path.insert(0, str(ROOT / "book" / "extensions"))
 import site_math
 from site_fonts import ITALICS, letters_of
 from site_formula_lines import in_lines
-from site_images import with_sizes
+from site_images import with_files, with_sizes
 
 MATH_FONT = "_static/fonts/stix-two-math.woff2"
 
@@ -126,3 +127,14 @@ def test_images_have_their_sizes_and_all_but_the_first_are_loaded_late(tmp_path)
     assert '<img src="a.svg" alt="2" width="96" height="48" loading="lazy" decoding="async"/>' in shown
     assert '<img src="data:x">' in shown
     assert with_sizes(shown, tmp_path) == shown
+
+
+def test_images_and_sounds_within_a_page_become_files(tmp_path):
+    folder, sound = tmp_path / "notebooks", base64.b64encode(bytes(3000)).decode()
+    page = f'<audio controls src="data:audio/wav;base64,{sound}"></audio><img src="data:image/png;base64,AAAA">'
+    shown = with_files(page, folder, tmp_path)
+    (file,) = (tmp_path / "_static/held").iterdir()
+    assert file.read_bytes() == bytes(3000)
+    assert f'<audio preload="none" controls src="../_static/held/{file.name}">' in shown
+    assert '<img src="data:image/png;base64,AAAA">' in shown  # small
+    assert with_files(shown, folder, tmp_path) == shown
