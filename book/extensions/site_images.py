@@ -1,6 +1,6 @@
 """Give every image its size, so that nothing moves while a page loads; load those further down when they are near.
 
-Images and sounds that a notebook's output holds within itself become files of their own, sounds for those who press play.
+What an output holds within itself, images and sounds, becomes files; sounds are loaded for those who press play.
 """
 
 import base64
