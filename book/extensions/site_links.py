@@ -38,7 +38,7 @@ EXERCISE = re.compile(rf"\AExercise ({NUMBER})")
 CHAPTER_FILE = re.compile(r"(?:\A|/)0*(\d+)_[^/]*\Z")
 WHAT = {"equation": "({})", "figure": "figure {}", "exercise": "exercise {}", "chapter": "chapter {}"}
 # Terms that the text has in their everyday meaning as well: they are not linked.
-EVERYDAY = frozenset({"context", "flow", "mixture"})
+EVERYDAY = frozenset({"context", "flow", "gain", "mixture", "score"})
 SYNONYMS = {"variational autoencoder": "VAE"}
 CLOSED = (
     nodes.reference,
