@@ -13,7 +13,9 @@ import torch
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _OTHERS = (_PACKAGE, Path(torch.__file__).resolve().parent)
-_LIBRARIES = tuple({Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_LIBRARIES = tuple(
+    {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+)
 
 
 def is_the_readers(filename: str) -> bool:
@@ -46,7 +48,8 @@ def place_of_method(method: Callable[..., object]) -> str:
 def place_of_class(kind: type) -> str:
     """Where a class of the reader begins, by the first of its methods; empty if it is not theirs."""
     codes = [code for value in vars(kind).values() if (code := _code(value)) is not None]
-    return _in_brackets(min(codes, key=lambda code: code.co_firstlineno, default=None))
+    own = [code for code in codes if is_the_readers(code.co_filename)]
+    return _in_brackets(min(own, key=lambda code: code.co_firstlineno, default=None))
 
 
 def place_of_error(error: BaseException) -> str:
@@ -59,6 +62,11 @@ def place_of_error(error: BaseException) -> str:
     text = linecache.getline(filename, number).strip()
     inside = f", in {name}" if not name.startswith("<") else ""
     return f"{place(filename, number)}{inside}" + (f": {text}" if text else "")
+
+
+def is_the_readers_error(error: BaseException) -> bool:
+    """Whether the reader's own code raised it, and not a check of the book, or a library."""
+    return any(is_the_readers(frame.f_code.co_filename) for frame, _ in [*frames(error)][-1:])
 
 
 def frames(error: BaseException) -> Iterator[tuple[FrameType, int]]:

@@ -57,8 +57,9 @@ def call_with_context(
     named = _named(function, context)
     if named and takes(function, *arguments, **named):
         return function(*arguments, **named)
-    whole = takes(function, *arguments, *context)
-    return function(*arguments, *(context if whole else ()))
+    if takes(function, *arguments, *context):
+        return function(*arguments, *context)
+    return function(*arguments, **({} if takes(function, *arguments) else named))
 
 
 def draw_latents(p_z: Distribution, n: int, *context: Tensor) -> Tensor:

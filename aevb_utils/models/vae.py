@@ -44,7 +44,7 @@ def draw_log_weights(
 class AutoEncodingModel(nn.Module):
     """The ELBO and its relatives for a model with an encoder, ``q_z_given_x(x, *context)``
     and ``p_z(...)`` and ``p_x_given_z(z, ...)``. A context (chapter 8: a label) has a row
-    for each row of x; the last two take it whole, not at all, or by its names in the first.
+    for each row of x; the last two take it whole, by its names in the first, or not.
     """
 
     encoder: nn.Module
