@@ -84,16 +84,15 @@ def _check_distributions(model: nn.Module, x: Tensor, *context: Tensor) -> None:
         require(
             bool((off <= slack(values)).all()),
             f"{name} of row {row} is another alone than in the batch: its log density is {single[row]:.4g} alone and "
-            f"{values[row]:.4g} in company. {_own_rows(model, x) or f'Look at {WHERE[name]}: {BATCH}'}",
+            f"{values[row]:.4g} in company. Look at {WHERE[name]}: {BATCH}"
+            + (_own_rows(model, x) if name == "q(z | x)" else ""),
         )
 
 
-def _own_rows(model: nn.Module, x: Tensor) -> str | None:
+def _own_rows(model: nn.Module, x: Tensor) -> str:
     """What to say of a parameter with as many rows as the batch, if there is one."""
-    for name, value in model.named_parameters(recurse=False):
-        if value.shape[:1] == (len(x),):
-            return f"{name} has as many rows as the batch: is {name}[i] meant, for a context i, the row's index?"
-    return None
+    own = [name for name, value in model.named_parameters(recurse=False) if value.shape[:1] == (len(x),)]
+    return f" Or is {own[0]}, of as many rows, meant as {own[0]}[i], for a context i, the row's index?" if own else ""
 
 
 def _densities(model: nn.Module, z: Tensor, x: Tensor, context: Iterable[Tensor]) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.distributions import Distribution, Multinomial
 
-from aevb_utils.checking.comparisons import innermost, require, require_values
+from aevb_utils.checking.comparisons import innermost, require_values
 from aevb_utils.checking.places import place_of_class, place_of_method
 from aevb_utils.evaluation.contexts import call_with_context
 
@@ -45,11 +45,9 @@ def distributions_of(model: nn.Module, x: Tensor, context: tuple[Tensor, ...]) -
 
 def require_distribution(method: Callable[..., object], value: object) -> Distribution:
     """A torch.distributions object."""
-    what = f"returns a {type(value).__name__}" if value is not None else "returns nothing"
-    require(
-        isinstance(value, Distribution),
-        f"{called(method)} should return a torch.distributions object, but {what}.",
-    )
+    if not isinstance(value, Distribution):
+        what = f"returns a {type(value).__name__}" if value is not None else "returns nothing"
+        raise AssertionError(f"{called(method)} should return a torch.distributions object, but {what}.")
     return value
 
 
@@ -70,7 +68,7 @@ def require_one_a_row(method: Callable[..., object], given: Distribution, rows: 
 
 def called(method: Callable[..., object]) -> str:
     """A method's name, and where it is if the reader wrote it."""
-    return f"{method.__name__}{place_of_method(method)}"
+    return f"{getattr(method, '__name__', type(method).__name__)}{place_of_method(method)}"
 
 
 def _not_wrapped(method: Callable[..., object], given: Distribution, rows: tuple[int, ...], extra: int) -> str:
@@ -84,16 +82,14 @@ def _not_wrapped(method: Callable[..., object], given: Distribution, rows: tuple
 def _require_support(method: Callable[..., object], given: Distribution) -> None:
     """A distribution says which values it can have."""
     try:
-        support = given.support
+        given.support  # noqa: B018 (a property, which torch's own base class leaves to others)
     except NotImplementedError:
-        support = None
-    kind = type(innermost(given))
-    require(
-        support is not None,
-        f"{kind.__name__}{place_of_class(kind)}, which {called(method)} returns, has no support: give the class a "
-        "property `support`, the values that a row can have, such as constraints.independent(constraints.nonnegative, "
-        "1).",
-    )
+        kind = type(innermost(given))
+        raise AssertionError(
+            f"{kind.__name__}{place_of_class(kind)}, which {called(method)} returns, has no support: give the class a "
+            "property `support`, the values that a row can have, such as "
+            "constraints.independent(constraints.nonnegative, 1)."
+        ) from None
 
 
 def _require_total(method: Callable[..., object], given: Distribution, x: Tensor) -> None:
@@ -118,9 +114,15 @@ def _require_density(
         _require_same_shape(method, given, of, values, rows)
         raise  # x may be outside of the support: that is the next check
     _require_same_shape(method, given, of, values, rows)
-    own = innermost(given)
-    where = f"{type(own).__name__}{place_of_class(type(own))}, which {called(method)} returns,"
-    require_values(f"log_prob of {where}", density, rows)
+    if tuple(getattr(density, "shape", ())) == rows and bool(density.isfinite().all()):
+        return
+    own = type(innermost(given))
+    if own.__module__.startswith("torch.") and tuple(density.shape) == tuple(values.shape):
+        raise AssertionError(
+            f"{called(method)} is not wrapped in Independent, and is a distribution of single numbers: give it "
+            f"parameters of the shape {tuple(values.shape[1:])}, and wrap it in Independent(…, {values.ndim - 1})."
+        )
+    require_values(f"log_prob of {own.__name__}{place_of_class(own)}, which {called(method)} returns,", density, rows)
 
 
 def _require_same_shape(

@@ -185,6 +185,15 @@ class PriorNotWrapped(MixedLogistic):
 
 
 @says(
+    "p_z (LINE) is not wrapped in Independent, and is a distribution of single numbers: give it parameters of "
+    "the shape (1,), and wrap it in Independent(…, 1)."
+)
+class PriorOfANumber(MixedLogistic):
+    def p_z(self):
+        return Normal(0.0, self.log_sigma.exp())
+
+
+@says(
     "p_x_given_z (LINE) is not wrapped in Independent: its batch shape is (8, 5), a distribution for each "
     "number; wrap it in Independent(…, 1), which has the batch shape (8,)."
 )
@@ -242,7 +251,9 @@ class AnIntercept(MixedLogistic):
 @says(
     "A row has the same q(z | x), p(x | z) and terms of the ELBO alone as in the company of other rows. → q(z "
     "| x) of row 3 is another alone than in the batch: its log density is -1.6 alone and -1.107 in company. "
-    "means has as many rows as the batch: is means[i] meant, for a context i, the row's index?"
+    "Look at the encoder: does it use the batch's mean or another statistic of it (BatchNorm that is never in "
+    "evaluation mode), a softmax or a norm over the batch's dimension, a mean over the rows, or their number? "
+    "Or is means, of as many rows, meant as means[i], for a context i, the row's index?"
 )
 class AnInterceptForEach(MixedLogistic):
     """A mean and a scale for each group in place of an encoder."""
