@@ -15,7 +15,7 @@ _bar: ContextVar[tqdm | None] = ContextVar("bar", default=None)
 @contextmanager
 def progress(total: int) -> Iterator[None]:
     """Show a bar in this block, once it takes long, of so many numbers in all; it leaves nothing behind."""
-    look = {"desc": "check_model", "leave": False, "delay": PATIENCE}
+    look = {"desc": "check_model", "leave": False, "delay": PATIENCE, "smoothing": 0}
     with tqdm(total=total, bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}", **look) as bar:
         token = _bar.set(bar)
         try:
