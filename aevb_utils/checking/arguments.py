@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from aevb_utils.evaluation.contexts import names_of_context
 from aevb_utils.evaluation.rows import check_rows
 
 FORMATS = (torch.float32, torch.float64)
@@ -18,8 +19,8 @@ def check_arguments(model: nn.Module, x: Tensor, context: tuple[Tensor, ...]) ->
     Raises:
         TypeError: the model is no ``nn.Module``, x or its context is no tensor, or x has another number format than
             the model.
-        ValueError: x has no row, a NaN or an infinite value that no mask hides, or it is on another device
-            than the model; or its context has another number of rows.
+        ValueError: x or its context has no row, a NaN or an infinite value that no mask hides, or is on another
+            device than the model; or they differ in rows.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"The model must be a torch.nn.Module, not a {type(model).__name__}.")
@@ -30,7 +31,7 @@ def check_arguments(model: nn.Module, x: Tensor, context: tuple[Tensor, ...]) ->
     check_rows((x, *context), "x and its context")
     _check_format(model, x)
     _check_devices(model, (x, *context))
-    _check_finite(x, context)
+    _check_finite(model, (x, *context))
 
 
 def _check_format(model: nn.Module, x: Tensor) -> None:
@@ -39,7 +40,8 @@ def _check_format(model: nn.Module, x: Tensor) -> None:
     if expected not in FORMATS:
         raise TypeError(f"The model is {expected}, too coarse to check: check a copy in float64, model.double().")
     if x.dtype not in FORMATS or (formats and x.dtype != expected):
-        raise TypeError(f"x is {x.dtype} and the model is {expected}: convert x, as by x.to({expected}).")
+        counts = "" if x.is_floating_point() else ", counts and labels too, since it goes through a network"
+        raise TypeError(f"x is {x.dtype} and the model is {expected}: convert x, as by x.to({expected}){counts}.")
 
 
 def _check_devices(model: nn.Module, parts: tuple[Tensor, ...]) -> None:
@@ -51,18 +53,22 @@ def _check_devices(model: nn.Module, parts: tuple[Tensor, ...]) -> None:
         )
 
 
-def _check_finite(x: Tensor, context: tuple[Tensor, ...]) -> None:
-    """A NaN is refused where no context of x's shape says, by a 0, that it stands in a hole."""
-    bad = ~x.isfinite()
-    for mask in (part for part in context if part.shape == x.shape):
-        if bool(((mask == 0) | (mask == 1)).all()):
-            bad &= mask != 0
-    if bool(bad.any()):
-        row, *column = bad.nonzero()[0].tolist()
-        where = f"row {row}" + (f", column {', '.join(map(str, column))}" if column else "")
-        raise ValueError(
-            f"x is {x[(row, *column)].item()} in {where}: leave such rows out, or fill them, before the check."
-        )
+def _check_finite(model: nn.Module, parts: tuple[Tensor, ...]) -> None:
+    """A NaN is refused where no part of the context, of the same shape, says by a 0 that it stands in a hole."""
+    named = [f" {name!r}" for name in names_of_context(model)]
+    names = ["x", *(f"The context{name}" for name in (named if len(named) == len(parts) - 1 else [""] * len(parts)))]
+    for part, name in zip(parts, names, strict=False):
+        bad = ~part.isfinite()
+        for mask in (other for other in parts[1:] if other is not part and other.shape == part.shape):
+            if bool(((mask == 0) | (mask == 1)).all()):
+                bad &= mask != 0
+        if bool(bad.any()):
+            row, *column = bad.nonzero()[0].tolist()
+            where = f"row {row}" + (f", column {', '.join(map(str, column))}" if column else "")
+            raise ValueError(
+                f"{name} is {part[(row, *column)].item()} in {where}: leave such rows out, or fill them, before the "
+                "check, and tell the model by a mask what is missing."
+            )
 
 
 @contextmanager

@@ -13,13 +13,13 @@ from torch.distributions import (
     Binomial,
     Categorical,
     Distribution,
-    Independent,
     MixtureSameFamily,
     Normal,
     Poisson,
     kl_divergence,
 )
 
+from aevb_utils.checking.comparisons import innermost
 from aevb_utils.checking.recomputed import SEED, Recomputed, same_means
 from aevb_utils.evaluation.bounds import evaluation_mode, own_random_numbers
 from aevb_utils.evaluation.contexts import call_with_context
@@ -111,13 +111,6 @@ def unexplained(theirs: Tensor, right: Tensor, look: str) -> str:
     worst = difference.abs().argmax().item()
     off = f"is off by {difference[worst]:+.3g} nats in row {worst}".replace("-", "−")
     return f"{off}, and by other amounts in other rows: {look}"
-
-
-def innermost(distribution: Distribution) -> Distribution:
-    """The distribution of the single numbers."""
-    while isinstance(distribution, Independent):
-        distribution = distribution.base_dist
-    return distribution
 
 
 def of_likelihood(model: nn.Module, ours: Recomputed, right: Tensor) -> Iterator[Cause]:

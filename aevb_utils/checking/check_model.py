@@ -10,14 +10,20 @@ import textwrap
 from collections.abc import Callable
 
 from torch import Tensor, nn
+from torch.distributions import LogisticNormal
 
 from aevb_utils.checking import contract
 from aevb_utils.checking.arguments import arguments_validated, check_arguments
 from aevb_utils.checking.company import check_company
-from aevb_utils.checking.comparisons import beyond_context, draws_shared
+from aevb_utils.checking.comparisons import beyond_context, draws_shared, innermost, numbers_in_all
 from aevb_utils.checking.console import say
+from aevb_utils.checking.places import is_the_readers_error
+from aevb_utils.checking.progress import progress, set_aside
 from aevb_utils.checking.sampling import check_draws
+from aevb_utils.checking.stopped import same_stop, what_stopped
+from aevb_utils.checking.structure import distributions_of
 from aevb_utils.checking.terms import check_log_weights, check_other_terms, check_reconstruction
+from aevb_utils.evaluation.bounds import evaluation_mode, own_random_numbers
 
 __all__ = ["check_model"]
 
@@ -38,14 +44,23 @@ Check = Callable[..., None]
 
 
 def check_model(model: nn.Module, x: Tensor, *context: Tensor) -> None:
-    """Check that a model keeps the book's contract: print a line a check, then raise with all that failed.
+    """Check that a model keeps the book's contract: print a line for each check that holds, then raise what failed.
 
-    Each line is ✓ and what holds, or ✗, what should hold and a hint that names the likely cause, or several where they
-    explain the numbers equally well. A failure often makes later checks fail too: begin with the first. Where the model
-    has ``log_evidence``, or ``posterior`` as well, the checks against the exact answer are made too. A model whose
-    ``p_z`` needs more than the context, such as the state of a recurrent network, has no distribution of a whole
-    datum's latent: the checks that need one are left out, and a line that begins with – says so, as it does where x is
-    a single row. Torch's global generator and the model are left as they were.
+    A line is ✓ and what holds; in the error it is ✗, what should hold and a hint that names the likely cause, or
+    several where they explain the numbers equally well. A failure often makes later checks fail too: begin with the
+    first. One cause is told once: what is wrong with a distribution as such (it is not wrapped in ``Independent``, has
+    no support, …), before any check; after a failure of one of the first three, no other is made; what stops several
+    checks in the same line of the model is told for the first. Errors of the model's own code come with that line.
+
+    Where the model has ``log_evidence``, or ``posterior`` as well, the checks against the exact answer are made too. A
+    model whose ``p_z`` needs more than the context, such as the state of a recurrent network, has no distribution of a
+    whole datum's latent: the checks that need one are left out, and a line that begins with – says so, as it does
+    where x is a single row. Another such line names the parameters that are frozen (``requires_grad`` is False), which
+    need no gradient. Torch's global generator and the model are left as they were.
+
+    It takes about a second for a few small rows. A bar shows the time that is left where it takes longer, as for
+    thousands of numbers in x, a slow ``sample``, or an exact evidence, to which 10,000 samples for each row are
+    compared.
 
     Args:
         model: has ``p_z``, ``p_x_given_z``, ``q_z_given_x``, ``elbo_terms``, ``elbo``, ``log_weights``, ``sample``,
@@ -56,7 +71,7 @@ def check_model(model: nn.Module, x: Tensor, *context: Tensor) -> None:
     Raises:
         AssertionError: a check fails; the message names all that do.
         TypeError: the model is no ``nn.Module``, x or its context no tensor, or x in another format than the model.
-        ValueError: x has no row, a NaN or an infinite value, or is on another device than the model; or
+        ValueError: x or its context has no row, a NaN or an infinite value, or is on another device than the model; or
             its context has another number of rows.
     """
     check_arguments(model, x, context)
@@ -70,35 +85,65 @@ def check_model(model: nn.Module, x: Tensor, *context: Tensor) -> None:
     if len(x) == 1:
         checks = tuple(check for check in checks if check is not check_company)
         say(_wrap(ONE_ROW))
+    if frozen := [name for name, parameter in model.named_parameters() if not parameter.requires_grad]:
+        say(_wrap(f"– skipped: {', '.join(frozen)}, {FROZEN}"))
     with arguments_validated(), draws_shared():
-        failures = [line for check in checks if (line := _run(check, model, x, *context)) is not None]
-    if failures:
-        count = f"{len(failures)} of {len(checks)} checks fail"
-        raise AssertionError("\n".join([f"{count}; the first is nearest to the cause.", *failures]))
+        _look_first(model, x, context, whole=not beyond)
+        with progress(numbers_in_all(x, exact=hasattr(model, "log_evidence"))):
+            _make(checks, model, x, context)
     say(f"All {len(checks)} checks hold.")
 
 
-def _run(check: Check, model: nn.Module, x: Tensor, *context: Tensor) -> str | None:
-    """Make a check and print its line; return it if the check fails."""
-    claim = inspect.getdoc(check).splitlines()[0].replace("``", "").rstrip(".")
+def _look_first(model: nn.Module, x: Tensor, context: tuple[Tensor, ...], *, whole: bool) -> None:
+    """Refuse distributions that are none, or not one for each row, and what stops at once; say what will surprise."""
+    with evaluation_mode(model), own_random_numbers(x.device, 0):
+        try:
+            if whole:
+                q = distributions_of(model, x, context).q
+            model.elbo_terms(x, *context, num_samples=2)
+            model.log_weights(x, *context, num_samples=2)
+            if whole and type(innermost(q)) is LogisticNormal:
+                say(_wrap(NO_MEAN))
+            return
+        except Exception as error:  # the reader's code may raise anything: it is shown
+            if "within the support" in str(error):
+                return  # the check of the supports says more
+            ours = isinstance(error, AssertionError) and not is_the_readers_error(error)
+            wrong = str(error) if ours else f"The model stopped with {what_stopped(error, model)}."
+    raise AssertionError(f"No check can be made before this is mended.\n{_wrap(f'✗ {wrong}')}")
+
+
+def _make(checks: tuple[Check, ...], model: nn.Module, x: Tensor, context: tuple[Tensor, ...]) -> None:
+    """Make the checks, print a line for each that holds, and raise one for each cause why others do not."""
+    causes: dict[object, str] = {}
+    failed = 0
+    for number, check in enumerate(checks, start=1):
+        claim = inspect.getdoc(check).splitlines()[0].replace("``", "").rstrip(".")
+        cause, wrong = _failure(check, model, x, context)
+        if cause is None:
+            with set_aside():
+                say(_wrap(f"✓ {claim}"))
+            continue
+        failed += 1
+        causes.setdefault(cause, _wrap(f"✗ {claim}. → {wrong}"))
+        if check in FOUNDATIONS and number < len(checks):
+            rest = f"the {len(checks) - number} after it need what it looks at, and are not made"
+            raise AssertionError("\n".join([f"1 of {len(checks)} checks fails; {rest}.", *causes.values()]))
+    if failed:
+        reasons = f", for {len(causes)} reason{'s' * (len(causes) > 1)}" if len(causes) < failed else ""
+        count = f"{failed} of {len(checks)} checks fail{reasons}"
+        raise AssertionError("\n".join([f"{count}; the first is nearest to the cause.", *causes.values()]))
+
+
+def _failure(check: Check, model: nn.Module, x: Tensor, context: tuple[Tensor, ...]) -> tuple[object, str]:
+    """Make a check: what tells its failure from one of another cause, and what to say of it; None if it holds."""
     try:
         check(model, x, *context)
-    except AssertionError as error:
-        wrong = str(error)
     except Exception as error:  # the reader's code may raise anything: it is shown
-        wrong = f"It stopped with {type(error).__name__}: {_first_line(error)}"
-    else:
-        say(_wrap(f"✓ {claim}"))
-        return None
-    line = _wrap(f"✗ {claim}. → {wrong}")
-    say(line)
-    return line
-
-
-def _first_line(error: Exception) -> str:
-    """What an exception says, cut to a line."""
-    lines = str(error).splitlines() or ["no message."]
-    return textwrap.shorten(lines[0], 200)
+        if isinstance(error, AssertionError) and not is_the_readers_error(error):
+            return str(error), str(error)
+        return same_stop(error), f"It stopped with {what_stopped(error, model)}."
+    return None, ""
 
 
 def _wrap(line: str) -> str:
@@ -120,6 +165,8 @@ CHECKS: tuple[Check, ...] = (
 )
 """In an order in which the first that fails is nearest to the cause."""
 
+FOUNDATIONS: tuple[Check, ...] = (contract.check_supports, contract.check_distributions, contract.check_shapes)
+"""Those without which no other one can be made."""
 OF_A_WHOLE_DATUM: tuple[Check, ...] = (
     contract.check_supports,
     contract.check_distributions,
@@ -131,6 +178,11 @@ OF_A_WHOLE_DATUM: tuple[Check, ...] = (
 )
 """Those that call ``p_z``, ``p_x_given_z`` and ``q_z_given_x`` for a whole datum."""
 ONE_ROW = "– skipped: x is a single row, so that a row cannot be compared with the same row in company; give eight"
+NO_MEAN = (
+    "– q_z_given_x is a LogisticNormal, which has no mean in torch: take that of samples, as "
+    "q.sample((1000,)).mean(dim=0)"
+)
+FROZEN = "frozen on purpose (requires_grad is False), so that no gradient and no step is asked of it"
 SKIPPED = (
     "more than the context that elbo_terms takes (a state?), so that the terms of the ELBO cannot be recomputed from "
     "p_z, p_x_given_z and q_z_given_x, nor their supports and samples compared"

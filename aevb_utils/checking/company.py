@@ -17,6 +17,7 @@ from aevb_utils.checking.comparisons import (
     slack,
     standard_error,
 )
+from aevb_utils.checking.progress import looked_at
 from aevb_utils.checking.recomputed import draw
 from aevb_utils.evaluation.bounds import evaluation_mode, own_random_numbers
 from aevb_utils.evaluation.contexts import call_with_context
@@ -83,8 +84,15 @@ def _check_distributions(model: nn.Module, x: Tensor, *context: Tensor) -> None:
         require(
             bool((off <= slack(values)).all()),
             f"{name} of row {row} is another alone than in the batch: its log density is {single[row]:.4g} alone and "
-            f"{values[row]:.4g} in company. Look at {WHERE[name]}: {BATCH}",
+            f"{values[row]:.4g} in company. Look at {WHERE[name]}: {BATCH}"
+            + (_own_rows(model, x) if name == "q(z | x)" else ""),
         )
+
+
+def _own_rows(model: nn.Module, x: Tensor) -> str:
+    """What to say of a parameter with as many rows as the batch, if there is one."""
+    own = [name for name, value in model.named_parameters(recurse=False) if value.shape[:1] == (len(x),)]
+    return f" Or is {own[0]}, of as many rows, meant as {own[0]}[i], for a context i, the row's index?" if own else ""
 
 
 def _densities(model: nn.Module, z: Tensor, x: Tensor, context: Iterable[Tensor]) -> dict[str, Tensor]:
@@ -149,6 +157,7 @@ def _values(model: nn.Module, rows: tuple[Tensor, ...], size: int) -> dict[str, 
     with evaluation_mode(model), own_random_numbers(rows[0].device, 8):
         terms = {f"elbo_terms' {name!r}": term for name, term in model.elbo_terms(*rows, num_samples=1).items()}
         log_weights = model.log_weights(*rows, num_samples=1)
+    looked_at(rows[0], 2)
     require_values("log_weights", log_weights, (1, len(rows[0])))
     for name, value in terms.items():
         require_values(name, value, (len(rows[0]),))

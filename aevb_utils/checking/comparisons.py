@@ -9,8 +9,9 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, constraints
+from torch.distributions import Distribution, Independent, constraints
 
+from aevb_utils.checking.progress import looked_at
 from aevb_utils.evaluation.bounds import evaluation_mode, own_random_numbers
 from aevb_utils.evaluation.contexts import call_with_context
 
@@ -22,8 +23,10 @@ SAMPLES = 10_000
 """How many importance weights a datum are drawn where they are averaged."""
 ROWS = 8_000
 """How many rows the draws of all data are, if the batch is not large itself."""
-NUMBERS = 2**22
-"""How many numbers of x, one for each sample, are in memory at once (a sample of each datum at least)."""
+HELD = 2**21
+"""How many numbers of x the draws of all data are at most, if the batch is not large itself."""
+AT_ONCE = 2**18
+"""How many numbers of x, one for each sample, a call looks at: so many stay in the processor's cache."""
 
 Draw = TypeVar("Draw", bound=Callable[..., object])
 _remembered: ContextVar[dict[tuple, tuple] | None] = ContextVar("remembered", default=None)
@@ -71,15 +74,6 @@ def require_values(name: str, value: Tensor, shape: tuple[int, ...], hint: str =
     require(bool(value.isfinite().all()), f"{name} is not finite: look for the log or the inverse of a number near 0.")
 
 
-def require_distribution(name: str, value: object) -> Distribution:
-    """A torch.distributions object."""
-    require(
-        isinstance(value, Distribution),
-        f"{name} should return a torch.distributions object, but returns a {type(value).__name__}.",
-    )
-    return value
-
-
 def all_in(values: Tensor, distribution: Distribution) -> bool:
     """Whether the distribution has density at all values."""
     return bool(distribution.support.check(values).all())
@@ -98,12 +92,11 @@ def first_outside(x: Tensor, distribution: Distribution) -> str | None:
     return f"{where} ({value.item():.6g})" if value.ndim == 0 else where
 
 
-def one_a_datum(name: str, given: Distribution, rows: tuple[int, ...]) -> str:
-    """What to do about a distribution of another batch shape."""
-    return (
-        f"{name} should be one distribution a datum, batch shape {rows}, but has {tuple(given.batch_shape)}: wrap it "
-        "in Independent."
-    )
+def innermost(distribution: Distribution) -> Distribution:
+    """The distribution of the single numbers."""
+    while isinstance(distribution, Independent):
+        distribution = distribution.base_dist
+    return distribution
 
 
 def require_same_mean(first: Tensor, second: Tensor, claim: str, hint: str) -> None:
@@ -166,12 +159,18 @@ def repeated(parts: Iterable[Tensor], times: int) -> tuple[Tensor, ...]:
 
 def how_many(x: Tensor, *, most: int = 1000) -> int:
     """How many draws a datum: ``ROWS`` in all, ``most`` at most, not more than are held at once, but at least 30."""
-    return max(30, min(most, ROWS // len(x), NUMBERS // 2 // x.numel()))
+    return max(30, min(most, ROWS // len(x), HELD // x.numel()))
 
 
 def samples_in_all(x: Tensor) -> int:
     """How many samples a datum for draws of up to 16 samples each, at least 30 of these."""
     return 16 * max(30, how_many(x) // 16)
+
+
+def numbers_in_all(x: Tensor, *, exact: bool) -> int:
+    """About how many numbers of x all checks look at, one for each sample, which is what their time goes with."""
+    sets, company = how_many(x), 7 * how_many(x, most=100) + 2 * how_many(x, most=200)
+    return x.numel() * (8 * sets + company + 4 * samples_in_all(x) + (SAMPLES if exact else 0))
 
 
 def one_elbo(model: nn.Module, x: Tensor, *context: Tensor) -> Tensor:
@@ -208,12 +207,13 @@ def _draw(name: str, model: nn.Module, x: Tensor, context: tuple[Tensor, ...], n
             values = values.mean(dim=0)
         require_values(f"{name} of {len(rows[0])} rows", values, (len(rows[0]),))
         draws.append(values.reshape(-1, len(x)))
+        looked_at(x, samples)
     return torch.cat(draws)
 
 
 def _blocks(x: Tensor, total: int) -> list[int]:
     """How many samples a datum are drawn in each call, all divisible by 16 if the total is."""
-    at_once = max(16, NUMBERS // x.numel() // 16 * 16)
+    at_once = max(16, AT_ONCE // x.numel() // 16 * 16)
     return [min(at_once, total - done) for done in range(0, total, at_once)]
 
 
@@ -225,12 +225,13 @@ def in_groups(singles: Tensor, size: int, x: Tensor) -> Tensor:
 
 def draw_many_log_weights(model: nn.Module, x: Tensor, *context: Tensor) -> Tensor:
     """Log importance weights, (SAMPLES, batch)."""
-    at_once = max(1, min(SAMPLES, NUMBERS // x.numel()))
+    at_once = max(1, min(SAMPLES, AT_ONCE // x.numel()))
+    blocks = []
     with evaluation_mode(model), own_random_numbers(x.device, 1000):
-        blocks = [
-            model.log_weights(x, *context, num_samples=min(at_once, SAMPLES - done))
-            for done in range(0, SAMPLES, at_once)
-        ]
+        for done in range(0, SAMPLES, at_once):
+            samples = min(at_once, SAMPLES - done)
+            blocks.append(model.log_weights(x, *context, num_samples=samples))
+            looked_at(x, samples)
     return torch.cat(blocks)
 
 

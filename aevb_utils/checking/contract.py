@@ -22,9 +22,7 @@ from aevb_utils.checking.comparisons import (
     exact_evidence,
     first_outside,
     in_groups,
-    one_a_datum,
     require,
-    require_distribution,
     require_same_mean,
     require_values,
     rounding,
@@ -33,6 +31,7 @@ from aevb_utils.checking.comparisons import (
     standard_error,
     without_gradient,
 )
+from aevb_utils.checking.structure import distributions_of, require_distribution, require_one_a_row
 from aevb_utils.checking.trained import check_saves_and_loads, check_updates
 from aevb_utils.evaluation.bounds import evaluation_mode, own_random_numbers
 from aevb_utils.evaluation.contexts import call_with_context
@@ -47,19 +46,19 @@ def check_supports(model: nn.Module, x: Tensor, *context: Tensor) -> None:
     """q(z | x) has samples where the prior has density, and the other way round; p(x | z) has some at the data."""
     rows = (len(x),)
     with evaluation_mode(model), own_random_numbers(x.device, 0):
-        q = require_distribution("q_z_given_x", model.q_z_given_x(x, *context))
-        p_z = require_distribution("p_z", call_with_context(model.p_z, context=context))
+        q = require_distribution(model.q_z_given_x, model.q_z_given_x(x, *context))
+        p_z = require_distribution(model.p_z, call_with_context(model.p_z, context=context))
         require(
             all_in(q.sample((1000,)), p_z),
             "q has samples where the prior has no density, so that the KL is infinite: give q the prior's support, for "
             "example by a transform (exp, softplus, sigmoid) of a Gaussian.",
         )
         require(
-            all_in((p_z if p_z.batch_shape == rows else p_z.expand(rows)).sample((1000,)), q),
+            all_in(p_z.sample((1000,) if p_z.batch_shape else (1000, *rows)), q),
             "The prior has samples where q has no density, so that q cannot be the posterior, and importance weights "
             "miss a part of the evidence: give q the prior's support.",
         )
-        p_x = require_distribution("p_x_given_z", call_with_context(model.p_x_given_z, q.sample(), context=context))
+        p_x = require_distribution(model.p_x_given_z, call_with_context(model.p_x_given_z, q.sample(), context=context))
         require(
             (outside := first_outside(x, p_x)) is None,
             "x has values where p(x | z) has no density: look at the data's scale (0 to 1 or 0 to 255, counts or "
@@ -69,18 +68,11 @@ def check_supports(model: nn.Module, x: Tensor, *context: Tensor) -> None:
 
 def check_distributions(model: nn.Module, x: Tensor, *context: Tensor) -> None:
     """``q_z_given_x``, ``p_z``, ``p_x_given_z`` and, where there is one, ``posterior`` return distributions."""
-    rows = (len(x),)
     with evaluation_mode(model), own_random_numbers(x.device, 0):
-        q = require_distribution("q_z_given_x", model.q_z_given_x(x, *context))
-        require(q.batch_shape == rows, one_a_datum("q_z_given_x", q, rows))
-        z = q.sample()
-        p_z = require_distribution("p_z", call_with_context(model.p_z, context=context))
-        p_x = require_distribution("p_x_given_z", call_with_context(model.p_x_given_z, z, context=context))
-        require_values("p_z's log_prob of samples of q", p_z.log_prob(z), rows)
-        require_values("p_x_given_z's log_prob of x", p_x.log_prob(x), rows)
+        distributions_of(model, x, context)
         if hasattr(model, "posterior"):
-            posterior = require_distribution("posterior", call_with_context(model.posterior, x, context=context))
-            require(posterior.batch_shape == rows, one_a_datum("posterior", posterior, rows))
+            posterior = call_with_context(model.posterior, x, context=context)
+            require_one_a_row(model.posterior, require_distribution(model.posterior, posterior), (len(x),))
 
 
 def check_shapes(model: nn.Module, x: Tensor, *context: Tensor) -> None:
@@ -124,7 +116,8 @@ def check_parameters(model: nn.Module, x: Tensor, *context: Tensor) -> None:
             "among model.parameters(): make it an attribute of the model, as nn.Parameter.",
         )
         counts[names[id(parameter)]] += 1
-    missing = [name for name, count in counts.items() if count == 0]
+    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    missing = [name for name, count in counts.items() if count == 0 and name not in frozen]
     require(
         not missing,
         f"{', '.join(missing)}: in neither generative_parameters nor inference_parameters, so that no fit moves it.",

@@ -19,6 +19,7 @@ from aevb_utils.checking.comparisons import (
     slack,
     standard_error,
 )
+from aevb_utils.checking.progress import looked_at
 from aevb_utils.evaluation.bounds import evaluation_mode, own_random_numbers
 from aevb_utils.evaluation.contexts import call_with_context
 
@@ -65,6 +66,7 @@ def recompute(model: nn.Module, x: Tensor, *context: Tensor) -> Recomputed:
         p_z = call_with_context(model.p_z, context=rows[1:])
         p_x = call_with_context(model.p_x_given_z, z, context=rows[1:])
         densities = (p_x.log_prob(rows[0]), p_z.log_prob(z), q.log_prob(z))
+    looked_at(x, 2 * how_many(x))
     return Recomputed(rows, q, p_z, p_x, z, *(density.reshape(-1, len(x)) for density in densities))
 
 
@@ -76,6 +78,7 @@ def estimate(model: nn.Module, x: Tensor, *context: Tensor) -> Estimated:
         terms = dict(model.elbo_terms(*rows, num_samples=1))
     for name, term in terms.items():
         require_values(f"elbo_terms' {name!r} of {len(rows[0])} rows", term, (len(rows[0]),))
+    looked_at(rows[0])
     reconstruction = terms.pop("reconstruction").reshape(-1, len(x))
     others = [term.reshape(-1, len(x)) for term in terms.values()]
     return Estimated(reconstruction, sum(others, torch.zeros_like(reconstruction)))
@@ -88,6 +91,7 @@ def estimated_log_weights(model: nn.Module, x: Tensor, *context: Tensor) -> Tens
     with evaluation_mode(model), own_random_numbers(x.device, SEED):
         log_weights = model.log_weights(*rows, num_samples=1)
     require_values(f"log_weights of {len(rows[0])} rows", log_weights, (1, len(rows[0])))
+    looked_at(rows[0])
     return log_weights.reshape(-1, len(x))
 
 

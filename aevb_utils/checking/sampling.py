@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
-from aevb_utils.checking.causes import innermost
-from aevb_utils.checking.comparisons import differently_drawn, draw_sample, how_many, repeated, require
+from aevb_utils.checking.comparisons import differently_drawn, draw_sample, how_many, innermost, repeated, require
+from aevb_utils.checking.progress import looked_at
 from aevb_utils.evaluation.bounds import evaluation_mode, own_random_numbers
 from aevb_utils.evaluation.contexts import call_with_context
 
@@ -18,7 +18,9 @@ def check_draws(model: nn.Module, x: Tensor, *context: Tensor) -> None:
         z = p_z.sample() if len(p_z.batch_shape) else p_z.sample((n,))
         p_x = call_with_context(model.p_x_given_z, z, context=rows)
         data = p_x.sample()
+        looked_at(x, 2 * how_many(x))
         drawn, *latents = draw_sample(model, n, rows)
+        looked_at(x, 2 * how_many(x))
         theirs = next((part for part in latents if part.shape == z.shape and part.dtype == z.dtype), None)
         if theirs is None:
             if not context:  # with one, such as a mask, a part of x may be no draw

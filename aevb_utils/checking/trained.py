@@ -40,6 +40,8 @@ def check_updates(model: nn.Module, x: Tensor, *context: Tensor) -> None:
     for update in ("inference", "generative"):
         other = copy.deepcopy(model)
         groups = {"inference": list(other.inference_parameters()), "generative": list(other.generative_parameters())}
+        if groups[update] and not any(parameter.requires_grad for parameter in groups[update]):
+            continue  # all are frozen on purpose
         before = {name: [parameter.detach().clone() for parameter in group] for name, group in groups.items()}
         optimizer = torch.optim.Adam(other.parameters(), lr=1e-3)
         try:

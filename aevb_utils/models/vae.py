@@ -5,11 +5,13 @@ chapter.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
+from aevb_utils.evaluation.contexts import call_with_context, draw_latents
 from aevb_utils.inputs import check_count, check_sizes
 from aevb_utils.networks import GaussianNetwork, Layer, Likelihood, Network, bernoulli
 
@@ -40,24 +42,24 @@ def draw_log_weights(
 
 
 class AutoEncodingModel(nn.Module):
-    """The ELBO and its relatives for any model with an encoder, a decoder and these:
-
-    ``p_z(*context)``, ``p_x_given_z(z, *context)`` and ``q_z_given_x(x, *context)``
-    return distributions. A context (chapter 8: a label) has a row for each row of x.
+    """The ELBO and its relatives for a model with an encoder, ``q_z_given_x(x, *context)``
+    and ``p_z(...)`` and ``p_x_given_z(z, ...)``. A context (chapter 8: a label) has a row
+    for each row of x; the last two take it whole, by its names in the first, or not.
     """
 
     encoder: nn.Module
-    decoder: nn.Module
 
-    def sample(self, n: int) -> tuple[Tensor, Tensor]:
-        """Draw n data, (n, D), and their latents, (n, L), where there is no context."""
-        z = self.p_z().sample((check_count("n", n),))
-        return self.p_x_given_z(z).sample(), z
+    def sample(self, n: int, *context: Tensor) -> tuple[Tensor, Tensor]:
+        """Draw n data, (n, D), and their latents, (n, L); a context has n rows."""
+        p_z = call_with_context(self.p_z, context=context)
+        z = draw_latents(p_z, n, *context)
+        return call_with_context(self.p_x_given_z, z, context=context).sample(), z
 
     def parts(self, x: Tensor, *context: Tensor) -> Parts:
         """q(z | x), p(z) and the function p(x | ·), at a batch and its context."""
-        q = self.q_z_given_x(x, *context)
-        return q, self.p_z(*context), lambda z: self.p_x_given_z(z, *context)
+        p_z = call_with_context(self.p_z, context=context)
+        p_x_given_z = partial(call_with_context, self.p_x_given_z, context=context)
+        return self.q_z_given_x(x, *context), p_z, p_x_given_z
 
     def elbo_terms(self, x: Tensor, *context: Tensor, num_samples: int = 1) -> Terms:
         """The two terms of the ELBO of each datum, in nats, (batch,) each."""
