@@ -19,7 +19,7 @@ Family = Literal["smoothing", "filtering", "mean-field"]
 def kalman_filter(
     x: Tensor, a: Tensor | float, w: Tensor | float, noise: Tensor | float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The evidence, and what is known of z_t given x_1 … x_t, eqs. (10.3) to (10.5).
+    """The evidence, and what is known of z_t given x_1 … x_t, eqs. (10.2) to (10.4).
 
     Series x are (batch, T), ``noise`` is σ². Returns the log of p(x) in nats, (batch,);
     the means, (batch, T); the variances, (T,).
@@ -50,7 +50,7 @@ def kalman_filter(
 def kalman_smoother(
     means: Tensor, variances: Tensor, a: Tensor | float
 ) -> tuple[Tensor, Tensor]:
-    """Mean, (batch, T), and variance, (T,), of z_t given all of x, eq. (10.6).
+    """Mean, (batch, T), and variance, (T,), of z_t given all of x, eq. (10.5).
 
     From the filter's means, (batch, T), and variances, (T,).
     """

@@ -104,7 +104,7 @@ def check_steps(x: Tensor, D: int, dtype: torch.dtype) -> None:
     """Say what is wrong with the steps of sequences, if anything is.
 
     Raises:
-        ValueError: not D numbers a step, or another number format than the model's.
+        ValueError: not D numbers per step, or another number format than the model's.
     """
     if x.ndim != 3 or x.shape[-1] != D:
         raise ValueError(f"Expected x of shape (batch, T, {D}), not {tuple(x.shape)}.")
@@ -203,7 +203,7 @@ def path_log_weights(
 class VariationalRNN(SequenceModel):
     """A latent at each step of a sequence, eqs. (10.13) to (10.15). Chung et al. (2015).
 
-    D numbers a step, a latent of L dimensions, a state of H; ``T`` is the length of a
+    D numbers per step, a latent of L dimensions, a state of H; ``T`` is the length of a
     draw. ``hidden`` are the widths of encoder and prior, reversed those of the decoder,
     which gives ``outputs`` numbers (by default D) to the ``likelihood``.
     """
