@@ -67,8 +67,8 @@ class MixturePrior(AutoEncodingModel):
 class MixtureEncoder(nn.Module):
     """q(y | x) and q(z | x, y) from features a(x) that are computed once, eq. (9.10).
 
-    The logits of q(y | x) are linear in h(a), the outputs that make q(z | x, y) linear in
-    h(a + e_y), with h(u) = max(0, u) and a learned row e_y for each class.
+    The logits of q(y | x) are linear in relu(a), the outputs that make q(z | x, y) in
+    relu(a + e_y), with a learned row e_y for each class.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class MixtureAutoEncoder(MixturePrior):
 class GaussianMixtureVAE(MixtureAutoEncoder):
     """Chapter 2's mixture as the prior of a VAE: y, then z given y, then x given z.
 
-    D numbers a datum, a latent of L dimensions, C classes; ``hidden`` are the widths of
+    D numbers per datum, a latent of L dimensions, C classes; ``hidden`` are the widths of
     the encoder, reversed those of the decoder, which gives ``outputs`` numbers (by
     default D) to the ``likelihood``. ``mean_scale`` spreads the classes' means at the
     start. The ELBO is summed over y; all in nats.
