@@ -72,6 +72,11 @@ def effective(log_w: Tensor) -> float:
     return (2 * log_w.logsumexp(0) - (2 * log_w).logsumexp(0)).exp().item()
 
 
+def contribution(by_label: Tensor, labels: Tensor, prior: bool = True, prior_of_sum: bool = True) -> Tensor:
+    own = by_label.gather(0, labels.clamp(min=0)[None])[0] - prior * math.log(len(by_label))
+    return torch.where(labels < 0, by_label.logsumexp(0) - prior_of_sum * math.log(len(by_label)), own)
+
+
 SOLUTIONS = {
     "1.2": {
         "right": evidence,
@@ -125,6 +130,14 @@ SOLUTIONS = {
         "not in log space": lambda log_w: (log_w.exp().sum() ** 2 / log_w.exp().square().sum()).item(),
         "the other way up": lambda log_w: 1 / effective(log_w),
         "by the largest": lambda log_w: (log_w.logsumexp(0) - log_w.max()).exp().item(),
+    },
+    "8.6": {
+        "right": contribution,
+        "the label is free": lambda b, y: contribution(b, y, prior=False),
+        "no p(y) in the sum": lambda b, y: contribution(b, y, prior_of_sum=False),
+        "no p(y)": lambda b, y: contribution(b, y, prior=False, prior_of_sum=False),
+        "the best label": lambda b, y: torch.where(y < 0, b.amax(0) - math.log(len(b)), contribution(b, y)),
+        "labels not used": lambda b, y: contribution(b, torch.full_like(y, -1)),
     },
 }
 """In a check cell the function has the name that the stub gives it."""
