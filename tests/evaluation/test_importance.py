@@ -45,7 +45,7 @@ def test_equal_weights_have_no_tail():
 def test_too_few_weights_are_refused(shape):
     with pytest.raises(ValueError, match="at least 25 samples") as error:
         pareto_k(torch.zeros(shape))
-    one_sentence(error)
+    one_sentence(error.value)
 
 
 class Shifted(nn.Module):

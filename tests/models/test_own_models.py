@@ -299,7 +299,7 @@ class TestRecipe:
     def test_free_parameters_refuse_what_is_no_index(self, i):
         with pytest.raises(ValueError, match="indices of data") as error:
             FreeParameters(4, 2)(i)
-        one_sentence(error)
+        one_sentence(error.value)
 
     def test_a_shaken_copy_is_another_model_and_leaves_the_first_alone(self):
         model = ItemResponse(3)
