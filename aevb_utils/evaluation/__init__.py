@@ -18,6 +18,7 @@ from aevb_utils.evaluation.gradients import (
     score_function,
     summarize,
 )
+from aevb_utils.evaluation.importance import effective_sample_size, information, pareto_k
 from aevb_utils.evaluation.latents import active_units, kl_by_dimension
 from aevb_utils.evaluation.quadrature import Grid, gauss_hermite, log_integral, make_grid
 
@@ -29,8 +30,10 @@ __all__ = [
     "clustering_accuracy",
     "compute_on",
     "contingency",
+    "effective_sample_size",
     "elbo_terms",
     "gauss_hermite",
+    "information",
     "iwae_bound",
     "kl_by_dimension",
     "kl_to_posterior",
@@ -38,6 +41,7 @@ __all__ = [
     "log_integral",
     "make_grid",
     "mean_elbo_terms",
+    "pareto_k",
     "pathwise",
     "quadrature_elbo",
     "refine",

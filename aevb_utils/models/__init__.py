@@ -15,6 +15,7 @@ from aevb_utils.models.masked_factor_analysis import MaskedFactorAnalysis
 from aevb_utils.models.mixture_checks import check_data
 from aevb_utils.models.mixture_doubts import doubts
 from aevb_utils.models.mixture_em import FitError, MixtureParameters
+from aevb_utils.models.recipe import FreeParameters, SampledKL
 from aevb_utils.models.vae import VAE
 from aevb_utils.models.variational_mixture import FreeLogits, VariationalMixture
 from aevb_utils.models.variational_rnn import RecurrentNetwork, VariationalRNN
@@ -29,6 +30,7 @@ __all__ = [
     "FitError",
     "FlowVAE",
     "FreeLogits",
+    "FreeParameters",
     "GaussianMixture",
     "GaussianMixtureVAE",
     "ItemResponse",
@@ -38,6 +40,7 @@ __all__ = [
     "MaskedFactorAnalysis",
     "MixtureParameters",
     "RecurrentNetwork",
+    "SampledKL",
     "VariationalMixture",
     "VariationalRNN",
     "check_data",

@@ -14,6 +14,7 @@ from aevb_utils.models.factor_analysis import FactorAnalysis
 from aevb_utils.models.item_response import ItemResponse
 from aevb_utils.models.local_level import LocalLevel, exact_posterior, kalman_evidence, posterior_precision
 from aevb_utils.models.masked_factor_analysis import MaskedFactorAnalysis
+from aevb_utils.models.recipe import FreeParameters, shaken, train
 
 
 @pytest.fixture(autouse=True)
@@ -285,3 +286,36 @@ def test_variances_of_another_shape_are_refused():
         kalman_evidence(x, torch.ones(4).double(), torch.tensor(1.0).double(), (0.0, 1.0))
     with pytest.raises(ValueError, match="level must be a variance"):
         kalman_evidence(x, torch.tensor(1.0).double(), torch.tensor(-1.0).double(), (0.0, 1.0))
+
+
+class TestRecipe:
+    def test_free_parameters_hand_out_the_rows_of_a_table(self):
+        table = FreeParameters(4, 2)
+        with torch.no_grad():
+            table.lam.copy_(torch.arange(8.0).reshape(4, 2))
+        assert table(torch.tensor([2, 0])).tolist() == [[4.0, 5.0], [0.0, 1.0]]
+
+    @pytest.mark.parametrize("i", [torch.tensor([4]), torch.tensor([-1]), torch.tensor([0.0])])
+    def test_free_parameters_refuse_what_is_no_index(self, i):
+        with pytest.raises(ValueError, match="indices of data") as error:
+            FreeParameters(4, 2)(i)
+        one_sentence(error.value)
+
+    def test_a_shaken_copy_is_another_model_and_leaves_the_first_alone(self):
+        model = ItemResponse(3)
+        before = [parameter.clone() for parameter in model.parameters()]
+        moved = [*shaken(model).parameters()]
+        assert all(torch.equal(a, b) for a, b in zip(model.parameters(), before, strict=True))
+        assert not any(torch.equal(a, b) for a, b in zip(moved, before, strict=True))
+
+    def test_train_takes_epochs_times_minibatches_and_ends_without_a_step_size(self):
+        model, x = ItemResponse(3).double(), torch.ones(7, 3, dtype=torch.float64)
+        history = train(model, x, 2, 0.1, batch_size=3, held_out=x)
+        assert len(history.step_elbo) == 6
+        assert len(history.held_out_elbo) == 2
+
+    def test_train_leaves_a_frozen_parameter(self):
+        model, x = ItemResponse(3).double(), torch.ones(7, 3, dtype=torch.float64)
+        model.a.requires_grad_(False)
+        train(model, x, 1, 0.1, batch_size=7)
+        assert torch.equal(model.a, torch.ones(3, dtype=torch.float64))
