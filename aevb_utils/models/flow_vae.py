@@ -17,7 +17,7 @@ from aevb_utils.models.binomial_vae import BinomialModel, check_counts, log_bino
 from aevb_utils.models.vae import AutoEncodingModel
 
 KNOTS = (-2.0, -1.0, 0.0, 1.0, 2.0)  # κ of eq. (12.15)
-SIZE = 2 * len(KNOTS) + 1  # numbers a coupling
+SIZE = 2 * len(KNOTS) + 1  # numbers per coupling
 
 
 def features(u: Tensor) -> Tensor:
