@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from math_core import LatexError
 from site_links import equation
 from site_math import TAG, mathml
 from sphinx import addnodes
@@ -108,7 +109,10 @@ def words(node: nodes.Node) -> str:
 
 def letters(latex: str) -> str:
     """A formula's letters and signs, as they would be read."""
-    formula = mathml(TAG.sub("", latex).strip(), displayed=False)
+    try:
+        formula = mathml(TAG.sub("", latex).strip(), displayed=False)
+    except LatexError:  # the page itself warns of it
+        return latex
     return unescape(MARKUP.sub("", ANNOTATION.sub("", formula))).translate(PLAIN)
 
 
