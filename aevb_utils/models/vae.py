@@ -57,9 +57,9 @@ class AutoEncodingModel(nn.Module):
 
     def parts(self, x: Tensor, *context: Tensor) -> Parts:
         """q(z | x), p(z) and the function p(x | ·), at a batch and its context."""
+        q = self.q_z_given_x(x, *context)
         p_z = call_with_context(self.p_z, context=context)
-        p_x_given_z = partial(call_with_context, self.p_x_given_z, context=context)
-        return self.q_z_given_x(x, *context), p_z, p_x_given_z
+        return q, p_z, partial(call_with_context, self.p_x_given_z, context=context)
 
     def elbo_terms(self, x: Tensor, *context: Tensor, num_samples: int = 1) -> Terms:
         """The two terms of the ELBO of each datum, in nats, (batch,) each."""
