@@ -22,7 +22,7 @@ NUMERIC = [name for name, entry in ANSWERS.items() if not isinstance(entry["answ
 LISTS = [name for name in NUMERIC if np.ndim(ANSWERS[name]["answer"])]
 MISCONCEPTIONS = [(name, i) for name, entry in ANSWERS.items() for i in range(len(entry["misconceptions"]))]
 
-ROUNDED_TO_A_MISTAKE = {("2.6", 2), ("4.6", 2), ("8.6", 2)}
+ROUNDED_TO_A_MISTAKE = {("2.6", 2), ("4.6", 2), ("8.6", 2), ("12.6", 2)}
 """To so few digits it is nearer to a misconception: −2000 to a single Poisson, 1.0 to humps without a width, −11 to the
 most likely label alone."""
 

@@ -34,6 +34,7 @@ from aevb_utils.models.local_level import ExactLocalLevel, LocalLevelModel, Mark
 from aevb_utils.models.logit_network import LogitNetwork
 from aevb_utils.models.masked_factor_analysis import EntryEncoder, MaskedFactorAnalysis, MaskedFactorModel
 from aevb_utils.models.mixture_em import MixtureParameters
+from aevb_utils.models.recipe import FreeParameters
 from aevb_utils.models.vae import VAE
 from aevb_utils.models.variational_mixture import FreeLogits, FreeMixture, VariationalMixture
 from aevb_utils.models.variational_rnn import GatedUnit, RecurrentNetwork, StepEncoder, VariationalRNN
@@ -96,6 +97,7 @@ MODELS = {
         "quadratic": (False, True),
     },
     FreeMixture: {"start": (mixture(), mixture(1.0))},
+    FreeParameters: {"N": (3, 4), "K": (2, 3)},
     FreeLogits: {"N": (6, 7), "C": (2, 3)},
     VariationalMixture: {
         "start": (mixture(), mixture(1.0)),
@@ -146,6 +148,7 @@ def test_every_argument_of_every_model_is_in_the_table():
         "AutoEncodingModel",
         "ConditionalModel",
         "MixtureAutoEncoder",
+        "SampledKL",
         "SequenceModel",
     }
     names = {kind.__name__: set(inspect.signature(kind).parameters) for kind in kinds - without_constructor}
