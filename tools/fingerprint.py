@@ -162,7 +162,7 @@ class Recorder:
 
 def _exchange(one: Any, other: Any) -> None:  # noqa: ANN401
     """Give the modules of the package that have one ``budget`` the other, those that have imported it too."""
-    for name, module in [*sys.modules.items()]:
+    for name, module in sys.modules.copy().items():  # another thread may import
         if name.split(".")[0] == "aevb_utils" and vars(module).get("budget") is one:
             module.budget = other
 
