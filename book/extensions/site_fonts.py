@@ -12,14 +12,13 @@ from typing import Any
 
 from docutils import nodes
 from fontTools.subset import Options, Subsetter, load_font, save_font
+from site_math import ANNOTATION, MARKUP
 from sphinx.application import Sphinx
 
 TEXT = "fonts/stix-two-text-latin-normal.woff2"
 MATH = "fonts/stix-two-math.woff2"
 FORMULA = re.compile(r"<math.*?</math>", re.DOTALL)
 SINGLE = re.compile(r"<mi>(\w)</mi>")  # a letter that a browser draws as an italic one
-ANNOTATION = re.compile(r"<annotation.*?</annotation>", re.DOTALL)
-MARKUP = re.compile(r"<[^>]*>")
 ITALICS = {
     **{chr(ord("A") + i): chr(0x1D434 + i) for i in range(26)},
     **{chr(ord("a") + i): chr(0x1D44E + i) for i in range(26)},

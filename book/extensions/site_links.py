@@ -156,13 +156,13 @@ def _link_page(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     parents = dict.fromkeys(text.parent for text in doctree.findall(nodes.Text))
     index = Index(app, docname)
     for parent in parents:
-        if not any(isinstance(around, CLOSED) for around in _around(parent)):
+        if not any(isinstance(around, CLOSED) for around in around_of(parent)):
             _link_references(parent, index)
     if app.env.doc2path(docname).endswith(".ipynb"):
         _link_terms(doctree, index)
 
 
-def _around(node: nodes.Element) -> Iterator[nodes.Element]:
+def around_of(node: nodes.Element) -> Iterator[nodes.Element]:
     """The node, and all that it is in."""
     while node is not None:
         yield node
@@ -282,7 +282,7 @@ def _link_terms(doctree: nodes.document, index: Index) -> None:
     longest = sorted(index.terms, key=len, reverse=True)
     pattern = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, longest))})(?![\w-])", re.IGNORECASE)
     for text in list(doctree.findall(nodes.Text)) if longest else []:
-        if any(isinstance(around, (*CLOSED, nodes.title)) for around in _around(text.parent)):
+        if any(isinstance(around, (*CLOSED, nodes.title)) for around in around_of(text.parent)):
             continue
         pieces: list[nodes.Node] = []
         words, position = text.astext(), 0

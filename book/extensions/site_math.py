@@ -20,10 +20,12 @@ from sphinx.writers.html5 import HTML5Translator
 logger = logging.getLogger(__name__)
 
 NAME = "mathml"
+ANNOTATION = re.compile(r"<annotation.*?</annotation>", re.DOTALL)  # the LaTeX within a formula
+MARKUP = re.compile(r"<[^>]*>")
 TAG = re.compile(r"\s*\\tag\{([^}]*)\}")
-# A bracket of a given size keeps it under a script only in a row of its own (Chromium).
 # What sticks to a formula in a line, on its left and on its right.
 BEFORE, AFTER = re.compile(r"[(\[“‘]+\Z"), re.compile(r"\A[-)\].,;:!?”’]+")
+# A bracket of a given size keeps it under a script only in a row of its own (Chromium).
 SIZED_BASE = re.compile(r"(<m(?:sub|sup|subsup)>)(<mo [^>]*minsize[^>]*>[^<]*</mo>)")
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from docutils import nodes
 from math_core import LatexError
-from site_links import equation
-from site_math import TAG, mathml
+from site_links import around_of, equation
+from site_math import ANNOTATION, MARKUP, TAG, mathml
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -26,8 +26,6 @@ STOCK = re.compile(
     r"|\s*<script>DOCUMENTATION_OPTIONS\.search_as_you_type = \w+;</script>"
 )
 SILENT = (nodes.literal_block, nodes.raw, nodes.comment, nodes.image, nodes.title, nodes.section, nodes.Invisible)
-ANNOTATION = re.compile(r"<annotation.*?</annotation>", re.DOTALL)
-MARKUP = re.compile(r"<[^>]*>")
 PLAIN = str.maketrans("ϕϵ", "φε", "\ufe00")  # how letters are typed; without marks that only choose their shape
 LONGEST = 1500  # characters of a record's words
 
@@ -76,7 +74,7 @@ def records_of(doctree: nodes.document, address: str) -> Iterator[dict[str, str]
     for block in doctree.findall(equation):
         tag = TAG.search(block.astext())
         assert tag is not None
-        section = next(around for around in _around(block) if isinstance(around, nodes.section))
+        section = next(around for around in around_of(block) if isinstance(around, nodes.section))
         yield record("equation", block, f"({tag[1]})", words(block), about=words(section[0]))
     for figure in doctree.findall(nodes.figure):
         caption = next(figure.findall(nodes.caption), None)
@@ -85,7 +83,7 @@ def records_of(doctree: nodes.document, address: str) -> Iterator[dict[str, str]
     for table in doctree.findall(nodes.table):
         heads = [words(entry) for head in table.findall(nodes.thead) for entry in head.findall(nodes.entry)]
         if heads[:1] == ["symbol"]:
-            section = next(around for around in _around(table) if isinstance(around, nodes.section))
+            section = next(around for around in around_of(table) if isinstance(around, nodes.section))
             for row in next(table.findall(nodes.tbody)).findall(nodes.row):
                 symbol, *more = map(words, row.findall(nodes.entry))
                 yield record("symbol", section, symbol, "; ".join(filter(None, more)))
@@ -114,12 +112,6 @@ def letters(latex: str) -> str:
     except LatexError:  # the page itself warns of it
         return latex
     return unescape(MARKUP.sub("", ANNOTATION.sub("", formula))).translate(PLAIN)
-
-
-def _around(node: nodes.Element) -> Iterator[nodes.Element]:
-    while node is not None:
-        yield node
-        node = node.parent
 
 
 def _write_records(app: Sphinx, error: Exception | None) -> None:
