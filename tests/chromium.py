@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tools.browser import MISSING, find_browser
 
 PATH = find_browser()
 if PATH is None and os.environ.get("AEVB_REQUIRE_BROWSER") != "1":
     pytest.skip(MISSING, allow_module_level=True)
+
+expect.set_options(timeout=60_000)  # a busy machine is not a fault of the page
 
 ARGUMENTS = [
     "--no-sandbox",

@@ -5,6 +5,7 @@ second time: no page loads it. The text's fonts come in parts, of which a browse
 """
 
 import html
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,6 +30,13 @@ ITALICS = {
 }
 ALWAYS = "√()[]{}|‖⟨⟩⌊⌋⏞⏟"
 
+PRELOAD = """
+    <script>
+      if (location.protocol !== "file:") for (const href of {addresses})
+        document.head.append(Object.assign(document.createElement("link"),
+          {{ rel: "preload", as: "font", type: "font/woff2", crossOrigin: "", href }}));
+    </script>"""
+
 STYLES = "styles/pydata-sphinx-theme.css"
 ICONS = "vendor/fontawesome/webfonts"
 ICON_SCRIPT = re.compile(r'\s*<script[^>]*src="[^"]*scripts/fontawesome\.js[^"]*"></script>')
@@ -48,11 +56,9 @@ def setup(app: Sphinx) -> dict[str, bool]:
 def _preload(
     app: Sphinx, pagename: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
-    """Ask for the fonts of every page at once, so that no text moves when they come."""
-    for font in (TEXT, MATH):
-        address = context["pathto"](f"_static/{font}", 1)
-        link = f'<link rel="preload" href="{address}" as="font" type="font/woff2" crossorigin>'
-        context["metatags"] = context.get("metatags", "") + f"\n    {link}"
+    """Ask for the fonts of every page at once, so that no text moves when they come; from a disk there is no need."""
+    addresses = [context["pathto"](f"_static/{font}", 1) for font in (TEXT, MATH)]
+    context["metatags"] = context.get("metatags", "") + PRELOAD.format(addresses=json.dumps(addresses))
 
 
 def _cut(app: Sphinx, error: Exception | None) -> None:

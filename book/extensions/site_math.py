@@ -10,6 +10,7 @@ from html import escape
 
 from docutils import nodes
 from math_core import LatexError, LatexToMathML
+from site_colors import in_color, with_classes
 from site_formula_lines import in_lines
 from sphinx.application import Sphinx
 from sphinx.config import Config
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 NAME = "mathml"
 ANNOTATION = re.compile(r"<annotation.*?</annotation>", re.DOTALL)  # the LaTeX within a formula
+WRITTEN = re.compile(r"(<annotation[^>]*>).*?(</annotation>)", re.DOTALL)
 MARKUP = re.compile(r"<[^>]*>")
 TAG = re.compile(r"\s*\\tag\{([^}]*)\}")
 # What sticks to a formula in a line, on its left and on its right.
@@ -55,8 +57,9 @@ def mathml(latex: str, *, displayed: bool) -> str:
     Raises:
         LatexError: it is not understood.
     """
-    converted = _converters()[displayed].convert_with_local_state(latex, displaystyle=displayed)
-    return SIZED_BASE.sub(r"\1<mrow>\2</mrow>", converted)
+    converted = _converters()[displayed].convert_with_local_state(in_color(latex), displaystyle=displayed)
+    converted = SIZED_BASE.sub(r"\1<mrow>\2</mrow>", with_classes(converted))
+    return WRITTEN.sub(lambda found: f"{found[1]}{escape(latex, quote=False)}{found[2]}", converted)
 
 
 def displayed(latex: str, number: str = "") -> str:

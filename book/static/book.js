@@ -1,4 +1,4 @@
-// Small helps for a reader: copy a formula's LaTeX, see which section one is in, go on where one was.
+// Small helps for a reader: copy a formula's LaTeX, show the page to a room, see which section one is in, go on there.
 (() => {
   const article = document.querySelector("article.bd-article");
   if (!article) return;
@@ -44,6 +44,31 @@
   addEventListener("afterprint", () => {
     page.dataset.theme = theme;
     for (const details of opened) details.open = false;
+  });
+
+  // For a projector: large letters, nothing beside them; the arrow keys go from section to section, Escape goes back.
+  const sections = [...article.querySelectorAll("h1, h2, h3")];
+  const present = make("button", { type: "button", class: "btn btn-sm aevb-present", "aria-pressed": "false" }, "");
+  present.innerHTML = '<svg width="20" height="16" viewBox="0 0 20 16" aria-hidden="true"><path fill="none" stroke="currentColor" stroke-width="2" d="M1 2h18M3 2v8h14V2M10 10v3M6 15l4-2 4 2"/></svg>';
+  present.setAttribute("aria-label", "Present this page");
+  present.title = "Present this page (arrow keys: sections, Escape: back)";
+  const show = (on) => {
+    const at = sections.filter((heading) => heading.getBoundingClientRect().top < 160).pop();
+    page.toggleAttribute("data-present", on);
+    present.setAttribute("aria-pressed", String(on));
+    at?.scrollIntoView();
+  };
+  present.addEventListener("click", () => show(!page.hasAttribute("data-present")));
+  document.querySelector(".bd-header-article .article-header-buttons")?.prepend(present);
+  addEventListener("keydown", (event) => {
+    if (!page.hasAttribute("data-present") || event.target.closest?.("input, select, textarea, figure, dialog")) return;
+    const step = { ArrowRight: 1, PageDown: 1, ArrowLeft: -1, PageUp: -1 }[event.key];
+    if (event.key === "Escape") show(false);
+    if (!step) return;
+    event.preventDefault();
+    const tops = sections.map((heading) => heading.getBoundingClientRect().top);
+    const next = step > 0 ? tops.findIndex((top) => top > 80) : tops.findLastIndex((top) => top < 20);
+    sections[next]?.scrollIntoView();
   });
 
   // Where the reader is: in the bar on top of a narrow page, and for the next visit.

@@ -1,0 +1,50 @@
+r"""Give the quantities of the book their colors in formulas and headings, the same as in the figures.
+
+Blue is the ELBO, orange the KL divergence, purple q, green the posterior; the evidence is black, as the text is. The
+LaTeX of the sources says nothing about it: what a formula calls ``q_\phi(z \mid x)`` is purple on the site.
+"""
+
+import re
+
+# Named colors, as the converter writes them, stand for the kinds until the formula is set.
+KINDS = {
+    "elbo": ("cyan", "#00B9F2"),
+    "kl": ("orange", "#FF8001"),
+    "q": ("magenta", "#FB3199"),
+    "posterior": ("lime", "#BFFF04"),
+}
+SCRIPT = r"(?:[_^](?:\{[^{}]*\}|\\[a-zA-Z]+|[A-Za-z0-9*]))"
+INSIDE = r"\([^()&\\]*(?:\\(?!\\|tag|right|left)[a-zA-Z,;]+[^()&\\]*)*\)"
+LATENT = r"(?:z|c|y|s)(?![a-zA-Z])"
+PATTERNS = {
+    "elbo": re.compile(rf"\\(?:mathcal\{{L\}}|(?:mathrm|operatorname|text)\{{ELBO\}}){SCRIPT}*(?:{INSIDE})?"),
+    "kl": re.compile(r"\\(?:mathrm|operatorname|text)\{KL\}"),
+    "q": re.compile(rf"(?<![\\a-zA-Z])q{SCRIPT}*(?:{INSIDE})?(?![a-zA-Z])"),
+    "posterior": re.compile(rf"(?<![\\a-zA-Z])p{SCRIPT}*\(\s*{LATENT}[^()&|\\]*\\mid\s*x(?!_\{{1:t-1\}})[^()&]*\)"),
+}
+ANY = re.compile("|".join(f"(?P<{kind}>{pattern.pattern})" for kind, pattern in PATTERNS.items()))
+STYLES = {f'style="color:{code};"': f'class="aevb-{kind}"' for kind, (_, code) in KINDS.items()}
+HEADING = re.compile(r"(<h[1-4][^>]*>)(.*?)(<a class=\"headerlink\"|</h[1-4]>)", re.DOTALL)
+WORDS = re.compile(r"(?<![\w-])(?:(?P<elbo>ELBOs?)|(?P<kl>KL)|(?P<posterior>posterior))(?![\w-])(?![^<]*>)")
+
+
+def in_color(latex: str) -> str:
+    """The LaTeX with a mark on each colored quantity."""
+    return ANY.sub(lambda found: rf"{{\color{{{KINDS[str(found.lastgroup)][0]}}}{found[0]}}}", latex)
+
+
+def with_classes(mathml: str) -> str:
+    """The formula with classes, which the style sheet colors, where the marks were."""
+    for style, name in STYLES.items():
+        mathml = mathml.replace(style, name)
+    return mathml
+
+
+def in_headings(page: str) -> str:
+    """The page with the quantities' names in its headings colored."""
+
+    def color(heading: re.Match[str]) -> str:
+        words = WORDS.sub(lambda word: f'<span class="aevb-{word.lastgroup}">{word[0]}</span>', heading[2])
+        return heading[1] + words + heading[3] if 'class="aevb-' not in heading[2] else heading[0]
+
+    return HEADING.sub(color, page)
