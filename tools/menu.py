@@ -5,6 +5,7 @@ filled for it first.
 """
 
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ class Command:
         level: what must be installed for it.
         lines: what the environment's Python is called with, one call after the other.
         takes: what its arguments are called; empty where it takes none.
-        done: what is said at the end, when all went well.
+        done: what is said at the end, when all went well; ``seconds`` is how long it took.
     """
 
     said: str
@@ -51,7 +52,7 @@ COMMANDS = {
         "build the site from the notebooks' stored outputs",
         Level.SITE,
         lambda: [["-c", JUPYTER_BOOK, "build", ".", "-n", "-W", "--keep-going"]],
-        done=f"\nThe book is built. Open {ROOT / '_build' / 'html' / 'index.html'} in a browser.",
+        done=f"\nThe book is built, in {{seconds}} seconds. Open {ROOT / '_build/html/index.html'} in a browser.",
     ),
     "test": Command(
         "run all tests",
@@ -158,9 +159,11 @@ def main(arguments: Sequence[str]) -> int:
 def _in_environment(command: Command, rest: Sequence[str]) -> int:
     """Run a command by the environment's Python; return the first exit status that is not 0."""
     python = ensure(command.level)
+    start = time.perf_counter()
     for line in command.lines():
         status = run([python, *line, *rest], {"OMP_NUM_THREADS": "1"} if "pytest" in line else {}).status
         if status:
             return status
-    print(command.done, end="\n" if command.done else "")
+    if command.done:
+        print(command.done.replace("{seconds}", f"{time.perf_counter() - start:.0f}"))
     return 0
