@@ -9,6 +9,9 @@ from html import escape, unescape
 from pathlib import Path
 
 from sphinx.application import Sphinx
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
 
 REPAIRS = {
     # The sidebar's title and search button belong to no landmark.
@@ -33,6 +36,17 @@ MARKUP = re.compile(r"<[^>]*>")
 # The mark at the start of a printed line, so that a check that holds, or fails, can be seen at a glance.
 MARK = re.compile(r"^(?P<start><div class=\".*<pre><span></span>)?(?P<mark>[✓✗])", re.MULTILINE)
 
+# The theme measures each box after it has changed the one before, the folded ones too, and does so while the page is
+# still loading: a browser lays out the page anew each time.
+THEME_SCRIPT = "_static/scripts/pydata-sphinx-theme.js"
+IN_SCRIPT = {
+    ".forEach(e=>{e.tabIndex=e.scrollWidth>e.clientWidth||e.scrollHeight>e.clientHeight?0:-1})": (
+        '.forEach((e,i,all)=>{i||Array.from(all).filter(e=>!e.closest("details:not([open])")).map(e=>'
+        "[e,e.scrollWidth>e.clientWidth||e.scrollHeight>e.clientHeight?0:-1]).forEach(([e,stop])=>{e.tabIndex=stop})})"
+    ),
+    "{subtree:!0,childList:!0}),e()}": '{subtree:!0,childList:!0}),document.addEventListener("toggle",t,!0),t()}',
+}
+
 FRONT_DOOR = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -52,6 +66,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_config_value("comments_config", {}, "")
     app.connect("build-finished", _write_front_door, priority=400)  # before sphinx-external-toc writes a barer one
     app.connect("build-finished", _repair_pages)
+    app.connect("build-finished", _repair_script)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -90,3 +105,15 @@ def _repair_pages(app: Sphinx, error: Exception | None) -> None:
         repaired = TABLE.sub(_label_cells, repaired)
         if repaired != text:
             path.write_text(repaired, encoding="utf-8")
+
+
+def _repair_script(app: Sphinx, error: Exception | None) -> None:
+    if error is not None or app.builder.format != "html":
+        return
+    path = Path(app.outdir, THEME_SCRIPT)
+    text = path.read_text(encoding="utf-8")
+    for slow, quick in IN_SCRIPT.items():
+        if slow not in text and quick not in text:
+            logger.warning(f"{THEME_SCRIPT} has changed: see whether it still measures boxes one by one.")
+        text = text.replace(slow, quick)
+    path.write_text(text, encoding="utf-8")

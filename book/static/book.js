@@ -98,7 +98,7 @@
   addEventListener("scroll", () => {
     if (!waiting) { waiting = true; requestAnimationFrame(look); }
   }, { passive: true });
-  look();
+  requestAnimationFrame(() => setTimeout(look)); // when the page has been laid out for its first picture
 
   const left = remembered && document.getElementById(remembered);
   const title = article.querySelector("h1");
