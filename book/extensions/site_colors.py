@@ -7,36 +7,39 @@ LaTeX of the sources says nothing about it: what a formula calls ``q_\phi(z \mid
 import re
 
 # Named colors, as the converter writes them, stand for the kinds until the formula is set.
-KINDS = {
-    "elbo": ("cyan", "#00B9F2"),
-    "kl": ("orange", "#FF8001"),
-    "q": ("magenta", "#FB3199"),
-    "posterior": ("lime", "#BFFF04"),
-}
+KINDS = {"q": ("magenta", "#FB3199"), "posterior": ("lime", "#BFFF04")}
 SCRIPT = r"(?:[_^](?:\{[^{}]*\}|\\[a-zA-Z]+|[A-Za-z0-9*]))"
 INSIDE = r"\([^()&\\]*(?:\\(?!\\|tag|right|left)[a-zA-Z,;]+[^()&\\]*)*\)"
 LATENT = r"(?:z|c|y|s)(?![a-zA-Z])"
-PATTERNS = {
-    "elbo": re.compile(rf"\\(?:mathcal\{{L\}}|(?:mathrm|operatorname|text)\{{ELBO\}}){SCRIPT}*(?:{INSIDE})?"),
-    "kl": re.compile(r"\\(?:mathrm|operatorname|text)\{KL\}"),
-    "q": re.compile(rf"(?<![\\a-zA-Z])q{SCRIPT}*(?:{INSIDE})?(?![a-zA-Z])"),
-    "posterior": re.compile(rf"(?<![\\a-zA-Z])p{SCRIPT}*\(\s*{LATENT}[^()&|\\]*\\mid\s*x(?!_\{{1:t-1\}})[^()&]*\)"),
-}
-ANY = re.compile("|".join(f"(?P<{kind}>{pattern.pattern})" for kind, pattern in PATTERNS.items()))
+ANY = re.compile(
+    r"(?P<log>\\log\s*)?(?:"
+    rf"(?<![\\a-zA-Z])(?P<q>q{SCRIPT}*(?:{INSIDE})?(?![a-zA-Z]))"
+    rf"|(?<![\\a-zA-Z])(?P<posterior>p{SCRIPT}*\(\s*{LATENT}[^()&|\\]*\\mid\s*x(?!_\{{1:t-1\}})[^()&]*\))"
+    ")"
+)
 STYLES = {f'style="color:{code};"': f'class="aevb-{kind}"' for kind, (_, code) in KINDS.items()}
+NAMES = {"<mi>KL</mi>": "kl", "<mtext>KL</mtext>": "kl", "<mi>\u2112\ufe00</mi>": "elbo", "<mtext>ELBO</mtext>": "elbo"}
 HEADING = re.compile(r"(<h[1-4][^>]*>)(.*?)(<a class=\"headerlink\"|</h[1-4]>)", re.DOTALL)
 WORDS = re.compile(r"(?<![\w-])(?:(?P<elbo>ELBOs?)|(?P<kl>KL)|(?P<posterior>posterior))(?![\w-])(?![^<]*>)")
 
 
 def in_color(latex: str) -> str:
-    """The LaTeX with a mark on each colored quantity."""
-    return ANY.sub(lambda found: rf"{{\color{{{KINDS[str(found.lastgroup)][0]}}}{found[0]}}}", latex)
+    """The LaTeX with a mark on each q and each posterior."""
+
+    def mark(found: re.Match[str]) -> str:
+        kind = "q" if found["q"] else "posterior"
+        log = rf"{found['log']}\," if found["log"] else ""  # the space that a group would take from the operator
+        return rf"{log}{{\color{{{KINDS[kind][0]}}}{found[kind]}}}"
+
+    return ANY.sub(mark, latex)
 
 
 def with_classes(mathml: str) -> str:
-    """The formula with classes, which the style sheet colors, where the marks were."""
+    """The formula with classes, which the style sheet colors, where the marks were and on the names of quantities."""
     for style, name in STYLES.items():
         mathml = mathml.replace(style, name)
+    for name, kind in NAMES.items():
+        mathml = mathml.replace(name, name.replace(">", f' class="aevb-{kind}">', 1))
     return mathml
 
 

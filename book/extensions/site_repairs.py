@@ -44,7 +44,9 @@ IN_SCRIPT = {
         '.forEach((e,i,all)=>{i||Array.from(all).filter(e=>!e.closest("details:not([open])")).map(e=>'
         "[e,e.scrollWidth>e.clientWidth||e.scrollHeight>e.clientHeight?0:-1]).forEach(([e,stop])=>{e.tabIndex=stop})})"
     ),
-    "{subtree:!0,childList:!0}),e()}": '{subtree:!0,childList:!0}),document.addEventListener("toggle",t,!0),t()}',
+    "{subtree:!0,childList:!0}),e()}": (
+        '{subtree:!0,childList:!0}),document.addEventListener("toggle",t,!0),requestAnimationFrame(()=>setTimeout(e))}'
+    ),
 }
 
 FRONT_DOOR = """<!DOCTYPE html>
