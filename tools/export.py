@@ -1,4 +1,4 @@
-"""Write what is made from other sources: exported modules, the ladder, the cover, reading times, what follows in notebooks.
+"""Write what is made from other sources: exported modules, ladder, cover, reading times, what follows in notebooks.
 
 ``python -m tools.export``. What follows in a notebook from the rest of it, :mod:`tools.readable` says. A module is a
 chapter's cells tagged ``export``, in order. A chapter names its module in its metadata,

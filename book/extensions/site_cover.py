@@ -62,7 +62,7 @@ def stored(root: Path, path: str) -> float:
     return _look_up(json.loads(file.read_text(encoding="utf-8"))["figures"], keys)
 
 
-def _look_up(value: Any, keys: list[str]) -> float:
+def _look_up(value: object, keys: list[str]) -> float:
     if not keys:
         if not isinstance(value, int | float):
             raise LookupError("what is there is no number")
@@ -241,7 +241,7 @@ def _link_chapters(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 def _add_style(app: Sphinx, pagename: str, template: str, context: dict[str, Any], doctree: nodes.document) -> None:
     """Load what only the first page needs there alone."""
     if pagename == app.config.root_doc and (Path(app.confdir) / "book" / "cover.json").is_file():
-        app.add_css_file("cover.css")
+        app.add_css_file("cover.css", priority=900)  # after book.css
         app.add_js_file("cover.js", loading_method="defer")
 
 
@@ -249,5 +249,6 @@ def _draw(app: Sphinx, error: Exception | None) -> None:
     """Draw the chapters' pictures, and the one that is shown where somebody shares the book."""
     if error is None and app.builder.format == "html":
         folder = Path(app.outdir, "_static", "cover")
+        fonts = Path(app.srcdir, "book", "static", "fonts")
         write_pictures(Path(app.srcdir), folder)
-        write_card(cover(str(app.srcdir)), app.config.project, folder / "card.png")
+        write_card(cover(str(app.srcdir)), app.config.html_title, fonts, folder / "card.png")

@@ -13,8 +13,8 @@ LEFT, RIGHT, TOP, BOTTOM = 34, 432, 6, 200  # of the data's frame
 DURATIONS, WAITINGS = (1.3, 5.4), (38.0, 100.0)  # in minutes, at the frame's edges
 BAR = 224  # where the bar of nats is
 SAID = {
-    "start": "A guess: two rings, and each eruption half in either.",
-    "E": "E-step: q is now the exact posterior, so the KL is zero.",
+    "start": "A guess: two rings, and q one half for each.",
+    "E": "E-step: q is the exact posterior. The KL is zero.",
     "M": "M-step: the rings move to fit q. The evidence rises.",
 }
 DESCRIPTION = (

@@ -70,15 +70,15 @@ def _describe(
     """Write into a page's head what it is."""
     is_root = pagename == app.config.root_doc
     said = description(doctree) if doctree is not None else SEARCH
-    title = re.sub(r"<[^>]*>", "", context.get("title", "")) or app.config.project
+    title = re.sub(r"<[^>]*>", "", context.get("title", "")) or app.config.html_title
     if is_root:
-        context["title"], context["docstitle"] = f"{app.config.project}: derive, train and check a VAE", ""
+        context["title"], context["docstitle"] = f"{app.config.html_title}: derive, train and check a VAE", ""
         title = context["title"]
     address = page_address(app, pagename)
     if context.get("pageurl"):
         context["pageurl"] = address
     tags = {
-        "og:site_name": app.config.project,
+        "og:site_name": app.config.html_title,
         "og:type": "book" if is_root else "article",
         "og:title": title,
         "og:description": said,
@@ -129,7 +129,7 @@ def linked_data(app: Sphinx, pagename: str, title: str, said: str, doctree: node
         about = ["Expectation maximization", "Variational inference", "Variational autoencoder"]
         more = {"@type": "Book", "bookFormat": "https://schema.org/EBook", "about": about, "hasPart": parts}
         return data | more | ({"image": base + CARD} if base else {})
-    book: dict[str, Any] = {"@type": "Book", "name": app.config.project} | ({"url": base} if base else {})
+    book: dict[str, Any] = {"@type": "Book", "name": app.config.html_title} | ({"url": base} if base else {})
     data |= {"@type": "LearningResource", "isPartOf": book}
     if found := CHAPTER.match(pagename):
         data |= {"@type": ["Chapter", "LearningResource"], "position": int(found["number"])}
@@ -172,7 +172,7 @@ def not_found(app: Sphinx) -> str:
         for name in chapters
     )
     base = f'<base href="{escape(app.config.html_baseurl)}">' if app.config.html_baseurl else GUESSED_BASE
-    return NOT_FOUND.format(base=base, title=escape(app.config.project), chapters=rows)
+    return NOT_FOUND.format(base=base, title=escape(app.config.html_title), chapters=rows)
 
 
 # Where the site does not know its address: on GitHub Pages it lies in the folder of its repository, if not at the root.
@@ -203,7 +203,8 @@ h1, form, li {{ font-family: system-ui, sans-serif; }}
 h1 {{ margin: 0 0 1rem; font-size: 2.1rem; font-weight: 650; letter-spacing: -0.01em; }}
 a {{ color: var(--link); }}
 form {{ display: flex; gap: 0.5rem; margin: 1.5rem 0; }}
-input, button {{ min-height: 2.75rem; padding: 0 0.8rem; border: 1px solid var(--line); border-radius: 6px; font: inherit; }}
+input, button {{ min-height: 2.75rem; padding: 0 0.8rem; border: 1px solid var(--line); border-radius: 6px; }}
+input, button {{ font: inherit; }}
 input {{ flex: 1; min-width: 0; background: var(--paper); color: inherit; }}
 button {{ background: none; color: var(--link); cursor: pointer; }}
 li {{ padding: 0.2rem 0; font-size: 1rem; }}

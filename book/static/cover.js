@@ -28,7 +28,7 @@
     evidence.setAttribute("x", frame.evidence - 1);
     numbers.forEach((number, i) => { number.textContent = frame.numbers[i]; });
     const next = frames[index + 1];
-    said.textContent = next ? frame.said : "EM has arrived: each ring lies on a kind of eruption.";
+    said.textContent = next ? frame.said : "EM has arrived: a ring for each kind of eruption.";
     button.textContent = next ? `${next.kind}-step` : "Again";
     slider.setAttribute("aria-valuetext", `${index} of ${frames.length - 1}. ${said.textContent}`);
   };
