@@ -42,7 +42,8 @@ def figure(cover: dict[str, Any]) -> str:
 <svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(DESCRIPTION)}">
 <g class="cover-axes">{axes()}</g>
 <g class="cover-points">{points}</g>
-{rings}
+<clipPath id="cover-frame"><rect x="{LEFT}" y="{TOP}" width="{RIGHT - LEFT}" height="{BOTTOM - TOP}"/></clipPath>
+<g clip-path="url(#cover-frame)">{rings}</g>
 <g class="cover-bar"><line x1="{LEFT}" x2="{RIGHT}" y1="{BAR}" y2="{BAR}"/>
 <rect class="cover-elbo" x="{LEFT}" y="{BAR - 4}" width="{first["elbo"] - LEFT:.1f}" height="8"/>
 <rect class="cover-kl" x="{first["elbo"]}" y="{BAR - 4}" width="{first["evidence"] - first["elbo"]:.1f}" height="8"/>

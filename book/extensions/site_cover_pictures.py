@@ -14,17 +14,17 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 PICTURES = {  # a chapter's figure, and of it the part that is shown: left, top, right and bottom, as shares
     1: ("fig-01-bound", (0, 0, 1, 1)),
-    2: ("fig-02-em", (0.35, 0, 1, 1)),
-    3: ("fig-03-banana", (0, 0, 1, 0.49)),
-    4: ("fig-04-shapes", (0, 0, 0.68, 1)),
-    5: ("fig-05-paths", (0, 0.4, 1, 1)),
-    6: ("fig-06-joint", (0, 0, 0.54, 1)),
+    2: ("fig-02-em", (0.383, 0, 1, 1)),
+    3: ("fig-03-banana", (0, 0, 1, 0.465)),
+    4: ("fig-04-shapes", (0, 0, 0.64, 1)),
+    5: ("fig-05-paths", (0, 0.47, 1, 1)),
+    6: ("fig-06-joint", (0, 0, 0.515, 1)),
     7: ("fig-07-codes", (0, 0, 1, 1)),
     8: ("fig-08-by-class", (0, 0, 1, 1)),
     9: ("fig-09-sorted", (0, 0, 1, 1)),
     10: ("fig-10-drawn", (0, 0, 0.67, 1)),
     11: ("fig-11-nile", (0, 0, 1, 1)),
-    12: ("fig-12-diffusion", (0, 0, 0.77, 1)),
+    12: ("fig-12-diffusion", (0, 0, 0.755, 1)),
 }
 SIZE = (480, 300)  # in pixels, twice what a card has
 LARGEST = 15_000  # bytes of a picture
