@@ -15,7 +15,7 @@ from typing import Any
 from docutils import nodes
 from docutils.parsers.rst.states import Inliner
 from site_cover_figure import figure
-from site_cover_pictures import PICTURES, alt_text, write_card, write_pictures
+from site_cover_pictures import PICTURES, alt_text, is_there, write_card, write_pictures
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
@@ -208,9 +208,9 @@ class CoverChapters(SphinxDirective):
         chapter = int(number.astext())
         reading, running = (part.strip() for part in times.astext().split("/"))
         card = nodes.list_item()
-        if chapter in PICTURES:
+        if chapter in PICTURES and is_there(Path(self.env.srcdir), chapter):
             folder = "../" * self.env.docname.count("/") + "_static/cover"
-            alt = nodes.Text(alt_text(Path(self.env.srcdir), chapter)).astext()
+            alt = alt_text(Path(self.env.srcdir), chapter)
             card += nodes.raw("", picture(f"{folder}/{chapter:02}.webp", alt), format="html")
         title = nodes.paragraph("", "", nodes.inline("", f"{chapter} ", classes=["cover-count"]), classes=["title"])
         card += title.__iadd__(content[:end])

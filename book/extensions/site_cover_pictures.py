@@ -52,6 +52,11 @@ def _cell(root: Path, chapter: int) -> dict[str, Any]:
     raise LookupError(f"Chapter {chapter} has no figure {PICTURES[chapter][0]!r}: name another in PICTURES.")
 
 
+def is_there(root: Path, chapter: int) -> bool:
+    """Whether the book, or the part of it that is built, has a chapter."""
+    return any(root.glob(f"notebooks/{chapter:02}_*.ipynb"))
+
+
 def alt_text(root: Path, chapter: int) -> str:
     """The first sentence of what a chapter's figure shows."""
     return _cell(root, chapter)["metadata"]["mystnb"]["image"]["alt"].split(". ")[0].rstrip(".") + "."
@@ -61,7 +66,7 @@ def write_pictures(root: Path, folder: Path) -> None:
     """Write the pictures of all chapters that are there."""
     folder.mkdir(parents=True, exist_ok=True)
     for chapter in PICTURES:
-        if list(root.glob(f"notebooks/{chapter:02}_*.ipynb")):
+        if is_there(root, chapter):
             content = next(webp for q in range(64, 0, -8) if len(webp := encoded(picture(root, chapter), q)) <= LARGEST)
             (folder / f"{chapter:02}.webp").write_bytes(content)
 

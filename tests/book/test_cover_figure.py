@@ -55,6 +55,7 @@ def test_each_press_is_half_a_step(figure):
 
 def test_the_slider_moves_by_keyboard_and_what_is_drawn_follows(figure):
     slider, ring, bar = figure.locator("input"), figure.locator(".cover-ring").first, figure.locator("rect.cover-elbo")
+    slider.press("Home")
     style, width = ring.get_attribute("style"), bar.get_attribute("width")
     slider.press("End")
     expect(slider).to_have_value(str(len(STEPS) - 1))
