@@ -23,6 +23,7 @@ CARD_TEXT = "Two clouds of Old Faithful's eruptions, found by EM, beside the tit
 CHAPTER = re.compile(r"notebooks/(?P<number>\d\d)_")
 LEAD = re.compile(r"^(?:The promise: )?(?:at the end )?(?P<rest>.)", re.IGNORECASE)
 READING = re.compile(r"Reading: about (\d+) minutes")
+APPLIED = "\u2061"  # stands unseen between a function and what it is applied to
 LONGEST = 200  # characters of a description
 EXTRA_VIEWPORT = re.compile(r'<meta name="viewport" content="width=device-width, initial-scale=1" ?/>')
 SEARCH = "Search the book by section, definition, symbol, equation and figure."
@@ -49,7 +50,7 @@ def description(doctree: nodes.document) -> str:
     Of a chapter it is the promise, "at the end you can …".
     """
     paragraph = next((node for node in doctree.findall(nodes.paragraph) if words(node).strip()), None)
-    text = " ".join(words(paragraph).split()) if paragraph is not None else ""
+    text = " ".join(words(paragraph).replace(APPLIED, " ").split()) if paragraph is not None else ""
     text = LEAD.sub(lambda found: found["rest"].upper(), text, count=1)
     return shortened(text)
 
@@ -128,7 +129,7 @@ def linked_data(app: Sphinx, pagename: str, title: str, said: str, doctree: node
         parts = [_part(app, name) for name in chapters]
         about = ["Expectation maximization", "Variational inference", "Variational autoencoder"]
         more = {"@type": "Book", "bookFormat": "https://schema.org/EBook", "about": about, "hasPart": parts}
-        return data | more | ({"image": base + CARD} if base else {})
+        return data | more | {"name": app.config.html_title} | ({"image": base + CARD} if base else {})
     book: dict[str, Any] = {"@type": "Book", "name": app.config.html_title} | ({"url": base} if base else {})
     data |= {"@type": "LearningResource", "isPartOf": book}
     if found := CHAPTER.match(pagename):

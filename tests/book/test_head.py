@@ -45,7 +45,7 @@ def test_every_page_has_a_title_and_a_description_of_its_own(site):
         (said,) = meta(head, "description")
         assert 30 <= len(said) <= 200, f"{name}: {said}"
         assert said[-1] in ".?!…", f"{name}: {said}"
-        assert not re.search(r"[\\$]|\s\s", said), f"{name}: {said}"
+        assert not re.search(r"[\\$\u2061]|\s\s", said), f"{name}: {said}"
         assert said[0].isupper(), f"{name}: {said}"
         titles.setdefault(head.title.get_text(), []).append(name)
         descriptions.setdefault(said, []).append(name)
@@ -92,7 +92,7 @@ def test_every_page_says_what_it_is(site):
         assert "https://creativecommons.org/licenses/by/4.0/" in found["license"]
         assert [author["name"] for author in found.get("author", [])] == AUTHORS
     book = data(head_of(site / "index.html"))
-    assert book["@type"] == "Book"
+    assert (book["@type"], book["name"]) == ("Book", "From EM to AEVB")
     assert [part["position"] for part in book["hasPart"]] == list(range(1, len(CHAPTERS) + 1))
     for number, path in enumerate(CHAPTERS, start=1):
         chapter = data(head_of(site / "notebooks" / f"{path.stem}.html"))
