@@ -196,7 +196,7 @@ NOT_FOUND = """<!DOCTYPE html>
 <style>
 :root {{ color-scheme: light dark; --ink: #1f2328; --quiet: #57606a; --line: #8c959f; --link: #0b5cad; --paper: #fff; }}
 @media (prefers-color-scheme: dark) {{
-  :root {{ --ink: #ced6dd; --quiet: #a9b4c0; --line: #6e7781; --link: #7ab7ff; --paper: #14181e; }}
+  :root {{ --ink: #ced6dd; --quiet: #a9b4c0; --line: #6e7781; --link: #7ab7ff; --paper: #121212; }}
 }}
 body {{ margin: 0; background: var(--paper); color: var(--ink); font: 1.125rem/1.55 Georgia, serif; }}
 main {{ max-width: 37rem; margin: 12vh auto; padding: 0 1rem; }}
