@@ -83,7 +83,7 @@ def _describe(
         "og:type": "book" if is_root else "article",
         "og:title": title,
         "og:description": said,
-        "og:locale": "en",
+        "og:locale": "en_US",
     }
     if address:
         card = app.config.html_baseurl + CARD
