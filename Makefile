@@ -8,12 +8,13 @@ override URL := $(value URL)
 override BRANCH := $(value BRANCH)
 override NOTEBOOK := $(value NOTEBOOK)
 override NAME := $(value NAME)
-export PYTHON URL BRANCH NOTEBOOK NAME
+override AUTHORS := $(value AUTHORS)
+export PYTHON URL BRANCH NOTEBOOK NAME AUTHORS
 
 TOOLS := "$$PYTHON" -m tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test execute results refresh lab data export student repository lint lock clean doctor python
+.PHONY: help setup book test execute results refresh lab data export student repository owner lint lock clean doctor python
 .NOTPARALLEL:
 
 help setup book test refresh lab data export student lint lock clean doctor: python
@@ -27,6 +28,9 @@ results: python
 
 repository: python
 	@$(TOOLS) repository --branch="$${BRANCH:-main}" -- "$$URL"
+
+owner: python
+	@$(TOOLS) owner -- "$$AUTHORS"
 
 python:
 	@command -v "$$PYTHON" >/dev/null || { echo "There is no $$PYTHON: install Python 3.11 or later, or name it: make PYTHON=/path/to/python" >&2; exit 1; }

@@ -1,4 +1,4 @@
-"""Write what is made from other sources: what chapters export, the ladder, reading times, what follows in notebooks.
+"""Write what is made from other sources: exported modules, ladder, cover, reading times, what follows in notebooks.
 
 ``python -m tools.export``. What follows in a notebook from the rest of it, :mod:`tools.readable` says. A module is a
 chapter's cells tagged ``export``, in order. A chapter names its module in its metadata,
@@ -19,6 +19,7 @@ from nbformat import NotebookNode
 from aevb_utils.figures.ladder import write as write_ladder
 from aevb_utils.results.json_files import BrokenFileError
 from aevb_utils.training.atomic_write import write_atomically
+from tools import cover
 from tools.commands import command
 from tools.freshness import definitions, global_names
 from tools.notebooks import CHAPTERS, PAGES, ROOT, code_cells, read, tags, where, write
@@ -28,7 +29,7 @@ from tools.syntax import parse
 
 EXPORT_KEY = "aevb_export"
 PICTURE = ROOT / "book" / "static" / "ladder.svg"
-TABLES = (ROOT / "README.md", ROOT / "book" / "index.md")  # of the chapters
+TABLES = (ROOT / "README.md", ROOT / "index.md")  # of the chapters
 WIDTH = 91  # of a line in an exported module
 
 
@@ -148,7 +149,7 @@ def picture() -> bytes:
 
 @command
 def main() -> int:
-    """Write every notebook that lacks something, every module, the tables of chapters, the ladder: each whole."""
+    """Write every notebook that lacks something, every module, the tables of chapters, ladder and cover: each whole."""
     for path in (*PAGES, *CHAPTERS):
         notebook = read(path)
         make_readable(notebook, path)
@@ -158,6 +159,10 @@ def main() -> int:
     files = {path: source.encode() for path, source in (exports() | tables(TABLES, CHAPTERS)).items()} | {
         PICTURE: picture()
     }
+    if (shown := cover.content()) is None:
+        print(f"{cover.COVER.name} stays as it is: it shows real eruptions, which cannot be had here.")
+    else:
+        files[cover.COVER] = shown.encode()
     for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, content)

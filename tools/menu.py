@@ -100,6 +100,12 @@ COMMANDS = {
         lambda: [["-m", "tools.repository"]],
         takes="an address",
     ),
+    "owner": Command(
+        'write the authors\' names everywhere ("A. Name; B. Name"; make: AUTHORS=…)',
+        Level.WHOLE,
+        lambda: [["-m", "tools.owner"]],
+        takes="names",
+    ),
     "lint": Command(
         "check the style of the code",
         Level.WHOLE,

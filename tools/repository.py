@@ -1,23 +1,23 @@
 """Write the repository's address wherever the book needs it: `python -m tools.repository https://github.com/owner/name`.
 
-The setting itself is ``repository`` in ``_config.yml``, which the site's Colab and Binder buttons come from. From there
-it goes into the badges of README.md, into CITATION.cff and into the setup cell of every notebook. Run it again with
-another address to move the book.
+The setting itself is ``repository`` in ``_config.yml``, which the site's Colab and Binder buttons come from, and beside
+it ``html.baseurl``, the site's own address, for search engines and for whoever shares a page. From there it goes into
+the badges of README.md, into CITATION.cff and into the setup cell of every notebook. Run it again with another address
+to move the book.
 """
 
 import argparse
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
 import nbformat
 
-from aevb_utils.training.atomic_write import write_atomically
 from tools.commands import command
 from tools.notebooks import ROOT, read, tags
+from tools.places import plan, replace_once, write_all
 from tools.syntax import read_text
 
 ADDRESS = re.compile(
@@ -53,9 +53,9 @@ def stamp(url: str, *, branch: str = "main", root: Path = ROOT) -> list[Path]:
     url = f"https://github.com/{owner}/{name}"
 
     texts: dict[Path, str] = {}
-    _plan(texts, root / "_config.yml", lambda text: _config(text, url, branch))
-    _plan(texts, root / "README.md", lambda text: _readme(text, owner, name, branch))
-    _plan(texts, root / "CITATION.cff", lambda text: _citation(text, url))
+    plan(texts, root / "_config.yml", lambda text: _config(text, url, branch, site_address(owner, name)))
+    plan(texts, root / "README.md", lambda text: _readme(text, owner, name, branch))
+    plan(texts, root / "CITATION.cff", lambda text: _citation(text, url))
     notebooks = sorted((root / "notebooks").glob("*.ipynb"))
     if not notebooks:
         raise FileNotFoundError(f"There are no notebooks in {root / 'notebooks'}: run this in a copy of the book.")
@@ -63,7 +63,7 @@ def stamp(url: str, *, branch: str = "main", root: Path = ROOT) -> list[Path]:
         texts[path] = _notebook(path, f"{url}@{branch}")
 
     changed = {path: text for path, text in texts.items() if read_text(path) != text}
-    _write_all(changed)
+    write_all(changed)
     return list(changed)
 
 
@@ -89,48 +89,24 @@ def _check_branch(branch: str) -> None:
         )
 
 
-def _write_all(texts: Mapping[Path, str]) -> None:
-    """Write files: all of them or, when one cannot be written, none.
-
-    Raises:
-        OSError: one cannot be written.
-    """
-    before = {path: path.read_bytes() for path in texts}
-    written = []
-    try:
-        for path, text in texts.items():
-            write_atomically(path, text.encode())
-            written.append(path)
-    except BaseException:
-        for path in written:
-            write_atomically(path, before[path])
-        raise
+def site_address(owner: str, name: str) -> str:
+    """Where GitHub Pages shows a repository's site."""
+    host = f"{owner.lower()}.github.io"
+    return f"https://{host}/" if name.lower() == host else f"https://{host}/{name}/"
 
 
-def _plan(texts: dict[Path, str], path: Path, change: Callable[[str], str]) -> None:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: run this in a copy of the book.")
-    texts[path] = change(read_text(path))
-
-
-def _replace_once(pattern: str, replacement: str, text: str, where: str) -> str:
-    text, count = re.subn(pattern, lambda _: replacement, text, flags=re.MULTILINE | re.DOTALL)
-    if count != 1:
-        raise ValueError(f"{where} must have exactly one place for the address and has {count}: put it back first.")
-    return text
-
-
-def _config(text: str, url: str, branch: str) -> str:
+def _config(text: str, url: str, branch: str, site: str) -> str:
     quoted = json.dumps(branch, ensure_ascii=False)  # YAML would take 1.0 and true for something else
     block = f'repository:\n  url: "{url}"\n  branch: {quoted}\n'
-    return _replace_once(r"^repository:\n  url: [^\n]*\n  branch: [^\n]*\n", block, text, "_config.yml")
+    text = replace_once(r"^repository:\n  url: [^\n]*\n  branch: [^\n]*\n", block, text, "_config.yml")
+    return replace_once(r"^  baseurl: [^\n]*\n", f'  baseurl: "{site}"\n', text, "_config.yml (baseurl)")
 
 
 def _readme(text: str, owner: str, name: str, branch: str) -> str:
     first, last = BADGES
     branch = quote(branch)
     badges = [
-        ("Read the book", "https://img.shields.io/badge/read-the_book-0072B2", f"https://{owner}.github.io/{name}/"),
+        ("Read the book", "https://img.shields.io/badge/read-the_book-0072B2", site_address(owner, name)),
         (
             "Tests",
             f"https://github.com/{owner}/{name}/actions/workflows/test.yml/badge.svg?branch={branch}",
@@ -149,14 +125,14 @@ def _readme(text: str, owner: str, name: str, branch: str) -> str:
     ]
     lines = "\n".join(f"[![{label}]({image})]({link})" for label, image, link in badges)
     pattern = f"^{re.escape(first)}$.*?^{re.escape(last)}$"
-    return _replace_once(pattern, f"{first}\n{lines}\n{last}", text, f"README.md (between {first} and {last})")
+    return replace_once(pattern, f"{first}\n{lines}\n{last}", text, f"README.md (between {first} and {last})")
 
 
 def _citation(text: str, url: str) -> str:
     line = f"repository-code: {url}\n"
     if not re.search(r"^repository-code:", text, flags=re.MULTILINE):
         return text.rstrip("\n") + "\n" + line
-    return _replace_once(r"^repository-code:[^\n]*\n", line, text, "CITATION.cff")
+    return replace_once(r"^repository-code:[^\n]*\n", line, text, "CITATION.cff")
 
 
 def _notebook(path: Path, address: str) -> str:
@@ -166,7 +142,7 @@ def _notebook(path: Path, address: str) -> str:
         raise ValueError(
             f"{path.name} must have exactly one cell tagged setup and has {len(cells)}: put it back first."
         )
-    source = _replace_once(r'^REPOSITORY = "[^"\n]*"', f'REPOSITORY = "{address}"', cells[0].source, path.name)
+    source = replace_once(r'^REPOSITORY = "[^"\n]*"', f'REPOSITORY = "{address}"', cells[0].source, path.name)
     if source == cells[0].source:
         return text  # even if another editor laid the file out differently
     cells[0].source = source

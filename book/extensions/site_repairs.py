@@ -1,4 +1,4 @@
-"""Repair what the theme leaves inaccessible, and give the site a front door.
+"""Repair what the theme leaves inaccessible.
 
 The repairs are plain substitutions in the finished pages; what they replace is gone afterwards, so that they can run
 again on pages that an incremental build kept.
@@ -49,24 +49,11 @@ IN_SCRIPT = {
     ),
 }
 
-FRONT_DOOR = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>{title}</title>
-<link rel="icon" href="_static/favicon.svg">
-<meta http-equiv="refresh" content="0; url={target}">
-</head>
-<body><main><h1>{title}</h1><p><a href="{target}">Open the book</a></p></main></body>
-</html>
-"""
-
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
     # Jupyter Book sets this option of an extension that is left out here because it loads scripts from other hosts.
     app.add_config_value("comments_config", {}, "")
-    app.connect("build-finished", _write_front_door, priority=400)  # before sphinx-external-toc writes a barer one
     app.connect("build-finished", _repair_pages)
     app.connect("build-finished", _repair_script)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -87,12 +74,6 @@ def _label_cells(table: re.Match[str]) -> str:
         return CELL.sub(lambda cell: f'<td{cell["rest"]} data-label="{escape(unescape(next(columns, "")))}">', row[0])
 
     return head + body + ROW.sub(label_row, rest) if names and "data-label" not in rest else table[0]
-
-
-def _write_front_door(app: Sphinx, error: Exception | None) -> None:
-    if error is None and app.builder.name == "html":
-        page = FRONT_DOOR.format(title=app.config.html_title, target=app.builder.get_target_uri(app.config.root_doc))
-        Path(app.outdir, "index.html").write_text(page, encoding="utf-8")
 
 
 def _repair_pages(app: Sphinx, error: Exception | None) -> None:

@@ -10,7 +10,7 @@ from pybtex.database import Entry, parse_string
 from tools.notebooks import ROOT
 
 TEXT = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
-SOURCES = sorted([*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "book").glob("*.md")])
+SOURCES = sorted([*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "book").glob("*.md"), ROOT / "index.md"])
 KEY = re.compile(r"[a-z]+(\d{4})[a-z]+")
 ARXIV = re.compile(r"\d{4}\.\d{4,5}|[a-z-]+/\d{7}")
 NEURIPS = "Advances in Neural Information Processing Systems"

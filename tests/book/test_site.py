@@ -128,6 +128,8 @@ def test_no_page_names_a_resource_of_another_host(site):
     for name in page_names(site):
         for tag, attributes, _ in tags(site / name).found:
             address = attributes.get("src") or attributes.get("data") or attributes.get("href") or ""
+            if attributes.get("rel") == "canonical":
+                continue  # the page's own address
             if tag in LOADING and re.match(r"(https?:)?//", address):
                 foreign.append(f"{name}: {address}")
         for style in tags(site / name).styles:
@@ -176,9 +178,10 @@ def test_without_an_address_the_launch_buttons_lead_to_the_section_on_colab(site
 def stamped_copy(tmp_path_factory):
     copy = tmp_path_factory.mktemp("stamped") / "book"
     copy.mkdir()
-    for name in ("_config.yml", "README.md", "CITATION.cff"):
+    for name in ("_config.yml", "README.md", "CITATION.cff", "index.md"):
         shutil.copy(ROOT / name, copy)
-    (copy / "_toc.yml").write_text(f"format: jb-book\nroot: book/index\nchapters:\n  - file: {CHAPTER}\n", "utf-8")
+    shutil.copytree(ROOT / "aevb_utils" / "results", copy / "aevb_utils" / "results")
+    (copy / "_toc.yml").write_text(f"format: jb-book\nroot: index\nchapters:\n  - file: {CHAPTER}\n", "utf-8")
     shutil.copytree(ROOT / "book", copy / "book", ignore=shutil.ignore_patterns("__pycache__"))
     (copy / "notebooks").mkdir()
     shutil.copy(ROOT / f"{CHAPTER}.ipynb", copy / "notebooks")

@@ -95,8 +95,3 @@ def test_rungs_climb_one_change_at_a_time():
 def test_a_chapter_that_does_not_exist_is_an_error(draw, lit):
     with pytest.raises(ValueError, match="The ladder has chapters 1 to 12"):
         draw(lit)
-
-
-def test_landing_page_says_the_picture_in_words():
-    page = (PICTURE.parents[1] / "index.md").read_text(encoding="utf-8")
-    assert ladder_alt_text() in " ".join(page.split())

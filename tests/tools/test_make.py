@@ -20,6 +20,7 @@ TAKING = {
     "NAME": ["results", "{}"],
     "URL": ["repository", "--branch=main", "--", "{}"],
     "BRANCH": ["repository", "--branch={}", "--", ""],
+    "AUTHORS": ["owner", "--", "{}"],
 }
 HOSTILE = [
     'x"; touch run; echo "',

@@ -46,6 +46,7 @@ def test_alone_it_lists_all_commands(capsys):
         ("data", ["-m", "aevb_utils.data"]),
         ("export", ["-m", "tools.export"]),
         ("repository", ["-m", "tools.repository"]),
+        ("owner", ["-m", "tools.owner"]),
     ],
 )
 def test_a_command_is_run_by_the_environments_python(calls, name, line):

@@ -13,12 +13,12 @@ from sentences import one_sentence
 from systems import needs_links
 
 from aevb_utils.training.atomic_write import write_atomically
-from tools import repository
+from tools import places
 from tools.notebooks import SETUP_CELL, read
-from tools.repository import _check_branch, main, stamp
+from tools.repository import _check_branch, main, site_address, stamp
 
 URL = "https://github.com/someone/em-to-aevb"
-CONFIG = 'title: A book\n\nrepository:\n  url: ""\n  branch: main\n\nlaunch_buttons:\n  colab_url: x\n'
+CONFIG = 'title: A book\n\nrepository:\n  url: ""\n  branch: main\n\nhtml:\n  baseurl: ""\n'
 README = "# A book\n\n<!-- badges:start -->\n<!-- badges:end -->\n\nText.\n"
 CITATION = 'cff-version: 1.2.0\ntitle: "A book"\n'
 
@@ -56,7 +56,9 @@ def test_the_address_is_written_everywhere(book):
     }
     assert f'repository:\n  url: "{URL}"\n  branch: "trunk"\n' in (book / "_config.yml").read_text(encoding="utf-8")
     assert f"repository-code: {URL}\n" in (book / "CITATION.cff").read_text(encoding="utf-8")
+    assert '  baseurl: "https://someone.github.io/em-to-aevb/"\n' in (book / "_config.yml").read_text(encoding="utf-8")
     readme = (book / "README.md").read_text(encoding="utf-8")
+    assert "(https://someone.github.io/em-to-aevb/)" in readme
     assert "https://colab.research.google.com/github/someone/em-to-aevb/tree/trunk/notebooks" in readme
     assert "https://mybinder.org/v2/gh/someone/em-to-aevb/trunk?urlpath=lab/tree/notebooks" in readme
     assert readme.startswith("# A book\n")
@@ -107,6 +109,18 @@ def test_a_malformed_address_changes_nothing(book, url):
     with pytest.raises(ValueError, match=re.escape("must look like https://github.com/owner/name")):
         stamp(url, root=book)
     assert contents(book) == before
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "address"),
+    [
+        ("someone", "em-to-aevb", "https://someone.github.io/em-to-aevb/"),
+        ("Some-One", "Book", "https://some-one.github.io/Book/"),
+        ("Someone", "Someone.github.io", "https://someone.github.io/"),
+    ],
+)
+def test_the_site_is_where_github_shows_it(owner, name, address):
+    assert site_address(owner, name) == address
 
 
 STRANGE = ["", "my branch", "a#b", "a(b)", "a~1", "a:b", 'a"b', "a$(b)", "a\n", "a@{1}", "@"]
@@ -186,7 +200,7 @@ def test_a_disk_that_refuses_one_file_leaves_all_as_they_were(book, monkeypatch)
             raise OSError(28, "No space left on device", str(path))
         write_atomically(path, content)
 
-    monkeypatch.setattr(repository, "write_atomically", refusing)
+    monkeypatch.setattr(places, "write_atomically", refusing)
     with pytest.raises(OSError, match="No space left"):
         stamp(URL, root=book)
     assert contents(book) == before

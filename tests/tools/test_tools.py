@@ -364,6 +364,8 @@ def two_chapters(tmp_path, monkeypatch):
     monkeypatch.setattr(export, "ROOT", tmp_path)
     monkeypatch.setattr(export, "PICTURE", tmp_path / "ladder.svg")
     monkeypatch.setattr(export, "TABLES", (tmp_path / "README.md",))
+    monkeypatch.setattr(export.cover, "COVER", tmp_path / "cover.json")
+    monkeypatch.setattr(export.cover, "content", lambda: "{}")
     rows = [f"| {path.name[:2]} | [A chapter](notebooks/{path.name}) | 0 min / 9 s |" for path in (first, second)]
     (tmp_path / "README.md").write_text("\n".join(rows), encoding="utf-8")
     return first, second
@@ -377,7 +379,10 @@ def test_export_writes_the_modules_that_chapters_name(tmp_path, two_chapters, ca
     assert {"models.two": module.read_text(encoding="utf-8")} == export.module_sources(
         read(two_chapters[1]), "02_two.ipynb"
     )
-    assert capsys.readouterr().out == f"Wrote {Path('aevb_utils/models/two.py')}\nWrote README.md\nWrote ladder.svg\n"
+    assert (
+        capsys.readouterr().out
+        == f"Wrote {Path('aevb_utils/models/two.py')}\nWrote README.md\nWrote ladder.svg\nWrote cover.json\n"
+    )
     assert "0 min" not in (tmp_path / "README.md").read_text("utf-8")
 
 
