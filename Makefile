@@ -13,10 +13,10 @@ export PYTHON URL BRANCH NOTEBOOK NAME
 TOOLS := "$$PYTHON" -m tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test execute results refresh lab data export student repository lint lock clean doctor python
+.PHONY: help setup book pdf epub zip test execute results refresh lab data export student repository lint lock clean doctor python
 .NOTPARALLEL:
 
-help setup book test refresh lab data export student lint lock clean doctor: python
+help setup book pdf epub zip test refresh lab data export student lint lock clean doctor: python
 	@$(TOOLS) $@
 
 execute: python

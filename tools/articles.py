@@ -1,8 +1,8 @@
 """The built site as a book: its articles in reading order, ready for paper and e-readers.
 
-What only a screen can do is left out: sliders, buttons, sounds, scripts. What is folded is open. Anchors are those of one
-long document: ``notebooks/02_em_gaussian_mixture.html#summary`` becomes ``#02_em_gaussian_mixture.summary``, and a link
-that leads out of the book's articles, but not to another site, becomes plain words.
+What only a screen can do is left out: sliders, buttons, sounds, scripts. What is folded is open. Anchors are those of
+one document: ``notebooks/02_em_gaussian_mixture.html#summary`` is ``#ch02_em_gaussian_mixture.summary``; a link that
+leads out of the book's articles, but not to another site, becomes plain words.
 """
 
 import re

@@ -2,8 +2,8 @@
 
 The files lie in ``downloads`` in the built site. :func:`offer` writes links to those that are there, and to no others,
 into the pages: `make book` calls it after it has thrown away the files of an earlier build, and `make pdf`, `make epub`
-and `make zip` call it after they have made theirs. The download menu of a notebook's page has the notebook's own PDF; the
-first page has all, between the two comments that ``book/index.md`` holds.
+and `make zip` call it after they have made theirs. The download menu of a notebook's page has the notebook's own PDF;
+the first page has all, between the two comments that ``book/index.md`` holds.
 """
 
 import re
@@ -30,7 +30,8 @@ KINDS = {
 STARTS, ENDS = "<!-- downloads -->", "<!-- end of downloads -->"
 PLACE = re.compile(f"{STARTS}.*?{ENDS}", re.DOTALL)
 MENU = re.compile(
-    r'(<div class="dropdown dropdown-download-buttons">.*?<ul class="dropdown-menu">.*?)(\s*</ul>)', re.DOTALL
+    r'(?P<menu><div class="dropdown dropdown-download-buttons">.*?<ul class="dropdown-menu">.*?)(?P<end>\s*</ul>)',
+    re.DOTALL,
 )
 ENTRY = re.compile(r'<li class="aevb-download">.*?</li>\n?', re.DOTALL)
 
@@ -39,16 +40,20 @@ def offer(site: Path = SITE) -> None:
     """Let the pages of a built site offer the files that are there."""
     whole = dict(_of_the_whole_book(site))
     for page in (*site.glob("book/*.html"), *site.glob("notebooks/*.html")):
-        own = site / FOLDER / f"{page.stem}.pdf"
-        entries = [_entry(own, "This page as PDF")] if own.is_file() and own not in whole else []
-        if whole:
-            entries.append(_entry(None, "The whole book"))
         text = page.read_text(encoding="utf-8")
-        offered = MENU.sub(lambda found: found[1] + "".join(entries) + found[2], without_offers(text), count=1)
-        if page == site / FRONT and whole:
-            offered = PLACE.sub(lambda _: f"{STARTS}{_section(site, whole)}{ENDS}", offered, count=1)
+        offered = _with_offers(without_offers(text), page, site, whole)
         if offered != text:
             page.write_text(offered, encoding="utf-8")
+
+
+def _with_offers(text: str, page: Path, site: Path, whole: dict[Path, tuple[str, str]]) -> str:
+    own = site / FOLDER / f"{page.stem}.pdf"
+    entries = [_entry(own, "This page as PDF")] if own.is_file() and own not in whole else []
+    entries += [_entry(None, "The whole book")] if whole else []
+    text = MENU.sub(lambda found: found["menu"] + "".join(entries) + found["end"], text, count=1)
+    if page == site / FRONT and whole:
+        text = PLACE.sub(lambda _: f"{STARTS}{_section(site, whole)}{ENDS}", text, count=1)
+    return text
 
 
 def without_offers(text: str) -> str:

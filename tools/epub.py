@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
 
-from bs4 import Tag
+from bs4 import BeautifulSoup, Tag
 
 from tools.articles import SITE, Article, Book, Heading, SiteError, read_book, redirect, words_of
 from tools.commands import command
@@ -26,7 +26,8 @@ from tools.downloads import FOLDER, offer
 STYLE = Path(__file__).with_name("epub.css")
 MATH_FONT = "_static/fonts/stix-two-math.woff2"
 MATHML = "http://www.w3.org/1998/Math/MathML"
-KEPT = {"align", "border", "cellpadding", "cellspacing", "frame", "rules", "valign"}  # of tables, in old HTML
+STYLES = ("displaystyle", "scriptlevel")  # which MathML 3, that of EPUB, has on mstyle
+OLD = {"align", "border", "cellpadding", "cellspacing", "frame", "rules", "valign"}  # of tables, in old HTML
 OLD_ROLE = re.compile("^(list|listitem|presentation|doc-biblioentry)$")
 TYPES = {".woff2": "font/woff2", ".xhtml": "application/xhtml+xml", ".css": "text/css", ".svg": "image/svg+xml"}
 
@@ -140,8 +141,11 @@ def _text(book: Book, article: Article) -> str:
         formula["alttext"] = words_of(note) if note else words_of(formula)
         if note:
             note["encoding"] = "application/x-tex"
+    for tag in tree.find_all(_styled):
+        moved = {name: tag.attrs.pop(name) for name in STYLES if name in tag.attrs}
+        tag.wrap(BeautifulSoup("", "html.parser").new_tag("mstyle", attrs=moved))
     for tag in tree.find_all(True):
-        for name in KEPT & tag.attrs.keys():
+        for name in OLD & tag.attrs.keys():
             del tag[name]
         if tag.name in ("th", "td", "p", "div", "span") and OLD_ROLE.match(tag.get("role", "")):
             del tag["role"]
@@ -150,6 +154,10 @@ def _text(book: Book, article: Article) -> str:
         text = text.replace(f'src="{image}"', f'src="{_image(image)}"')
     begins = f'<article id="{article.key}" epub:type="{"chapter" if article.is_chapter else "division"}">'
     return _page(article.title, f"{begins}{text}</article>")
+
+
+def _styled(tag: Tag) -> bool:
+    return tag.name not in ("math", "mstyle") and any(name in tag.attrs for name in STYLES)
 
 
 def _page(title: str, body: str) -> str:

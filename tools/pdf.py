@@ -1,11 +1,11 @@
 """Print the built site as PDF: the whole book, the book without its code, and each notebook by itself.
 
 A headless Chromium prints one HTML document for each PDF, made of the site's articles (``tools/articles.py``) with the
-site's own styles, as on paper, and ``tools/paper.css``. The whole book is printed at once, so that links between chapters
-are links in the PDF and fonts are in it once. Its title page and contents are printed after it, when the numbers of the
-pages are known, and put in front by pypdf, which also writes the outline, the page labels (i, ii, … in front, then 1, 2,
-…) and the metadata. A notebook's own PDF ends with the works that it cites. It is tagged, for screen readers; the whole
-book is not, since it would be four times as large.
+site's own styles, as on paper, and ``tools/paper.css``. The whole book is printed at once, so that links between
+chapters are links in the PDF and fonts are in it once. Its title page and contents are printed after it, when the
+numbers of the pages are known, and put in front by pypdf, which also writes the outline, the page labels (i, ii, … in
+front, then 1, 2, …) and the metadata. A notebook's own PDF ends with the works that it cites. It is tagged, for screen
+readers; the whole book is not, since it would be four times as large.
 
 The files go to ``downloads`` in the site, whose pages then offer them.
 """
@@ -47,7 +47,7 @@ class PrintError(Exception):
 
 @dataclass(frozen=True)
 class Edition:
-    """What is printed: its title, what the title page says of it, its articles, and whether it has contents and tags."""
+    """What is printed: its title, what is said of it, its articles, and whether it has contents and tags."""
 
     title: str
     said: str
@@ -63,8 +63,8 @@ def print_edition(book: Book, edition: Edition, browser: str, file: Path) -> int
         PrintError: the browser fails.
     """
     styles = _styles(book.site)
-    with tempfile.TemporaryDirectory() as folder:
-        body = _print(browser, _document(book, edition, styles), Path(folder, "body"), tagged=edition.tagged)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        body = _print(browser, document(book, edition, styles), Path(folder, "body"), tagged=edition.tagged)
         writer = PdfWriter(clone_from=body)
         places = _places(writer)
         headings = [heading for article in edition.articles for heading in article.headings()]
@@ -107,16 +107,15 @@ def _held(font: Path) -> str:
     return f'url("data:font/woff2;base64,{base64.b64encode(font.read_bytes()).decode()}")'
 
 
-def _document(book: Book, edition: Edition, styles: str) -> str:
-    """The text of an edition. What has an entry in the outline gets a link that is not shown: it makes the place known."""
-    running = ""
-    body = []
-    part = ""
+def document(book: Book, edition: Edition, styles: str) -> str:
+    """The text of an edition. A link that is not shown leads to each heading: the browser then notes its place."""
+    running, body, part = "", [], ""
     for number, article in enumerate(edition.articles):
         words = article.title.replace("\\", "").replace('"', "'")
-        running += f'@page a{number} {{ @top-right {{ content: "{words}"; }} }} #{_escaped(article.key)} {{ page: a{number}; }}\n'
+        running += f'@page a{number} {{ @top-right {{ content: "{words}"; }} }}\n'
+        running += f"#{_escaped(article.key)} {{ page: a{number}; }}\n"
         text = str(_on_paper(article.tree, book.site))
-        above = article.part if edition.contents and article.part != part else "" if edition.contents else book.title
+        above = book.title if not edition.contents else article.part if article.part != part else ""
         part = article.part
         label = f'<p class="aevb-part">{escape(above)}</p>' if above else ""
         known = "".join(f'<a hidden href="#{heading.anchor}"></a>' for heading in article.headings())
@@ -261,7 +260,7 @@ def _describe(writer: PdfWriter, book: Book, edition: Edition) -> None:
 
 
 def alone(book: Book, article: Article) -> Edition:
-    """A notebook by itself, with the works that it cites; what it refers to elsewhere is on the site, or plain words."""
+    """A notebook by itself, with the works that it cites; links to other pages lead to the site, where it has one."""
     tree = copy.copy(article.tree)
     cited = {link["href"][1:] for link in tree.find_all("a", href=re.compile("^#"))}
     works = [
