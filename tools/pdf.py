@@ -12,6 +12,7 @@ The files go to ``downloads`` in the site, whose pages then offer them.
 
 import base64
 import copy
+import logging
 import re
 import subprocess
 import sys
@@ -24,12 +25,14 @@ from posixpath import normpath
 
 from bs4 import BeautifulSoup, Tag
 from pypdf import PdfReader, PdfWriter
-from pypdf.generic import BooleanObject, DictionaryObject, Fit, NameObject
+from pypdf.generic import BooleanObject, DictionaryObject, Fit, IndirectObject, NameObject
 
 from tools.articles import FRONT, SITE, Article, Book, Heading, SiteError, read_book, redirect
 from tools.browser import find_browser, missing
 from tools.commands import command
 from tools.downloads import FOLDER, offer
+
+logging.getLogger("pypdf").setLevel(logging.ERROR)  # it counts a browser's objects twice, and warns of it
 
 PAPER = Path(__file__).with_name("paper.css")
 LADDER = "_static/ladder.svg"
@@ -62,7 +65,7 @@ def print_edition(book: Book, edition: Edition, browser: str, file: Path) -> int
     Raises:
         PrintError: the browser fails.
     """
-    styles = _styles(book.site)
+    styles = styles_of(book.site)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         body = _print(browser, document(book, edition, styles), Path(folder, "body"), tagged=edition.tagged)
         writer = PdfWriter(clone_from=body)
@@ -87,7 +90,7 @@ def print_edition(book: Book, edition: Edition, browser: str, file: Path) -> int
 # The documents that are printed
 
 
-def _styles(site: Path) -> str:
+def styles_of(site: Path) -> str:
     """The site's style sheets and that of paper; the book's fonts are in them, so that none comes too late."""
     page = (site / FRONT).read_text(encoding="utf-8")
     text = ""
@@ -240,11 +243,13 @@ def _write_outline(
     writer: PdfWriter, headings: Iterable[Heading], places: dict[str, tuple[int, float]], front: int
 ) -> None:
     """Write the bookmarks: pages of the book, their sections, and what these are made of."""
-    above: dict[int, object] = {}
+    above: dict[int, IndirectObject] = {}
     for heading in headings:
         page, top = places[heading.anchor]
         parent = above.get(heading.level - 1)
-        item = writer.add_outline_item(heading.words, page + front, parent, is_open=False, fit=Fit.xyz(top=top))
+        item = writer.add_outline_item(
+            title=heading.words, page_number=page + front, parent=parent, is_open=False, fit=Fit.xyz(top=top)
+        )
         above = {level: entry for level, entry in above.items() if level < heading.level} | {heading.level: item}
 
 
