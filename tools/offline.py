@@ -1,8 +1,10 @@
 """Pack the built site into one zip file, to be read without a network; the site's pages then offer it.
 
-All works by ``file://``, search too. What else there is to download is not in it, nor offered by its pages.
+All works by ``file://``, search too. What else there is to download is not in it, nor offered by its pages. They do not
+ask for fonts beforehand, which a browser refuses where pages have no host; those that a style sheet names it loads.
 """
 
+import re
 import sys
 import time
 import zipfile
@@ -12,6 +14,7 @@ from tools.articles import SITE, SiteError, bare_book
 from tools.commands import command
 from tools.downloads import FOLDER, offer, without_offers
 
+PRELOADED = re.compile(r'\s*<link rel="preload" [^>]*as="font"[^>]*>')
 LEFT_OUT = (".buildinfo", "objects.inv")
 
 
@@ -27,7 +30,7 @@ def pack(site: Path, file: Path) -> None:
             moment = time.gmtime(path.stat().st_mtime)[:6]
             content = path.read_bytes()
             if path.suffix == ".html":
-                content = without_offers(content.decode("utf-8")).encode("utf-8")
+                content = PRELOADED.sub("", without_offers(content.decode("utf-8"))).encode("utf-8")
             entry = zipfile.ZipInfo(f"{file.stem}/{name.as_posix()}", moment)
             archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
     partial.replace(file)
