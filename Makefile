@@ -14,10 +14,10 @@ export PYTHON URL BRANCH NOTEBOOK NAME AUTHORS
 TOOLS := "$$PYTHON" -m tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test execute results refresh lab data export student repository owner lint lock clean doctor python
+.PHONY: help setup book pdf epub zip test execute results refresh lab data export student repository owner lint lock clean doctor python
 .NOTPARALLEL:
 
-help setup book test refresh lab data export student lint lock clean doctor: python
+help setup book pdf epub zip test refresh lab data export student lint lock clean doctor: python
 	@$(TOOLS) $@
 
 execute: python

@@ -1,4 +1,4 @@
-"""The browser of the tests: where a Chromium or Chrome lies on this machine."""
+"""The browser of the tests, which prints the book as well: where a Chromium or Chrome lies on this machine."""
 
 import os
 import shutil
@@ -23,13 +23,21 @@ HOW = {
     "darwin": "https://www.google.com/chrome",
     "win32": "https://www.google.com/chrome",
 }
-MISSING = (
-    f"there is no Chromium or Chrome, which the browser tests need: install it ({HOW.get(sys.platform, HOW['linux'])})"
-)
+
+
+def missing(what: str) -> str:
+    """What is said where there is none; ``what`` is what needs one, in the plural."""
+    how = HOW.get(sys.platform, HOW["linux"])
+    return f"there is no Chromium or Chrome, which {what} need: install it ({how}), or name its program in CHROME"
+
+
+MISSING = missing("the browser tests")
 
 
 def find_browser() -> str | None:
-    """The program of a Chromium or Chrome; None if there is none."""
+    """The program of a Chromium or Chrome, the one that ``CHROME`` names if it is set; None if there is none."""
+    if named := os.environ.get("CHROME"):
+        return shutil.which(named)
     on_path = next(filter(None, map(shutil.which, NAMES)), None)
     places = map(os.path.expandvars, PLACES.get(sys.platform, ()))
     return on_path or next((place for place in places if Path(place).is_file()), None)

@@ -51,8 +51,17 @@ COMMANDS = {
     "book": Command(
         "build the site from the notebooks' stored outputs",
         Level.SITE,
-        lambda: [["-c", JUPYTER_BOOK, "build", ".", "-n", "-W", "--keep-going"]],
+        lambda: [["-c", JUPYTER_BOOK, "build", ".", "-n", "-W", "--keep-going"], ["-m", "tools.downloads"]],
         done=f"\nThe book is built, in {{seconds}} seconds. Open {ROOT / '_build/html/index.html'} in a browser.",
+    ),
+    "pdf": Command(
+        "print the built site as PDF, and each notebook (needs Chromium or Chrome)",
+        Level.SITE,
+        lambda: [["-m", "tools.pdf"]],
+    ),
+    "epub": Command("bind the built site as an EPUB", Level.SITE, lambda: [["-m", "tools.epub"]]),
+    "zip": Command(
+        "pack the built site into a zip file, to be read offline", Level.SITE, lambda: [["-m", "tools.offline"]]
     ),
     "test": Command(
         "run all tests",

@@ -157,6 +157,19 @@ def test_the_environments_own_answers_are_json(monkeypatch, capsys, tmp_path):
 # The browser
 
 
+@pytest.fixture(autouse=True)
+def no_browser_is_named(monkeypatch):
+    monkeypatch.delenv("CHROME", raising=False)
+
+
+def test_a_browser_that_is_named_comes_first(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "none" else f"/bin/{name}")
+    monkeypatch.setenv("CHROME", "thorium")
+    assert browser.find_browser() == "/bin/thorium"
+    monkeypatch.setenv("CHROME", "none")
+    assert browser.find_browser() is None
+
+
 def test_a_browser_on_the_path_is_found(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}" if name == "google-chrome" else None)
     assert browser.find_browser() == "/bin/google-chrome"

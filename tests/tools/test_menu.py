@@ -38,7 +38,9 @@ def test_alone_it_lists_all_commands(capsys):
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("book", ["-c", menu.JUPYTER_BOOK, "build", ".", "-n", "-W", "--keep-going"]),
+        ("pdf", ["-m", "tools.pdf"]),
+        ("epub", ["-m", "tools.epub"]),
+        ("zip", ["-m", "tools.offline"]),
         ("execute", ["-m", "tools.execute"]),
         ("results", ["-m", "tools.experiments"]),
         ("refresh", ["-m", "tools.refresh"]),
@@ -51,7 +53,14 @@ def test_alone_it_lists_all_commands(capsys):
 )
 def test_a_command_is_run_by_the_environments_python(calls, name, line):
     assert menu.main([name]) == 0
-    assert calls == [Level.SITE if name == "book" else Level.WHOLE, ([Path("python"), *line], {})]
+    level = Level.SITE if name in ("pdf", "epub", "zip") else Level.WHOLE
+    assert calls == [level, ([Path("python"), *line], {})]
+
+
+def test_a_new_site_has_nothing_of_an_earlier_one(calls):
+    assert menu.main(["book"]) == 0
+    build = ["-c", menu.JUPYTER_BOOK, "build", ".", "-n", "-W", "--keep-going"]
+    assert calls == [Level.SITE, *(([Path("python"), *line], {}) for line in (build, ["-m", "tools.downloads"]))]
 
 
 def test_setup_installs_and_runs_nothing(calls):
