@@ -20,7 +20,7 @@ from tools import articles, downloads, epub, offline, pdf
 from tools.notebooks import ROOT
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
-LINK = re.compile(r'href="(?:\.\./)?downloads/([^"]+)" ')
+LINK = re.compile(r'<a [^>]*href="(?:\.\./)?downloads/([^"]*)"')
 
 
 @pytest.fixture
