@@ -67,7 +67,8 @@ def information(
     """Gradient and observed information of the log evidence in θ, by eq. (11.22).
 
     Of all of θ that is not frozen, in the order of ``generative_parameters``. The roots of
-    the inverse's diagonal are standard errors. Trust it where :func:`pareto_k` is low.
+    the inverse's diagonal are standard errors. Trust it where
+    :func:`effective_sample_size` is near ``num_samples``, or :func:`pareto_k` is low.
     """
     theta = [each for each in model.generative_parameters() if each.requires_grad]
     with evaluation_mode(model), own_random_numbers(x.device, seed):

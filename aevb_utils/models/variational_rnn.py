@@ -26,6 +26,7 @@ class GatedUnit(nn.Module):
 
     def forward(self, from_x: Tensor, z: Tensor, h: Tensor) -> Tensor:
         """h_{t+1}, (…, H), from of_x(x_t), z_t and h_t."""
+        # .to: products may be in bfloat16, the state is not
         r_in, u_in, n_in = (from_x + self.of_z(z)).to(h.dtype).chunk(3, dim=-1)
         r_h, u_h, n_h = self.of_h(h).to(h.dtype).chunk(3, dim=-1)
         r, u = torch.sigmoid(r_in + r_h), torch.sigmoid(u_in + u_h)
