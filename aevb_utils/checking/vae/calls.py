@@ -18,8 +18,8 @@ WRAP = "wrap it, as by loss=lambda recon, x, mu, logvar: my_loss(…)"
 def bound(loss: Call, output: Any, roles: Roles, x: Tensor, context: tuple[Tensor, ...]) -> Any:  # noqa: ANN401
     """Call the reader's loss with what its arguments' names ask for.
 
-    A loss with ``*args`` gets all that the model returned, one with a single argument the whole output, one with two the
-    output and x. Otherwise names count: ``recon``, ``x``, ``mu``, ``logvar``, ``z``, ``posterior`` and what is like them.
+    A loss with ``*args`` gets all that the model returned, one with a single argument the whole output, one with two
+    the output and x. Otherwise names count: ``recon``, ``x``, ``mu``, ``logvar``, ``z``, ``posterior``, and the like.
 
     Raises:
         TypeError: an argument's meaning cannot be told.

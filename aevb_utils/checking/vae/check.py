@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from aevb_utils.checking.console import say
 from aevb_utils.checking.places import place_of_error
 from aevb_utils.checking.vae.network import (
     alone_and_in_company,
@@ -19,7 +20,7 @@ from aevb_utils.checking.vae.network import (
 )
 from aevb_utils.checking.vae.noise import Noise
 from aevb_utils.checking.vae.objective import Objective
-from aevb_utils.checking.vae.report import Finding, Report
+from aevb_utils.checking.vae.report import Finding, Report, wrapped
 from aevb_utils.checking.vae.sampling import Sampling, at_evaluation, look_at_sampling
 from aevb_utils.checking.vae.subject import Run, Subject, Target
 from aevb_utils.checking.vae.texts import finding
@@ -61,7 +62,8 @@ def check_vae(
         context: what the model asks for besides x, such as labels, as many rows each.
         loss: the loss function.
         step: a function from x (and its context) to the loss.
-        encoder, decoder: modules, functions, or names of modules or methods of the model.
+        encoder: a module, a function, or the name of a module or a method of the model.
+        decoder: the same.
         optimizer: if given, it is asked which parameters it holds.
         trained: whether the model has been trained, so that idle latents are said; by default whether the optimizer
             has made a step.
@@ -79,9 +81,9 @@ def check_vae(
     with _left_as_it_was(subject), own_random_numbers(subject.x.device, 0):
         _look(subject, report, optimizer, trained=trained)
     report.findings.sort(key=lambda each: ("mistake", "risk", "note").index(each.kind))
-    if report.verdict:
-        print(report.verdict)
-    print(report.summary())
+    for line in (report.verdict, report.summary()):
+        if line:
+            say(wrapped(line))
     return report
 
 
@@ -262,7 +264,7 @@ def _of_networks(subject: Subject, report: Report, run: Run, objective: Objectiv
     company = [*alone_and_in_company(subject)]
     if not company:
         report.hold("q of a row does not depend on the other rows")
-    found += company + [*of_ranges(subject, objective, run)]
+    found += [*company, *of_ranges(subject, objective, run)]
     if objective is not None:
         found += of_overflow(subject, objective)
     for each in found:

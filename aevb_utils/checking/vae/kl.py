@@ -1,7 +1,7 @@
 """What a loss does with μ and the width of q: the KL to a Gaussian prior, how often, and what of it is wrong.
 
-The KL of one latent is A μ²/2 + B μ + V σ²/2 − G log σ. For a prior N(m, s²) and the weight a: A = V = a/s², B = −a m/s²
-and G = a. The four are found from exact derivatives at several points, for each number of μ on its own.
+The KL of one latent is A μ²/2 + B μ + V σ²/2 − G log σ. For a prior N(m, s²) and the weight a: A = V = a/s²,
+B = −a m/s² and G = a. The four are found from exact derivatives at several points, for each number of μ on its own.
 """
 
 from dataclasses import dataclass

@@ -187,9 +187,10 @@ def roles_of(output: object, x: Tensor, *, moves: Callable[[Path], bool] | None 
                 role = "recon_scale"
             found.setdefault(role, path)
     rest = [(path, value) for path, value in tensors if path not in found.values() and value.ndim > 0]
-    if "recon" not in found and (match := next((path for path, value in rest if _like_data(value, x)), None)):
-        found["recon"] = match
-        rest = [each for each in rest if each[0] != match]
+    alike = [path for path, value in rest if _like_data(value, x)]
+    if "recon" not in found and alike:
+        found["recon"] = alike[0]
+        rest = [each for each in rest if each[0] != alike[0]]
     _take_latents(found, rest, x, moves)
     return Roles(**found)
 
