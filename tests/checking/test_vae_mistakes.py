@@ -3,24 +3,22 @@
 import pytest
 import torch
 from torch import nn
-from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
+from torch.distributions import Normal, kl_divergence
 from torch.nn import functional as F
 from vae_zoo import (
-    D,
-    H,
-    L,
     Autoencoder,
     Conditional,
     Continuous,
     Conv,
+    D,
     Dense,
+    H,
+    L,
     LearnedWidth,
     Logits,
     MixtureLikelihood,
-    Own,
     Recurrent,
     SampledKL,
-    SharedWidth,
     WithDistributions,
     bernoulli_loss,
     conv_loss,
@@ -412,6 +410,22 @@ class Squeezed(Dense):
     def encode(self, x):
         mu, logvar = super().encode(x)
         return mu[None].squeeze(), logvar[None].squeeze()
+
+
+@plant("dropout-on", loss=wae_loss, kind="normal")
+class DropoutInAnAutoencoder(Autoencoder):
+    def forward(self, x):
+        return super().forward(F.dropout(x, 0.3))
+
+
+@plant("sigmoid-twice", loss=None)
+class ProbabilitiesAsLogits(Autoencoder):
+    def forward(self, x):
+        recon, z = super().forward(x)
+        return recon.sigmoid(), z
+
+    def loss_function(self, recon, x, z):
+        return F.binary_cross_entropy_with_logits(recon, x, reduction="sum") / len(x) + z.square().mean()
 
 
 def report_of(name):

@@ -24,7 +24,8 @@ def bound(loss: Call, output: Any, roles: Roles, x: Tensor, context: tuple[Tenso
     Raises:
         TypeError: an argument's meaning cannot be told.
     """
-    parameters = list(inspect.signature(loss).parameters.values())
+    signed = loss.forward if isinstance(loss, nn.Module) else loss
+    parameters = list(inspect.signature(signed).parameters.values())
     if any(each.kind is each.VAR_POSITIONAL for each in parameters):
         return loss(*(output if isinstance(output, tuple | list) else (output,)))
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -99,6 +100,25 @@ def value_of(result: Any) -> tuple[Tensor, dict[str, Any], bool]:  # noqa: ANN40
         if isinstance(part, int | float) or (isinstance(part, Tensor) and part.numel() == 1)
     }
     return (value if value.numel() == 1 else value.mean()).squeeze(), others, value.numel() > 1
+
+
+@contextmanager
+def counters_kept(*owners: object) -> Iterator[None]:
+    """Put plain numbers that are attributes back after the block, such as a step counter that β depends on."""
+    modules = [module for each in owners if isinstance(each, nn.Module) for module in each.modules()]
+    others = [each.__self__ for each in owners if not isinstance(each, nn.Module) and hasattr(each, "__self__")]
+    holders = [each for each in (*modules, *others) if hasattr(each, "__dict__")]
+    before = [
+        (holder, name, value)
+        for holder in holders
+        for name, value in vars(holder).items()
+        if type(value) in (int, float)
+    ]
+    try:
+        yield
+    finally:
+        for holder, name, value in before:
+            vars(holder)[name] = value
 
 
 @contextmanager

@@ -28,6 +28,9 @@ from aevb_utils.evaluation.modes import own_random_numbers
 
 ROWS = 4
 """How many rows the loss is asked about."""
+OUTSIDE = {"bce-on-logits", "data-outside"}
+"""Findings that stop a loss."""
+WRONG_DATA = {"swapped", "sigmoid-twice", "no-log-scale", "recon-sign"}
 
 
 def check_vae(
@@ -145,21 +148,21 @@ def _look(subject: Subject, report: Report, optimizer: Optimizer | None, *, trai
     run = _first_run(subject, report)
     if run is None:
         return
-    if run.mu is None or run.t is None:
-        _without_width(subject, report, run)
-        return
+    has_q = run.mu is not None and run.t is not None
     sampling = Sampling()
-    if subject.alone:
+    if not has_q:
+        report.skip("KL and samples, since the encoder returns no width of q beside μ")
+    elif subject.alone:
         report.skip("how z is drawn, since encoder and decoder are given alone; give the training step, step=")
     else:
         sampling = look_at_sampling(subject)
     for each in sampling.found:
         report.add(each)
-    if not sampling.found and not subject.alone:
+    if not sampling.found and not subject.alone and has_q:
         known = f", σ from {sampling.scale.name}" if sampling.scale else ""
         report.hold(f"z is drawn from q while training, and gradients pass the draw{known}")
     subject.scale = sampling.scale or subject.scale
-    objective = _objective(subject, report, run, sampling)
+    objective = _objective(subject, report, sampling)
     if run.loss is not None:
         for each in of_parameters(subject, run, optimizer):
             report.add(each)
@@ -167,7 +170,6 @@ def _look(subject: Subject, report: Report, optimizer: Optimizer | None, *, trai
     if objective is not None:
         for each in of_use(objective, run, trained=trained):
             report.add(each)
-        report.verdict, report.beta = objective.verdict(), objective.beta if objective.weights else None
 
 
 def _first_run(subject: Subject, report: Report) -> Run | None:
@@ -197,75 +199,66 @@ def _first_run(subject: Subject, report: Report) -> Run | None:
     return run
 
 
-def _without_width(subject: Subject, report: Report, run: Run) -> None:
-    """An encoder that gives a code and no distribution."""
-    if run.loss is not None:
-        report.verdict = (
-            "The loss is no ELBO: the encoder gives a code and no distribution q(z | x). It is that of an autoencoder "
-            "(a WAE, if the codes are held to the prior together), which has no bound on log p(x)."
-        )
-    report.skip("KL and samples, since the encoder returns no width of q beside μ")
-
-
-def _objective(subject: Subject, report: Report, run: Run, sampling: Sampling) -> Objective | None:
+def _objective(subject: Subject, report: Report, sampling: Sampling) -> Objective | None:
     """Look at the loss as a function of the reconstruction, μ and the width."""
-    x = subject.x[:ROWS]
-    rows = len(x)
-    part = Run(
-        [each[:rows] for each in run.recon], run.mu[:rows], run.t[:rows], loss=run.loss, likelihood=run.likelihood
-    )
-    whole_x, whole_context = subject.x, subject.context
-    subject.x, subject.context = x, tuple(each[:rows] for each in subject.context)
-    try:
-        small = subject.run() if run.likelihood is not None or subject.step is not None else part
-        small.loss = run.loss
-        objective = _in_double(subject, small, x)
-    except (RuntimeError, ValueError, TypeError) as error:
-        known = of_error(error)
-        if known is not None:
-            report.add(known)
-        where = place_of_error(error)
-        report.skip(
-            "the loss by itself, since it stopped at values put in the model's place with "
-            f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:160]}" + (f" ({where})" if where else "")
-        )
-        return None
-    else:
-        found = [*objective.findings(sampling.scale)]
+    errors = []
+    for rows in dict.fromkeys((min(ROWS, len(subject.x)), len(subject.x))):
+        with subject.rows(rows):
+            try:
+                objective = _in_double(subject, subject.run(loss=not report.keys & OUTSIDE), report)
+                found = [*objective.findings(sampling.scale)]
+            except (RuntimeError, ValueError, TypeError, IndexError) as error:
+                errors.append(error)
+                continue
         for each in found:
             report.add(each)
         if objective.latent.kind == "kl" and not any(each.key.startswith("kl") for each in found):
             report.hold(f"the KL is the one to N(0, I), of {objective.latent.coefficients.scale.name}")
-        if objective.data.candidate is not None:
+        if objective.data.candidate is not None and not any(each.key in WRONG_DATA for each in found):
             report.hold(f"the reconstruction is minus the log-likelihood of {objective.data.candidate.name}")
+        report.verdict, report.beta = objective.verdict(), objective.beta if objective.weights else None
         return objective
-    finally:
-        subject.x, subject.context = whole_x, whole_context
+    where = place_of_error(errors[0])
+    report.skip(
+        "the loss by itself, since it stopped at values put in the model's place with "
+        f"{type(errors[0]).__name__}: {(str(errors[0]).splitlines() or [''])[0][:160]}"
+        + (f" ({where})" if where else "")
+    )
+    return None
 
 
-def _in_double(subject: Subject, run: Run, x: Tensor) -> Objective:
-    """The loss by itself in float64, if it can be; a step has the model's own format."""
+def _in_double(subject: Subject, run: Run, report: Report) -> Objective:
+    """The loss by itself in float64, if it can be; a step has the model's own format.
+
+    Where the model's own values are outside of what its loss takes, as has been said, others are taken.
+    """
+    x, recon = subject.x, run.recon
+    if "data-outside" in report.keys & OUTSIDE:
+        x = x.clamp(0, 1)
+    if report.keys & OUTSIDE:
+        recon = [each.sigmoid() for each in recon]
     if subject.step is None and run.likelihood is None and x.is_floating_point() and x.device.type != "mps":
-        wide = Run([each.double() for each in run.recon], run.mu.double(), run.t.double(), loss=run.loss)
+        latents = [None if each is None else each.double() for each in (run.mu, run.t)]
         try:
-            return Objective(subject, wide, x.double())
+            return Objective(subject, Run([each.double() for each in recon], *latents, loss=run.loss), x.double())
         except RuntimeError as error:
             if of_error(error) is not None:
                 raise
-    return Objective(subject, run, x)
+    return Objective(subject, Run(recon, run.mu, run.t, loss=run.loss, likelihood=run.likelihood), x)
 
 
 def _of_networks(subject: Subject, report: Report, run: Run, objective: Objective | None) -> None:
     """What the networks do in evaluation mode, and how far their outputs go."""
     subject.model.eval()
-    found: list[Finding] = [] if subject.alone else [*at_evaluation(subject, tuple(run.mu.shape))]
+    has_q = run.mu is not None and run.t is not None
+    found: list[Finding] = [] if subject.alone else [*at_evaluation(subject, run.mu if has_q else None)]
     if not subject.alone and not found:
-        report.hold("in evaluation mode z is drawn, too, and dropout is off")
-    company = [*alone_and_in_company(subject)]
-    if not company:
+        report.hold(f"in evaluation mode {'z is drawn, too, and ' * has_q}dropout is off")
+    company = [*alone_and_in_company(subject)] if has_q else []
+    if not company and has_q:
         report.hold("q of a row does not depend on the other rows")
     found += [*company, *of_ranges(subject, objective, run)]
-    if objective is not None:
+    if objective is not None and has_q:
         found += of_overflow(subject, objective)
     for each in found:
         report.add(each)

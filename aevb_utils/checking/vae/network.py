@@ -29,6 +29,9 @@ def alone_and_in_company(subject: Subject) -> Iterator[Finding]:
     with torch.no_grad():
         with Noise() as noise:
             together = subject.run()
+        again = subject.run()
+        if not (torch.equal(together.mu, again.mu) and torch.equal(together.t, again.t)):
+            return  # q is random: dropout, which is said elsewhere
         line = next((each.line for each in noise.draws if each.kind == "batch statistics"), "")
         try:
             first = subject.run(subject.x[:1], tuple(part[:1] for part in subject.context))
@@ -124,19 +127,23 @@ def of_ranges(subject: Subject, objective: Objective | None, run: Run) -> Iterat
     """Where the decoder's output can be, beside what the loss takes it for and where the data are."""
     if run.likelihood is not None or not subject.x.is_floating_point() or not run.recon:
         return
-    outputs, latents = [run.recon[0].detach()], [(run.mu.detach(), run.t.detach())]
+    outputs, latents = [run.recon[0].detach()], [_latents(run)]
     for strength in (1.0, 4.0):
         with shaken(subject.model, strength):
             other = subject.run()
             outputs.append(other.recon[0].detach())
-            latents.append((other.mu.detach(), other.t.detach()))
+            latents.append(_latents(other))
     yield from _of_outputs(subject.x, outputs, objective)
-    for name, values in zip(("μ", "the width's output"), zip(*latents, strict=True), strict=True):
+    for name, values in zip(("μ", "the width's output"), zip(*latents, strict=True), strict=False):
         every = torch.stack(values)
         zeros = (every == 0).double().mean().item()
         if zeros > 0.1 and every.min().item() >= 0:
             seen = f"{name} is never negative and often exactly 0 ({zeros:.0%}): it comes out of a ReLU"
             yield finding("relu-latents", seen)
+
+
+def _latents(run: Run) -> tuple[Tensor, ...]:
+    return tuple(each.detach() for each in (run.mu, run.t) if each is not None)
 
 
 def _of_outputs(x: Tensor, outputs: list[Tensor], objective: Objective | None) -> Iterator[Finding]:

@@ -134,6 +134,26 @@ def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
     return all(a in (1, b) for a, b in zip(reversed(shape), reversed(to), strict=False))
 
 
+class NoSteps(TorchFunctionMode):
+    """Keeps the tensor that ``backward`` is called on, and calls nothing: a whole training step changes nothing then.
+
+    An optimizer's ``step`` leaves parameters alone that have no gradient.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loss: Tensor | None = None
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:  # noqa: ANN401
+        """Call a function of torch, unless it is ``backward``."""
+        if func is Tensor.backward:
+            self.loss = args[0]
+            return None
+        return func(*args, **(kwargs or {}))
+
+
 class Watch(TorchFunctionMode):
     """Notes in which lines of the reader's code given tensors are used."""
 

@@ -6,16 +6,20 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from aevb_utils.checking.vae.kl import kl_of, latent_term
+from aevb_utils.checking.vae.kl import LatentTerm, kl_of, latent_term
 from aevb_utils.checking.vae.likelihood import data_term, total_nll
 from aevb_utils.checking.vae.report import Finding
-from aevb_utils.checking.vae.scales import LOG_SCALE, LOG_VARIANCE, Scale
+from aevb_utils.checking.vae.scales import LOG_SCALE, LOG_VARIANCE, SCALES, Scale
 from aevb_utils.checking.vae.subject import Run, Subject
 from aevb_utils.checking.vae.texts import finding
 from aevb_utils.checking.vae.weights import Weights, close, mean_over, power
 
 SQUARED = (1.0, 2.0)
 """½ and 1 times the squared error: a Gaussian with σ² = 1 or ½."""
+AUTOENCODER = (
+    "The loss is no ELBO: the encoder gives a code and no distribution q(z | x). It is that of an autoencoder (a WAE, "
+    "if the codes are held to the prior together), which has no bound on log p(x)."
+)
 
 
 class Objective:
@@ -32,23 +36,38 @@ class Objective:
         self.subject, self.x = subject, x
         self.run = run
         self.recon = [each.detach() for each in run.recon]
-        self.mu = run.mu.detach()
+        self.has_q = run.mu is not None and run.t is not None
+        self.mu = run.mu.detach() if self.has_q else self.recon[0].new_zeros(len(x), 1)
         self.given = run.likelihood
-        self.latent = latent_term(subject, self.recon, self.mu, x)
+        self.latent = self._latent_term() if self.has_q else LatentTerm("absent")
         if self.latent.coefficients is not None and subject.scale is None:
             subject.scale = self.latent.coefficients.scale
         self.data = data_term(subject, self.recon, self.mu, x, self.given)
-        self.lines = subject.lines(self.recon, self.mu, torch.full_like(self.mu, 0.5))
+        self.lines = subject.lines(self.recon, self.mu, torch.full_like(self.mu, 0.5), x)
         self.weights = self._weights()
         self.beta = 1.0 if self.weights is None else self.weights.beta
         """The weight of the KL; of a Gaussian with a fixed σ, 1 where no mean or weight explains it better."""
+
+    def _latent_term(self) -> LatentTerm:
+        """The part with μ and σ; if it is none with the returned z as it was drawn, with another width of the draw."""
+        found = latent_term(self.subject, self.recon, self.mu, self.x)
+        if found.kind != "unknown" or self.subject.roles.z is None:
+            return found
+        before = self.subject.scale
+        for scale in SCALES:
+            self.subject.scale = scale
+            other = latent_term(self.subject, self.recon, self.mu, self.x)
+            if other.coefficients is not None and other.coefficients.standard:
+                return other
+        self.subject.scale = before
+        return found
 
     def _weights(self) -> Weights | None:
         latent, data = self.latent.coefficients, self.data
         if latent is None or data.candidate is None:
             return None
         rows = len(self.x)
-        fewer = max(1, rows // 2)
+        fewer = min(rows, max(2, rows // 2))
         small = self._at(fewer)
         powers = (0.0, 0.0)
         if small is not None:
@@ -64,10 +83,11 @@ class Objective:
         """The two factors in a smaller batch, or None where the loss cannot take one."""
         if rows == len(self.x):
             return None
+        recon, mu, x = [each[:rows] for each in self.recon], self.mu[:rows], self.x[:rows]
         try:
-            recon, mu, x = [each[:rows] for each in self.recon], self.mu[:rows], self.x[:rows]
-            given = None if self.given is None else self.subject.run(x).likelihood
-            data, latent = data_term(self.subject, recon, mu, x, given), latent_term(self.subject, recon, mu, x)
+            with self.subject.rows(rows):
+                given = self.subject.run().likelihood
+                data, latent = data_term(self.subject, recon, mu, x, given), latent_term(self.subject, recon, mu, x)
         except (RuntimeError, ValueError, TypeError, IndexError):
             return None
         if data.candidate is None or latent.coefficients is None:
@@ -96,6 +116,8 @@ class Objective:
 
     def _of_latent(self, sampled: Scale | None) -> Iterator[Finding]:
         latent, line = self.latent, self.lines["t"] or self.lines["mu"]
+        if latent.kind == "absent":
+            return
         if latent.kind == "none":
             yield finding("kl-missing", "The loss does not depend on μ and σ: the KL is not in it", self.lines["recon"])
         elif latent.kind == "detached":
@@ -132,15 +154,9 @@ class Objective:
     def _of_prior(self, line: str) -> Iterator[Finding]:
         """The three parts have other weights than in the KL to N(0, I)."""
         c = self.latent.coefficients
-        for name, part, others in (
-            ("μ²", c.square, (c.variance, c.log)),
-            ("σ²", c.variance, (c.square, c.log)),
-            ("log σ²", c.log, (c.square, c.variance)),
-        ):
-            for factor, words in ((0.5, "half as much"), (2.0, "twice as much")):
-                if c.zero(c.linear) and c.agree(*others) and c.agree(part, others[0], factor):
-                    yield finding("kl-half", f"In the KL, {name} weighs {words} as the rest", line)
-                    return
+        if odd := self._of_prior_parts():
+            yield finding("kl-half", f"In the KL, {odd} as the rest", line)
+            return
         if c.agree(c.square, c.variance):
             variance = (c.log / c.square).flatten()
             if not c.zero(c.linear) or not close(variance.min().item(), variance.max().item()):
@@ -151,6 +167,19 @@ class Objective:
                 yield finding("kl-prior", f"The KL is to the prior N(0, {variance[0].item():.4g})", line)
         else:
             yield finding("kl-term", "The KL's parts μ², σ² and log σ² have weights that do not fit together", line)
+
+    def _of_prior_parts(self) -> str:
+        """Which of the three parts weighs half or twice as much as the others; empty if none does."""
+        c = self.latent.coefficients
+        for name, part, others in (
+            ("μ²", c.square, (c.variance, c.log)),
+            ("σ²", c.variance, (c.square, c.log)),
+            ("log σ²", c.log, (c.square, c.variance)),
+        ):
+            for factor, words in ((0.5, "half as much"), (2.0, "twice as much")):
+                if c.zero(c.linear) and c.agree(*others) and c.agree(part, others[0], factor):
+                    return f"{name} weighs {words}"
+        return ""
 
     def _of_data(self) -> Iterator[Finding]:
         data, line = self.data, self.lines["recon"]
@@ -192,7 +221,7 @@ class Objective:
         elif w.kl < 0 < w.recon and not c.zero(c.log):
             seen = f"The KL has the wrong sign: its weight is {w.kl / w.recon:.4g}".replace("-", "−")
             yield finding("kl-sign", seen, self.lines["t"])
-        if c.zero(c.log):
+        if not (c.standard or c.agree(c.square, c.variance)) or self._of_prior_parts():
             return
         if not w.same_rows:
             which = ("a mean over the rows", "a sum over the rows")
@@ -282,6 +311,8 @@ class Objective:
     def verdict(self) -> str:
         """What the loss is, in a sentence."""
         c, data, w = self.latent.coefficients, self.data, self.weights
+        if self.latent.kind == "absent":
+            return AUTOENCODER
         if self.latent.kind == "none":
             return "The loss is no ELBO: it has no KL. It is that of an autoencoder."
         if w is None or c is None or not (c.standard or c.agree(c.square, c.variance)) or not data.even:

@@ -142,6 +142,8 @@ class Likelihood:
                 lambda new: MixtureSameFamily(weights.rebuild(new[:k]), parts.rebuild(new[k:]), validate_args=False),
             )
         names = [name for name in given.arg_constraints if isinstance(given.__dict__.get(name), Tensor)]
+        if {"probs", "logits"} <= set(names):  # one of the two was computed from the other
+            names.remove("logits" if getattr(given, "_param", None) is given.probs else "probs")
         return cls(
             [given.__dict__[name] for name in names],
             lambda new: type(given)(**dict(zip(names, new, strict=True)), validate_args=False),
@@ -195,10 +197,16 @@ def roles_of(output: object, x: Tensor, *, moves: Callable[[Path], bool] | None 
     return Roles(**found)
 
 
+def is_copy(value: object, x: Tensor) -> bool:
+    """Whether a part is the data themselves, which some models return as well."""
+    alike = isinstance(value, Tensor) and value.numel() == x.numel() and value.dtype == x.dtype and x.numel() > 0
+    return alike and torch.equal(value.reshape(x.shape), x)
+
+
 def _counts(value: object, x: Tensor) -> bool:
     """Whether a part may have a role: the data themselves, numbers and None have none."""
     if isinstance(value, Tensor):
-        return value is not x and value.is_floating_point() and not (value.shape == x.shape and torch.equal(value, x))
+        return value.is_floating_point() and not is_copy(value, x)
     return isinstance(value, Distribution) or Gaussian.of(value) is not None
 
 

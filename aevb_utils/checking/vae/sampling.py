@@ -100,9 +100,24 @@ def _blocked(subject: Subject, run: Run, draws: list[Draw]) -> Finding | None:
         how = "torch.normal or sample()" if any(each.blocks for each in draws) else "a detach, no_grad or .data"
         seen = f"No gradient of the reconstruction reaches the encoder: z is drawn by {how}"
         return finding("blocked-sample", seen, line)
+    if of_t and not of_t & of_recon and not _feels_width(subject, run, [p for p in parameters if id(p) in of_t]):
+        return finding("noise-unused", "The noise of z does not depend on the width of q", line)
     if of_t and not of_t & of_recon:
         return finding("blocked-scale", "No gradient of the reconstruction reaches the width of q", line)
     return None
+
+
+def _feels_width(subject: Subject, run: Run, parameters: list[nn.Parameter]) -> bool:
+    """Whether the reconstruction changes with the parameters that only the width depends on."""
+    before = [each.detach().clone() for each in parameters]
+    with torch.no_grad(), Noise(1.0, tuple(run.mu.shape)):
+        for each in parameters:
+            each.add_(0.5)
+        try:
+            return _differ(subject.run().recon, run.recon)
+        finally:
+            for each, old in zip(parameters, before, strict=True):
+                each.copy_(old)
 
 
 def _sum(parts: list[Tensor]) -> Tensor:
@@ -161,14 +176,15 @@ def _width(run: Run, draws: list[Draw]) -> tuple[Scale | None, float, bool]:
     return None, 1.0, False
 
 
-def at_evaluation(subject: Subject, latent: tuple[int, ...]) -> Iterator[Finding]:
+def at_evaluation(subject: Subject, mu: Tensor | None) -> Iterator[Finding]:
     """What the model draws in evaluation mode."""
+    latent = None if mu is None else tuple(mu.shape)
     with torch.no_grad():
         with Noise(1.0, latent) as noise:
             plus = subject.run()
         with Noise(-1.0, latent):
             minus = subject.run()
-    if not _differ(plus.recon, minus.recon):
+    if latent is not None and not _differ(plus.recon, minus.recon):
         yield finding("evaluation-mean", "In evaluation mode z is not drawn: the decoder gets the mean of q")
     if (dropout := next((each for each in noise.draws if each.kind == "dropout"), None)) is not None:
         yield finding("dropout-on", "In evaluation mode dropout is on", dropout.line)

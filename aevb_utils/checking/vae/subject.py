@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from aevb_utils.checking.vae.calls import bound, in_place_of, value_of
-from aevb_utils.checking.vae.noise import Noise, Watch
-from aevb_utils.checking.vae.outputs import Gaussian, Likelihood, Roles, at, replaced, roles_of
+from aevb_utils.checking.vae.calls import bound, counters_kept, in_place_of, value_of
+from aevb_utils.checking.vae.noise import Noise, NoSteps, Watch
+from aevb_utils.checking.vae.outputs import Gaussian, Likelihood, Roles, at, is_copy, leaves, replaced, roles_of
 from aevb_utils.checking.vae.scales import LOG_VARIANCE, SCALE, Scale
 
 ENCODERS = ("encode", "encoder", "enc", "recognition", "inference_network", "q_net")
@@ -76,6 +76,7 @@ class Subject:
         self._output: Any = None
         self._encoded: Any = None
         self._decoded: Any = None
+        self._copies: list[tuple[Any, ...]] = []
         if step is not None:
             self.encoder = encoder if encoder is not None else _first(self.model, ENCODERS, "encoder")
             self.decoder = decoder if decoder is not None else _first(self.model, DECODERS, "decoder")
@@ -91,9 +92,11 @@ class Subject:
         output = self.model(x, *context)
         self.roles = self._roles(output, x)
         self._output = output
+        self._copies = [path for path, value in leaves(output) if is_copy(value, x)]
         run = self._parts(output, self.roles)
         if loss and self.loss is not None:
-            run.loss, run.parts, self.rowwise = value_of(bound(self.loss, output, self.roles, x, context))
+            with counters_kept(self.model, self.loss):
+                run.loss, run.parts, self.rowwise = value_of(bound(self.loss, output, self.roles, x, context))
         return run
 
     def _roles(self, output: object, x: Tensor) -> Roles:
@@ -110,6 +113,34 @@ class Subject:
         return not torch.equal(*values)
 
     def _run_step(self, x: Tensor, context: tuple[Tensor, ...]) -> Run:
+        seen, result = self._seen_in_step(x, context)
+        encoded = (seen.get("mu"), seen.get("t")) if "mu" in seen else seen.get("encoder")
+        if encoded is None or "decoder" not in seen:
+            missing = "encoder" if encoded is None else "decoder"
+            raise ValueError(f"The step did not call the {missing}: name it, as by {missing}='{missing}'.")
+        self._encoded, self._decoded = encoded, seen["decoder"]
+
+        def moves(path: tuple[Any, ...]) -> bool:
+            again, _ = self._seen_in_step(x, context)
+            return not torch.equal(at(again["encoder"], path), at(encoded, path))
+
+        roles = roles_of(encoded, torch.empty(0, device=x.device).expand(len(x), 0), moves=moves)
+        decoded = roles_of(seen["decoder"], x)
+        self.roles = Roles(decoded.recon, decoded.recon_scale, roles.mu, roles.t, roles.q, roles.z)
+        recon = self._parts(seen["decoder"], Roles(decoded.recon, decoded.recon_scale))
+        run = self._parts(encoded, Roles(mu=roles.mu, t=roles.t, q=roles.q, z=roles.z))
+        run.recon, run.likelihood = recon.recon, recon.likelihood
+        run.loss, run.parts, self.rowwise = value_of(result)
+        return run
+
+    def _stepped(self, x: Tensor, context: tuple[Tensor, ...]) -> Any:  # noqa: ANN401
+        """What the step returns, or what it called ``backward`` on; it changes nothing."""
+        with NoSteps() as steps, counters_kept(self.model, self.step):
+            result = self.step(x, *context)
+        return result if steps.loss is None else steps.loss
+
+    def _seen_in_step(self, x: Tensor, context: tuple[Tensor, ...]) -> tuple[dict[str, Any], Any]:
+        """What encoder and decoder returned in a step, and what the step did."""
         seen: dict[str, Any] = {}
 
         def keep(name: str) -> Callable[[Any], Any]:
@@ -120,20 +151,8 @@ class Subject:
             return note
 
         with self._intercepted({"mu": keep("mu"), "t": keep("t"), "encoder": keep("encoder")}, keep("decoder")):
-            result = self.step(x, *context)
-        encoded = (seen.get("mu"), seen.get("t")) if "mu" in seen else seen.get("encoder")
-        if encoded is None or "decoder" not in seen:
-            missing = "encoder" if encoded is None else "decoder"
-            raise ValueError(f"The step did not call the {missing}: name it, as by {missing}='{missing}'.")
-        self._encoded, self._decoded = encoded, seen["decoder"]
-        roles = roles_of(encoded, torch.empty(0, device=x.device).expand(len(x), 0))
-        decoded = roles_of(seen["decoder"], x)
-        self.roles = Roles(decoded.recon, decoded.recon_scale, roles.mu, roles.t, roles.q, None)
-        recon = self._parts(seen["decoder"], Roles(decoded.recon, decoded.recon_scale))
-        run = self._parts(encoded, Roles(mu=roles.mu, t=roles.t, q=roles.q, z=roles.z))
-        run.recon, run.likelihood = recon.recon, recon.likelihood
-        run.loss, run.parts, self.rowwise = value_of(result)
-        return run
+            result = self._stepped(x, context)
+        return seen, result
 
     @contextmanager
     def _intercepted(self, encoder: dict[str, Callable[[Any], Any]], decoder: Callable[[Any], Any]) -> Iterator[None]:
@@ -193,20 +212,38 @@ class Subject:
     ) -> tuple[Tensor, dict[str, Any]]:
         if self.step is not None:
             encoded = self._with_latents(self._encoded, mu, t)
+            if self.roles.z is not None:
+                encoded = replaced(encoded, self.roles.z, self._z(mu, t, sign))
             decoded = self._with_recon(self._decoded, recon)
             two = encoded if isinstance(self.encoder, tuple) else (None, None)
             change = {"mu": lambda _: two[0], "t": lambda _: two[1], "encoder": lambda _: encoded}
             context = tuple(part[: len(x)] for part in self.context)
             with self._intercepted(change, lambda _: decoded), Noise(sign, tuple(mu.shape)):
-                value, parts, _ = value_of(self.step(x, *context))
+                value, parts, _ = value_of(self._stepped(x, context))
             return value, parts
         output = self._with_recon(self._with_latents(self._output, mu, t), recon)
+        for path in self._copies:
+            output = replaced(output, path, x.reshape(-1, *at(self._output, path).shape[1:]))
         if self.roles.z is not None:
-            sigma = (self.scale or LOG_VARIANCE).sigma(t)
-            output = replaced(output, self.roles.z, mu + sign * sigma)
-        with Noise(sign, tuple(mu.shape)):
-            value, parts, _ = value_of(bound(self.loss, output, self.roles, x, self.context))
+            output = replaced(output, self.roles.z, self._z(mu, t, sign))
+        context = tuple(part[: len(x)] for part in self.context)
+        with Noise(sign, tuple(mu.shape)), counters_kept(self.model, self.loss):
+            value, parts, _ = value_of(bound(self.loss, output, self.roles, x, context))
         return value, parts
+
+    def _z(self, mu: Tensor, t: Tensor, sign: float) -> Tensor:
+        """A sample of q, with the noise 1 or −1."""
+        return mu + sign * (self.scale or LOG_VARIANCE).sigma(t)
+
+    @contextmanager
+    def rows(self, n: int) -> Iterator[None]:
+        """Run and ask about the first rows alone in this block."""
+        before = self.x, self.context, self._output, self._encoded, self._decoded
+        self.x, self.context = self.x[:n], tuple(part[:n] for part in self.context)
+        try:
+            yield
+        finally:
+            self.x, self.context, self._output, self._encoded, self._decoded = before
 
     def _with_latents(self, output: Any, mu: Tensor, t: Tensor) -> Any:  # noqa: ANN401
         if self.roles.q is not None:
@@ -225,12 +262,12 @@ class Subject:
         output = replaced(output, self.roles.recon, recon[0])
         return output if self.roles.recon_scale is None else replaced(output, self.roles.recon_scale, recon[1])
 
-    def lines(self, recon: list[Tensor], mu: Tensor, t: Tensor) -> dict[str, str]:
+    def lines(self, recon: list[Tensor], mu: Tensor, t: Tensor, x: Tensor) -> dict[str, str]:
         """In which lines the reader's loss takes up the reconstruction, μ and the width."""
         recon, mu, t = [_leaf(each) for each in recon], _leaf(mu), _leaf(t)
         watch = Watch(recon=recon[0], mu=mu, t=t)
         with torch.enable_grad(), watch:
-            self._loss_at(recon, mu, t, self.x, 1.0)
+            self._loss_at(recon, mu, t, x, 1.0)
         return {name: watch.line(name) for name in ("recon", "mu", "t")}
 
 
