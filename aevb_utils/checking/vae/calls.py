@@ -12,6 +12,7 @@ from aevb_utils.checking.vae.outputs import Roles, at, leaves, role_of_name
 Call = Callable[..., Any]
 ORDER = ("recon", "x", "mu", "t", "z")
 """In which order parts are given where names say nothing."""
+NUMBERS = (int, float)
 WRAP = "wrap it, as by loss=lambda recon, x, mu, logvar: my_loss(…)"
 
 
@@ -108,12 +109,7 @@ def counters_kept(*owners: object) -> Iterator[None]:
     modules = [module for each in owners if isinstance(each, nn.Module) for module in each.modules()]
     others = [each.__self__ for each in owners if not isinstance(each, nn.Module) and hasattr(each, "__self__")]
     holders = [each for each in (*modules, *others) if hasattr(each, "__dict__")]
-    before = [
-        (holder, name, value)
-        for holder in holders
-        for name, value in vars(holder).items()
-        if type(value) in (int, float)
-    ]
+    before = [(each, name, value) for each in holders for name, value in vars(each).items() if type(value) in NUMBERS]
     try:
         yield
     finally:

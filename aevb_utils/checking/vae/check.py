@@ -218,11 +218,10 @@ def _objective(subject: Subject, report: Report, sampling: Sampling) -> Objectiv
             report.hold(f"the reconstruction is minus the log-likelihood of {objective.data.candidate.name}")
         report.verdict, report.beta = objective.verdict(), objective.beta if objective.weights else None
         return objective
-    where = place_of_error(errors[0])
+    said, where = (str(errors[0]).splitlines() or [""])[0][:160], place_of_error(errors[0])
     report.skip(
         "the loss by itself, since it stopped at values put in the model's place with "
-        f"{type(errors[0]).__name__}: {(str(errors[0]).splitlines() or [''])[0][:160]}"
-        + (f" ({where})" if where else "")
+        f"{type(errors[0]).__name__}: {said}" + (f" ({where})" if where else "")
     )
     return None
 
