@@ -69,10 +69,6 @@ def _by_name(parameters: list[inspect.Parameter], values: dict[str, Any]) -> tup
     taken: set[str] = set()
     for parameter in parameters:
         role = role_of_name(parameter.name)
-        if role == "t" and "t" in taken and "recon_scale" in values:
-            role = "recon_scale"
-        if role in ("recon", "mu") and role in taken and role == "mu":
-            role = "recon"
         if role in values and role not in taken:
             given[parameter.name] = values[role]
             taken.add(role)

@@ -208,16 +208,25 @@ def of_overflow(subject: Subject, objective: Objective) -> Iterator[Finding]:
             seen = f"{c.scale.name} has no bound, and its exponential overflows in float32 above 88"
             yield finding("unbounded-width", seen, objective.lines["t"])
     elif c is not None and reach.numel() > 1 and bool((reach == 0).any()) and c.scale.positive:
-        value = subject.ask(narrow, mu, torch.zeros_like(mu), x=x).value
-        if not value.isfinite():
-            yield finding("no-floor", f"{c.scale.name} can be exactly 0, and the loss is then {value.item()}")
+        said = _said_of(subject, narrow, mu, torch.zeros_like(mu), x)
+        if said:
+            yield finding("no-floor", f"{c.scale.name} can be exactly 0, and the loss then {said}")
     data = objective.data.candidate
     if data is not None and data.name == "a Bernoulli of probabilities":
         extreme = [(x.reshape(recon[0].shape) < 0.5).to(recon[0])]
-        value = subject.ask(extreme, mu, torch.full_like(mu, 0.5), x=x).value
-        if not value.isfinite():
-            seen = f"Where the decoder gives exactly 0 or 1 the loss is {value.item()}"
+        said = _said_of(subject, extreme, mu, torch.full_like(mu, 0.5), x)
+        if said:
+            seen = f"Where the decoder gives exactly 0 or 1 the loss {said}"
             yield finding("log-zero", seen, objective.lines["recon"])
+
+
+def _said_of(subject: Subject, recon: list[Tensor], mu: Tensor, t: Tensor, x: Tensor) -> str:
+    """What the loss does at some values, if it is no number: "is inf", "stops with ValueError"; otherwise empty."""
+    try:
+        value = subject.ask(recon, mu, t, x=x).value
+    except (RuntimeError, ValueError) as error:
+        return f"stops with {type(error).__name__}"
+    return "" if value.isfinite() else f"is {value.item()}"
 
 
 def of_use(objective: Objective, run: Run, *, trained: bool) -> Iterator[Finding]:

@@ -77,7 +77,8 @@ class Objective:
             )
         pixels = tuple(self.x.shape[1:])
         latents = self.mu[0].numel()
-        return Weights(data.factor, latent.weight, *powers, rows, pixels, latents, self._follows(latent.weight))
+        tried = self._follows(latent.weight), self._averaged()
+        return Weights(data.factor, latent.weight, *powers, rows, pixels, latents, *tried)
 
     def _at(self, rows: int) -> tuple[float, float] | None:
         """The two factors in a smaller batch, or None where the loss cannot take one."""
@@ -103,6 +104,24 @@ class Objective:
         except (RuntimeError, ValueError, TypeError, IndexError):
             return None
         return wider and close(2 * wider.weight, weight)
+
+    def _averaged(self) -> int | None:
+        """Over how many numbers of a datum the reconstruction is a mean: with twice as many each counts half."""
+        recon, x = self.recon[0], self.x
+        if self.subject.step is not None or self.given is not None or recon.shape != x.shape or not self.data.even:
+            return None
+        averaged = 1
+        for axis in range(1, x.ndim):
+            wide = [torch.cat([each, each], dim=axis) for each in (*self.recon, x)]
+            try:
+                other = data_term(self.subject, wide[:-1], self.mu, wide[-1])
+            except (RuntimeError, ValueError, TypeError, IndexError):
+                return None
+            if other.candidate is None:
+                return None
+            if close(2 * other.factor, self.data.factor):
+                averaged *= x.shape[axis]
+        return averaged
 
     # What there is to say
 
@@ -221,7 +240,7 @@ class Objective:
         elif w.kl < 0 < w.recon and not c.zero(c.log):
             seen = f"The KL has the wrong sign: its weight is {w.kl / w.recon:.4g}".replace("-", "−")
             yield finding("kl-sign", seen, self.lines["t"])
-        if not (c.standard or c.agree(c.square, c.variance)) or self._of_prior_parts():
+        if c.zero(c.log) or not (c.standard or c.agree(c.square, c.variance)) or self._of_prior_parts():
             return
         if not w.same_rows:
             which = ("a mean over the rows", "a sum over the rows")
@@ -248,13 +267,15 @@ class Objective:
                 yield self._fixed_sigma(kl / recon)
             return
         explained = False
-        if (over := mean_over(recon, w.pixels, allowed)) is not None:
+        over = w.averaged if w.averaged is not None else mean_over(recon, w.pixels, allowed)
+        if over > 1 and not any(close(recon, each) for each in allowed):
             explained = True
-            whose = "the pixels" if over[0] == "all" else f"{over[0]} of the pixels' dimensions"
-            seen = f"The reconstruction is a mean over {whose}, {over[1]} numbers: a hidden β = {over[1]}"
+            whose = "the numbers" if over == pixels else "some dimensions"
+            seen = f"The reconstruction is a mean over {whose} of a datum, {over} of them: a hidden β = {over}"
             yield finding("recon-mean-pixels", seen, self.lines["recon"])
-            recon *= over[1]
-        if w.latents > 1 and w.kl_follows is not False and close(kl * w.latents, 1.0):
+            recon *= over
+        alike = close(kl * w.latents, 1.0) if w.kl_follows is None else w.kl_follows
+        if w.latents > 1 and alike and not close(kl, 1.0):
             explained = True
             seen = f"The KL is a mean over the {w.latents} latents: a hidden β = 1/{w.latents} = {1 / w.latents:.4g}"
             yield finding("kl-mean-latents", seen, self.lines["t"])

@@ -12,10 +12,12 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, MixtureSameFamily, Normal
 
 Path = tuple[Any, ...]
+OF_DATA = r"^x_?|^dec(oder|oded)?_|^rec(on\w*)?_|^p_|_x$"
+"""Names of a mean or a scale that are of the data, not of the latent."""
 PATTERNS = {
     "t": r"var|sig|std|scale|^ls$|^lv$|^s$|disp",
-    "mu": r"^mu|mu$|_mu_|mean|^m$|loc",
     "recon": r"rec|hat|out|pred|decod|logit|prime|tilde|prob|gen",
+    "mu": r"^mu|mu$|_mu_|mean|^m$|loc",
     "z": r"^z|latent|sample|code",
     "x": r"^x|input|target|data|im(a)?g|batch|orig|true|^y$|text|seq|feat",
 }
@@ -23,11 +25,14 @@ PATTERNS = {
 
 
 def role_of_name(name: str) -> str:
-    """Which role a name means: ``"recon"``, ``"mu"``, ``"t"``, ``"z"`` or ``"x"``; empty if none."""
+    """Which role a name means: ``"recon"``, ``"recon_scale"``, ``"mu"``, ``"t"``, ``"z"``, ``"q"`` or ``"x"``."""
     name = name.lower()
     if re.search(r"post|^q_?|dist", name):
         return "q"
-    return next((role for role, pattern in PATTERNS.items() if re.search(pattern, name)), "")
+    role = next((role for role, pattern in PATTERNS.items() if re.search(pattern, name)), "")
+    if role in ("mu", "t") and re.search(OF_DATA, name):
+        return {"mu": "recon", "t": "recon_scale"}[role]
+    return role
 
 
 @dataclass
@@ -184,9 +189,7 @@ def roles_of(output: object, x: Tensor, *, moves: Callable[[Path], bool] | None 
     tensors = [(path, value) for path, value in parts if isinstance(value, Tensor) and path not in found.values()]
     for path, value in tensors:
         role = role_of_name(path[-1]) if path and isinstance(path[-1], str) else ""
-        if role in ("recon", "mu", "t", "z") and value.ndim > 0:
-            if role == "t" and _like_data(value, x) and "recon" in found and value.shape == x.shape:
-                role = "recon_scale"
+        if role in ("recon", "recon_scale", "mu", "t", "z") and value.ndim > 0:
             found.setdefault(role, path)
     rest = [(path, value) for path, value in tensors if path not in found.values() and value.ndim > 0]
     alike = [path for path, value in rest if _like_data(value, x)]

@@ -223,7 +223,8 @@ class Subject:
             return value, parts
         output = self._with_recon(self._with_latents(self._output, mu, t), recon)
         for path in self._copies:
-            output = replaced(output, path, x.reshape(-1, *at(self._output, path).shape[1:]))
+            whole = at(self._output, path)
+            output = replaced(output, path, x.reshape(-1, *whole.shape[1:]) if x[0].numel() == whole[0].numel() else x)
         if self.roles.z is not None:
             output = replaced(output, self.roles.z, self._z(mu, t, sign))
         context = tuple(part[: len(x)] for part in self.context)

@@ -19,6 +19,8 @@ class Weights:
         pixels: the shape of a datum.
         latents: the number of latents.
         kl_follows: whether the KL's factor is 1 / L also for another L; None where that could not be tried.
+        averaged: over how many numbers of a datum the reconstruction is a mean, as seen with data of another size; None
+            where that could not be tried.
     """
 
     recon: float
@@ -29,6 +31,7 @@ class Weights:
     pixels: tuple[int, ...]
     latents: int
     kl_follows: bool | None = None
+    averaged: int | None = None
 
     @property
     def beta(self) -> float:
@@ -63,14 +66,12 @@ def power(small: float, large: float, rows_small: int, rows_large: int) -> float
     return math.log(small / large) / math.log(rows_small / rows_large)
 
 
-def mean_over(factor: float, sizes: tuple[int, ...], allowed: tuple[float, ...]) -> tuple[str, int] | None:
-    """Whether a factor is one of the allowed divided by some of the sizes: how to call them, and their product."""
-    whole = math.prod(sizes)
+def mean_over(factor: float, sizes: tuple[int, ...], allowed: tuple[float, ...]) -> int:
+    """By which product of some of the sizes one of the allowed factors was divided; 1 if by none."""
     choices: list[tuple[int, ...]] = [sizes]
     for k in range(1, len(sizes)):
         choices += itertools.combinations(sizes, k)
-    for choice in choices:
-        n = math.prod(choice)
+    for n in map(math.prod, choices):
         if n > 1 and any(close(factor * n, right) for right in allowed):
-            return ("all" if n == whole else f"{' × '.join(map(str, choice))}", n)
-    return None
+            return n
+    return 1
