@@ -186,11 +186,6 @@ def _first_run(subject: Subject, report: Report) -> Run | None:
             if subject.step is not None:
                 return None
             run = subject.run()
-    if not run.recon:
-        raise ValueError(
-            f"The model returns nothing that has the shape of x, {tuple(subject.x.shape)}, and could be the "
-            "reconstruction: name the parts, as by returning a dictionary with recon, mu and logvar."
-        )
     if run.loss is not None and not run.loss.isfinite():
         report.add(finding("not-finite", f"The loss is {run.loss.item()} at the data"))
     if any(each.kind == "batch statistics" for each in noise.draws):

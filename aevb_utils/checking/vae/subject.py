@@ -94,6 +94,11 @@ class Subject:
         self._output = output
         self._copies = [path for path, value in leaves(output) if is_copy(value, x)]
         run = self._parts(output, self.roles)
+        if not run.recon:
+            raise ValueError(
+                f"The model returns nothing that has the shape of x, {tuple(x.shape)}, and could be the "
+                "reconstruction: name the parts, as by returning a dictionary with recon, mu and logvar."
+            )
         if loss and self.loss is not None:
             with counters_kept(self.model, self.loss):
                 run.loss, run.parts, self.rowwise = value_of(bound(self.loss, output, self.roles, x, context))
