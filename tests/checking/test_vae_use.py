@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fake_device import FakeDevice
 from sentences import one_sentence
 from torch.nn.functional import binary_cross_entropy
 from vae_zoo import D, Dense, Logits, bernoulli_loss, data, logits_loss
@@ -155,3 +156,12 @@ def test_the_check_needs_torch_and_numpy_alone():
     code = BLOCKED.format(names=names | {"tqdm", "safetensors"}, folder=str(Path(__file__).parent))
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+@pytest.mark.parametrize(("loss", "keys"), [(bernoulli_loss, set()), (wrong_sign, {"kl-sign"})])
+def test_it_computes_where_the_model_is(device, loss, keys):
+    with FakeDevice(device):
+        report = check_vae(Dense().to(device), data().to(device), loss=loss)
+        assert {each.key for each in report.mistakes} == keys
+        assert not report.skipped

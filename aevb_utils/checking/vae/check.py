@@ -24,6 +24,7 @@ from aevb_utils.checking.vae.report import Finding, Report, wrapped
 from aevb_utils.checking.vae.sampling import Sampling, at_evaluation, look_at_sampling
 from aevb_utils.checking.vae.subject import Run, Subject, Target
 from aevb_utils.checking.vae.texts import finding
+from aevb_utils.checking.vae.verdict import verdict
 from aevb_utils.evaluation.modes import own_random_numbers
 
 ROWS = 4
@@ -211,7 +212,7 @@ def _objective(subject: Subject, report: Report, sampling: Sampling) -> Objectiv
             report.hold(f"the KL is the one to N(0, I), of {objective.latent.coefficients.scale.name}")
         if objective.data.candidate is not None and not any(each.key in WRONG_DATA for each in found):
             report.hold(f"the reconstruction is minus the log-likelihood of {objective.data.candidate.name}")
-        report.verdict, report.beta = objective.verdict(), objective.beta if objective.weights else None
+        report.verdict, report.beta = verdict(objective), objective.beta if objective.weights else None
         return objective
     said, where = (str(errors[0]).splitlines() or [""])[0][:160], place_of_error(errors[0])
     report.skip(

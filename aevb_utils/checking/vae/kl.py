@@ -117,7 +117,7 @@ def _fitted(ms: Tensor, ts: Tensor, by_mu: Tensor, by_t: Tensor) -> Coefficients
 
 def _least_squares(y: Tensor, first: Tensor, second: Tensor) -> tuple[tuple[Tensor, Tensor], float]:
     """For each place, the two factors that make y of two columns over the points, and the relative error of all."""
-    y, first, second = (each.double() for each in (y, first, second))
+    y, first, second = (each.cpu().double() for each in (y, first, second))
     a, b, c = (first * first).sum(0), (first * second).sum(0), (second * second).sum(0)
     u, v = (first * y).sum(0), (second * y).sum(0)
     determinant = a * c - b * b

@@ -186,7 +186,7 @@ def total_nll(candidate: Candidate, parts: list[Tensor], x: Tensor) -> Tensor:
 
 def _fit(slopes: list[Tensor], columns: list[Tensor]) -> tuple[float, float, bool]:
     """The factor by which a candidate explains the derivatives, the relative error, and whether it is one for all."""
-    given, right = (torch.cat([each.flatten(1) for each in parts], dim=1).double() for parts in (slopes, columns))
+    given, right = (torch.cat([each.flatten(1) for each in parts], dim=1).cpu().double() for parts in (slopes, columns))
     if not right.isfinite().all():
         return math.inf, 0.0, True
     factor = ((given * right).sum() / (right * right).sum()).item()

@@ -136,7 +136,7 @@ def of_ranges(subject: Subject, objective: Objective | None, run: Run) -> Iterat
     yield from _of_outputs(subject.x, outputs, objective)
     for name, values in zip(("μ", "the width's output"), zip(*latents, strict=True), strict=False):
         every = torch.stack(values)
-        zeros = (every == 0).double().mean().item()
+        zeros = (every == 0).float().mean().item()
         if zeros > 0.1 and every.min().item() >= 0:
             seen = f"{name} is never negative and often exactly 0 ({zeros:.0%}): it comes out of a ReLU"
             yield finding("relu-latents", seen)
@@ -189,7 +189,7 @@ def _spread(outputs: list[Tensor]) -> bool:
 
 def _saturates(outputs: list[Tensor]) -> bool:
     """Whether many outputs are next to −1 and 1."""
-    return bool((outputs[-1].abs() > 0.98).double().mean() > 0.05)
+    return bool((outputs[-1].abs() > 0.98).float().mean() > 0.05)
 
 
 def of_overflow(subject: Subject, objective: Objective) -> Iterator[Finding]:
@@ -234,7 +234,7 @@ def of_use(objective: Objective, run: Run, *, trained: bool) -> Iterator[Finding
     c = objective.latent.coefficients
     if c is None or not trained:
         return
-    kl = kl_of(run.mu.detach().double(), c.scale.sigma(run.t.detach().double())).mean(dim=0).flatten()
+    kl = kl_of(run.mu.detach().cpu().double(), c.scale.sigma(run.t.detach().cpu().double())).mean(dim=0).flatten()
     idle = int((kl < VISIBLE).sum())
     if idle == len(kl):
         yield finding("collapsed", f"All {idle} latents have a mean KL below {VISIBLE} nats")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from aevb_utils.checking.vae.kl import LatentTerm, kl_of, latent_term
-from aevb_utils.checking.vae.likelihood import data_term, total_nll
+from aevb_utils.checking.vae.likelihood import data_term
 from aevb_utils.checking.vae.report import Finding
 from aevb_utils.checking.vae.scales import LOG_SCALE, LOG_VARIANCE, SCALES, Scale
 from aevb_utils.checking.vae.subject import Run, Subject
@@ -16,10 +16,6 @@ from aevb_utils.checking.vae.weights import Weights, close, mean_over, power
 
 SQUARED = (1.0, 2.0)
 """½ and 1 times the squared error: a Gaussian with σ² = 1 or ½."""
-AUTOENCODER = (
-    "The loss is no ELBO: the encoder gives a code and no distribution q(z | x). It is that of an autoencoder (a WAE, "
-    "if the codes are held to the prior together), which has no bound on log p(x)."
-)
 
 
 class Objective:
@@ -260,7 +256,7 @@ class Objective:
         allowed = SQUARED if family == "gaussian" else (1.0,)
         pixels = math.prod(w.pixels)
         balanced = any(close(recon / kl, each) for each in allowed)
-        learned = self._scale_is_learned()
+        learned = self.scale_is_learned()
         if balanced or learned:
             self.beta = 1.0
             if not learned and family == "gaussian":
@@ -300,7 +296,7 @@ class Objective:
         seen = f"The squared error is a Gaussian likelihood with a fixed σ² = {variance:.4g}, σ = {variance**0.5:.4g}"
         return finding("fixed-sigma", seen, self.lines["recon"])
 
-    def _scale_is_learned(self) -> bool:
+    def scale_is_learned(self) -> bool:
         """Whether the loss holds a parameter of its own beside the reconstruction, such as a shared log σ."""
         if self.data.candidate.family not in ("gaussian", "laplace") or self.run.loss is None:
             return False
@@ -315,7 +311,7 @@ class Objective:
         c = self.latent.coefficients
         if c is None or not c.standard or c.weight <= 0:
             return
-        kls = torch.stack([kl_of(m, c.scale.sigma(t)).sum() for m, t in self.latent.points]).double()
+        kls = torch.stack([kl_of(m, c.scale.sigma(t)).sum() for m, t in self.latent.points]).cpu().double()
         kls = kls - kls.mean()
         for name in self.latent.asked[0].parts:
             values = torch.tensor([each.parts[name] for each in self.latent.asked], dtype=torch.float64)
@@ -326,52 +322,6 @@ class Objective:
             if along < -0.999:
                 seen = f"What is reported as {name!r} is minus the KL"
                 yield finding("kl-reported-sign", seen, self.lines["t"])
-
-    # What it is
-
-    def verdict(self) -> str:
-        """What the loss is, in a sentence."""
-        c, data, w = self.latent.coefficients, self.data, self.weights
-        if self.latent.kind == "absent":
-            return AUTOENCODER
-        if self.latent.kind == "none":
-            return "The loss is no ELBO: it has no KL. It is that of an autoencoder."
-        if w is None or c is None or not (c.standard or c.agree(c.square, c.variance)) or not data.even:
-            return "Whether the loss is minus an ELBO cannot be said."
-        if data.candidate.family in ("twice", "swapped", "no log scale", "unbalanced") or min(w.kl, w.recon) <= 0:
-            return "The loss is not minus an ELBO."
-        rows = "the mean over the rows of" if round(w.recon_power) == -1 else "the sum over the rows of"
-        ratio = w.kl / w.recon
-        gaussian = data.candidate.family == "gaussian"
-        if not w.same_rows or (not gaussian and not close(ratio, 1.0)):
-            return f"The loss is not minus the ELBO: β = {ratio:.4g}, with {data.candidate.name} as the likelihood."
-        name = data.candidate.name if not gaussian else f"a Gaussian with σ² = {ratio:.4g}"
-        scale = w.kl_row
-        times = "" if close(scale, 1.0) else f"{scale:.4g} times "
-        return f"The loss is {times}{rows} minus the ELBO, with {name} as p(x | z), {self._constant()}."
-
-    def _constant(self) -> str:
-        """Up to which constant it is minus the ELBO."""
-        c, data, w = self.latent.coefficients, self.data, self.weights
-        asked, points = data.asked[0], data.points[0]
-        sigma = c.scale.sigma(torch.full_like(self.mu, 0.5))
-        rest = asked.value - w.recon * total_nll(data.candidate, points, self.x)
-        if not c.standard:
-            return "up to a constant"
-        rest = (rest - w.kl * kl_of(0 * self.mu, sigma).sum()).item() / (w.kl * w.rows)
-        n = self.x[0].numel()
-        size = abs(asked.value.item()) / (abs(w.kl) * w.rows)
-        per = data.candidate.constant
-        if data.candidate.family == "gaussian":
-            per += 0.5 * math.log(w.kl / w.recon)
-        missing = n * per - rest
-        if self._scale_is_learned():
-            return "up to a constant"
-        if abs(missing) < 1e-4 * max(size, 1.0):
-            return "exactly"
-        if close(missing, n * per):
-            return f"up to the constant {per:.4g} for each number of x, {missing:.5g} nats a row, which is left out"
-        return f"up to a constant of {-missing:+.4g} nats a row".replace("-", "−")
 
 
 def _named(c: object) -> tuple[tuple[str, Tensor], ...]:

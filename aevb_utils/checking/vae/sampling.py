@@ -139,7 +139,7 @@ def _gradients(run: Run) -> tuple[Tensor, Tensor] | None:
     if not (run.mu.requires_grad and run.t.requires_grad):
         return None
     by_mu, by_t = torch.autograd.grad(_sum(run.recon), (run.mu, run.t), allow_unused=True, retain_graph=True)
-    return None if by_mu is None or by_t is None else (by_mu.double(), by_t.double())
+    return None if by_mu is None or by_t is None else (by_mu.cpu().double(), by_t.cpu().double())
 
 
 def _scale_gradient(run: Run) -> float:
@@ -155,7 +155,7 @@ def _width(run: Run, draws: list[Draw]) -> tuple[Scale | None, float, bool]:
     by_mu, by_t = slopes
     fits = []
     for scale in SCALES:
-        t = run.t.double()
+        t = run.t.detach().cpu().double()
         if scale.positive and bool((t <= 0).any()):
             continue
         _, slope = scale.slope(t)
