@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(name="check_vae")
-def _check_vae() -> "Callable[..., Report]":
+def check_vae_fixture() -> "Callable[..., Report]":
     """Check a VAE, and fail with every mistake that was found.
 
     ``def test_my_vae(check_vae): check_vae(model, x, loss=loss)``. ``allow`` names findings that are no mistakes in

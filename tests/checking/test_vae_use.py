@@ -2,21 +2,24 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import torch
 from fake_device import FakeDevice
 from sentences import one_sentence
-from torch.nn.functional import binary_cross_entropy
-from vae_zoo import D, Dense, Logits, bernoulli_loss, data, logits_loss
+from torch.distributions import Normal
+from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_logits
+from vae_zoo import D, Dense, Logits, bernoulli_loss, data, kl, logits_loss
 
 import aevb_utils.check
+import aevb_utils.pytest_plugin
 from aevb_utils.checking import check_vae
 from aevb_utils.checking.vae.texts import TEXTS
+from aevb_utils.pytest_plugin import check_vae_fixture  # noqa: F401 (installed or not)
 
 ROOT = Path(__file__).resolve().parents[2]
-pytest_plugins = ["pytester", "aevb_utils.pytest_plugin"]
 
 
 def wrong_sign(recon, x, mu, logvar):
@@ -50,6 +53,50 @@ def test_what_makes_no_sense_is_one_sentence(arguments, options, words):
 def test_a_step_that_calls_no_encoder_is_told():
     with pytest.raises(ValueError, match="The step did not call the encoder: name it"):
         check_vae(Dense(), data(), step=lambda x: x.sum())
+
+
+class Halves(torch.nn.Module):
+    """The encoder returns μ and log σ² one after the other."""
+
+    def __init__(self, steps=1, samples=()):
+        super().__init__()
+        torch.manual_seed(0)
+        self.steps, self.samples = steps, samples
+        self.encoder, self.decoder = torch.nn.Linear(D, 6), torch.nn.Linear(3, D)
+
+    def loss(self, x, beta=1.0):
+        for _ in range(self.steps):
+            mu, logvar = self.encoder(x).chunk(2, dim=1)
+            z = mu + (logvar / 2).exp() * torch.randn(*self.samples, *mu.shape)
+            recon = self.decoder(z)
+        nll = binary_cross_entropy_with_logits(recon, x.expand_as(recon), reduction="none").sum(dim=-1)
+        return (nll + beta * kl(mu, logvar).sum(dim=1)).mean()
+
+
+def test_an_encoder_whose_output_holds_both():
+    model = Halves()
+    assert "exactly" in check_vae(model, data(), step=model.loss).verdict
+    assert check_vae(model, data(), step=lambda x: model.loss(x, -1)).keys == {"kl-sign"}
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [(Halves(steps=3), "calls the encoder 3 times"), (Halves(samples=(5,)), "a single sample of z")],
+)
+def test_a_step_that_cannot_be_looked_at_is_told(model, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        check_vae(model, data(), step=model.loss)
+    assert one_sentence(str(caught.value))
+
+
+def test_a_loss_that_draws_its_own_samples():
+    def sampled(recon, x, mu, logvar):
+        q = Normal(mu, (logvar / 2).exp())
+        z = q.rsample()
+        nll = binary_cross_entropy(recon, x, reduction="none").sum(dim=1)
+        return (nll + (q.log_prob(z) - Normal(0.0, 1.0).log_prob(z)).sum(dim=1)).mean()
+
+    assert "exactly" in check_vae(Dense(), data(), loss=sampled).verdict
 
 
 def test_the_report_raises_what_is_wrong_and_allows_what_is_meant():
@@ -87,6 +134,11 @@ def test_every_section_that_is_named_is_a_heading_of_the_book():
     for key, (_, _, _, section) in TEXTS.items():
         name = section.partition("“")[2].rstrip("”")
         assert any(heading.startswith(name) for heading in headings), f"{key}: {name}"
+
+
+def test_pytest_finds_the_fixture_where_the_package_is_installed():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["entry-points"]["pytest11"] == {"aevb_utils": aevb_utils.pytest_plugin.__name__}
 
 
 def test_the_fixture_fails_with_the_mistakes(check_vae):

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 from torch.optim import Optimizer
 
 from aevb_utils.checking.console import say
@@ -146,6 +147,9 @@ def _left_as_it_was(subject: Subject) -> Iterator[None]:
 def _look(subject: Subject, report: Report, optimizer: Optimizer | None, *, trained: bool) -> None:
     """Make all checks, the loss first."""
     subject.model.train()
+    for module in subject.model.modules():
+        if isinstance(module, _DropoutNd):
+            module.eval()  # its noise is not what is looked at
     run = _first_run(subject, report)
     if run is None:
         return

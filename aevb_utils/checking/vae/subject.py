@@ -77,6 +77,7 @@ class Subject:
         self._encoded: Any = None
         self._decoded: Any = None
         self._copies: list[tuple[Any, ...]] = []
+        self._moments = False  # whether the encoder returns μ and the width as one tensor
         if step is not None:
             self.encoder = encoder if encoder is not None else _first(self.model, ENCODERS, "encoder")
             self.decoder = decoder if decoder is not None else _first(self.model, DECODERS, "decoder")
@@ -118,12 +119,21 @@ class Subject:
         return not torch.equal(*values)
 
     def _run_step(self, x: Tensor, context: tuple[Tensor, ...]) -> Run:
-        seen, result = self._seen_in_step(x, context)
+        with Noise() as noise:
+            seen, result = self._seen_in_step(x, context)
+        if not self._moments and _holds_two(seen.get("encoder"), noise):
+            self._moments = True
+            seen, result = self._seen_in_step(x, context)
         encoded = (seen.get("mu"), seen.get("t")) if "mu" in seen else seen.get("encoder")
         if encoded is None or "decoder" not in seen:
             missing = "encoder" if encoded is None else "decoder"
             raise ValueError(f"The step did not call the {missing}: name it, as by {missing}='{missing}'.")
         self._encoded, self._decoded = encoded, seen["decoder"]
+        if seen["calls"] > 1:
+            raise ValueError(
+                f"The step calls the encoder {seen['calls']} times, with a q each time, and one is looked at: give a "
+                "step with a single call, such as one of a sequence's steps."
+            )
 
         def moves(path: tuple[Any, ...]) -> bool:
             again, _ = self._seen_in_step(x, context)
@@ -131,6 +141,11 @@ class Subject:
 
         roles = roles_of(encoded, torch.empty(0, device=x.device).expand(len(x), 0), moves=moves)
         decoded = roles_of(seen["decoder"], x)
+        if decoded.recon is None:
+            raise ValueError(
+                f"The decoder returns nothing that has the shape of x, {tuple(x.shape)}: name the part that does, or "
+                "let the step take a single sample of z."
+            )
         self.roles = Roles(decoded.recon, decoded.recon_scale, roles.mu, roles.t, roles.q, roles.z)
         recon = self._parts(seen["decoder"], Roles(decoded.recon, decoded.recon_scale))
         run = self._parts(encoded, Roles(mu=roles.mu, t=roles.t, q=roles.q, z=roles.z))
@@ -146,12 +161,15 @@ class Subject:
 
     def _seen_in_step(self, x: Tensor, context: tuple[Tensor, ...]) -> tuple[dict[str, Any], Any]:
         """What encoder and decoder returned in a step, and what the step did."""
-        seen: dict[str, Any] = {}
+        seen: dict[str, Any] = {"calls": 0}
 
         def keep(name: str) -> Callable[[Any], Any]:
             def note(value: Any) -> Any:  # noqa: ANN401
+                seen["calls"] += name in ("mu", "encoder")
+                if name == "encoder" and self._moments:
+                    value = value.chunk(2, dim=1)
                 seen.setdefault(name, value)
-                return value
+                return torch.cat(value, dim=1) if name == "encoder" and self._moments else value
 
             return note
 
@@ -210,7 +228,7 @@ class Subject:
         return Gradients(value.detach(), slopes[: len(recon)], slopes[-2], slopes[-1], parts)
 
     def _signs(self) -> tuple[float, ...]:
-        return (1.0, -1.0) if self.step is not None or self.roles.z is not None else (1.0,)
+        return (1.0, -1.0)  # also where the loss itself draws
 
     def _loss_at(
         self, recon: list[Tensor], mu: Tensor, t: Tensor, x: Tensor, sign: float
@@ -221,6 +239,7 @@ class Subject:
                 encoded = replaced(encoded, self.roles.z, self._z(mu, t, sign))
             decoded = self._with_recon(self._decoded, recon)
             two = encoded if isinstance(self.encoder, tuple) else (None, None)
+            encoded = torch.cat(encoded, dim=1) if self._moments else encoded
             change = {"mu": lambda _: two[0], "t": lambda _: two[1], "encoder": lambda _: encoded}
             context = tuple(part[: len(x)] for part in self.context)
             with self._intercepted(change, lambda _: decoded), Noise(sign, tuple(mu.shape)):
@@ -294,6 +313,14 @@ class _Pair(nn.Module):
             sigma = 0.1 + 0 * t
         decoded = self.decoder(mu + sigma * torch.randn_like(mu), *context)
         return {"recon": decoded, "posterior": encoded} if q is not None else {"recon": decoded, "mu": mu, "logvar": t}
+
+
+def _holds_two(encoded: object, noise: Noise) -> bool:
+    """Whether an encoder's only tensor is μ and the width one after the other: the noise has half its shape."""
+    if not isinstance(encoded, Tensor) or encoded.ndim < 2 or encoded.shape[1] % 2:
+        return False
+    half = (len(encoded), encoded.shape[1] // 2, *encoded.shape[2:])
+    return any(each.shape == half for each in noise.draws)
 
 
 def _leaf(value: Tensor) -> Tensor:
