@@ -12,7 +12,7 @@ ELBO = "chapter 1, “A bound that is easy: the ELBO”"
 TEXTS: dict[str, tuple[Kind, str, str, str]] = {
     "kl-sign": (
         "mistake",
-        "The loss is minus the ELBO, reconstruction loss plus KL; so the KL grows without a bound.",
+        "The loss should be the reconstruction's plus the KL; with minus, the KL grows without a bound.",
         "Add the KL: −0.5 · sum(1 + log σ² − μ² − σ²).",
         "chapter 3, “Break it on purpose”",
     ),
