@@ -31,11 +31,12 @@ REPOSITORY = ""  # where it is, stamped by `make repository URL=...`
 
 if find_spec("aevb_utils") is None:
     if REPOSITORY:
-        get_ipython().run_line_magic("pip", "install --quiet git+" + REPOSITORY)
+        package = f'"aevb-utils[book] @ git+{REPOSITORY}"'
+        get_ipython().run_line_magic("pip", "install --quiet " + package)
     else:
         print(
             "Nothing installed: this copy of the book does not know its own address, so "
-            "run `%pip install FOLDER` with the folder that holds its pyproject.toml."
+            "run `%pip install FOLDER[book]` with the folder that holds pyproject.toml."
         )"""
 """The first code cell of every notebook, before an address is stamped into it."""
 

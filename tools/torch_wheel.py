@@ -83,7 +83,7 @@ def why_none(root: Path = ROOT) -> str | None:
     if SYSTEM == "darwin" and int(platform.mac_ver()[0].split(".")[0] or 14) < 14:
         return (
             f"There is no {wheel} for macOS before 14: in an environment of your own, pip install torch==2.11.0 and "
-            "then pip install . jupyterlab, which takes older versions too."
+            "then pip install '.[book]' jupyterlab, which takes older versions too."
         )
     if SYSTEM == "win32" and sysconfig.get_platform() == "win-arm64":
         return (

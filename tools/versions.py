@@ -51,7 +51,7 @@ def commands(name: str, rest: Sequence[str], *, torch_index: str | None = None) 
     pytest = ["-q", "-p", "no:cacheprovider", "-o", f"filterwarnings={chosen.warnings}", *NBVAL, *(rest or PACKAGE)]
     return [
         ["uv", "venv", "--quiet", "--clear", "--python", chosen.python, folder],
-        ["uv", "pip", "compile", "pyproject.toml", *compiled],
+        ["uv", "pip", "compile", "pyproject.toml", "--extra", "book", *compiled],
         ["uv", "pip", "install", "--python", python, *backend, "--requirements", listed, "--group", "tests"],
         ["uv", "pip", "install", "--python", python, "--no-deps", "--editable", "."],
         [python, "-m", "pytest", *pytest],

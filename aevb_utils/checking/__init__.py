@@ -3,6 +3,7 @@
 from aevb_utils.checking.check_model import check_model
 from aevb_utils.checking.checks import check_at_least, check_at_most, check_close, check_fails, check_true
 from aevb_utils.checking.exercises import check_answer
+from aevb_utils.checking.vae import check_vae
 
 __all__ = [
     "check_answer",
@@ -12,4 +13,5 @@ __all__ = [
     "check_fails",
     "check_model",
     "check_true",
+    "check_vae",
 ]

@@ -3,18 +3,23 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
 from torch import Tensor
-from tqdm.auto import tqdm
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 PATIENCE = 2.0
 """After how many seconds the bar is shown."""
-_bar: ContextVar[tqdm | None] = ContextVar("bar", default=None)
+_bar: ContextVar["tqdm | None"] = ContextVar("bar", default=None)
 
 
 @contextmanager
 def progress(total: int) -> Iterator[None]:
     """Show a bar in this block, once it takes long, of so many numbers in all; it leaves nothing behind."""
+    from tqdm.auto import tqdm  # here, so that the other checks need no library beside torch
+
     look = {"desc": "check_model", "leave": False, "delay": PATIENCE, "smoothing": 0}
     with tqdm(total=total, bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}", **look) as bar:
         token = _bar.set(bar)
@@ -37,5 +42,7 @@ def set_aside() -> Iterator[None]:
     if _bar.get() is None:
         yield
     else:
+        from tqdm.auto import tqdm
+
         with tqdm.external_write_mode():
             yield

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from aevb_utils.checking.comparisons import one_elbo, require
-from aevb_utils.training import checkpoints, fit
-from aevb_utils.training.descriptions import modules_outside
 
 
 def check_saves_and_loads(model: nn.Module, x: Tensor, *context: Tensor) -> None:
     """A checkpoint brings all of the model back: after loading, another one gives the same ELBO, bit for bit."""
+    from aevb_utils.training import checkpoints  # here, so that the other checks need no library beside torch
+    from aevb_utils.training.descriptions import modules_outside
+
     other = copy.deepcopy(model)
     plain = [value for module in other.modules() for value in vars(module).values() if isinstance(value, Tensor)]
     plain += [value for module in modules_outside(other) for value in module.state_dict().values()]
@@ -37,6 +38,8 @@ def check_saves_and_loads(model: nn.Module, x: Tensor, *context: Tensor) -> None
 
 def check_updates(model: nn.Module, x: Tensor, *context: Tensor) -> None:
     """A step of ``fit`` in φ leaves θ as it is, bit for bit, and a step in θ leaves φ."""
+    from aevb_utils.training import fit
+
     for update in ("inference", "generative"):
         other = copy.deepcopy(model)
         groups = {"inference": list(other.inference_parameters()), "generative": list(other.generative_parameters())}

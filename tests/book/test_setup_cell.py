@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -63,7 +64,7 @@ def test_without_an_address_it_says_what_to_do_and_installs_nothing(source, hub,
     assert run(source, "") == []
     out, err = capfd.readouterr()
     assert out.startswith("Nothing installed: this copy of the book does not know its own address")
-    assert "`%pip install FOLDER`" in out
+    assert "`%pip install FOLDER[book]`" in out
     assert (out.count("\n"), out.count(". "), err) == (1, 0, "")
 
 
@@ -71,7 +72,7 @@ def test_without_an_address_it_says_what_to_do_and_installs_nothing(source, hub,
 def test_it_installs_the_package_once_from_its_address(source, hub, capfd):
     ((name, line),) = run(source, URL)
     assert name == "pip"
-    assert line.split() == ["install", "--quiet", f"git+{URL}"]
+    assert shlex.split(line) == ["install", "--quiet", f"aevb-utils[book] @ git+{URL}"]
     assert tuple(capfd.readouterr()) == ("", "")
 
 

@@ -13,7 +13,7 @@ from sentences import one_sentence
 from torch.distributions import Bernoulli, Independent
 from tqdm.auto import tqdm
 
-from aevb_utils.checking import check_model, progress
+from aevb_utils.checking import check_model
 from aevb_utils.checking.comparisons import numbers_in_all
 from aevb_utils.checking.places import is_the_readers, place
 
@@ -208,7 +208,7 @@ def test_the_bar_moves_to_its_end(kind, monkeypatch):
             seen.append(n)
             return super().update(n)
 
-    monkeypatch.setattr(progress, "tqdm", Bar)
+    monkeypatch.setattr("tqdm.auto.tqdm", Bar)
     model, *rows = with_rows(kind)
     check_model(model, *rows)
     assert min(seen) >= 0

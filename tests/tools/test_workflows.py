@@ -13,6 +13,7 @@ from tools.notebooks import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+DEPENDENCIES = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["book"]]
 PIN = re.compile(r"^([\w.-]+)==([\w.]+)$", flags=re.MULTILINE)
 
 every_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -131,12 +132,12 @@ def test_the_release_and_its_citation_are_of_one_version():
 @pytest.mark.parametrize("file", ["requirements.txt", ".github/constraints-colab.txt"])
 def test_pinned_versions_are_within_the_package_s_ranges(file):
     pins = dict(PIN.findall((ROOT / file).read_text(encoding="utf-8")))
-    ranges = {Requirement(line).name: Requirement(line).specifier for line in PROJECT["dependencies"]}
+    ranges = {Requirement(line).name: Requirement(line).specifier for line in DEPENDENCIES}
     both = pins.keys() & ranges.keys()
     assert len(both) >= 9
     assert [name for name in both if not ranges[name].contains(pins[name])] == []
 
 
 def test_every_library_has_a_lowest_version():
-    for line in PROJECT["dependencies"]:
+    for line in DEPENDENCIES:
         assert [part.operator for part in Requirement(line).specifier] == [">="], line

@@ -1,0 +1,6 @@
+"""``check_vae``: what is wrong with a VAE of the usual shape, an encoder, a decoder and a loss."""
+
+from aevb_utils.checking.vae.check import check_vae
+from aevb_utils.checking.vae.report import Finding, Report
+
+__all__ = ["Finding", "Report", "check_vae"]
