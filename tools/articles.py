@@ -20,7 +20,8 @@ from tools.environments import ROOT
 SITE = ROOT / "_build" / "html"
 FRONT = PurePosixPath("index.html")
 SCREEN_ONLY = (
-    "script, style, audio, a.headerlink, .tag_live, .copybtn, .sd-btn, .aevb-controls, .aevb-still, .d-print-none"
+    "script, style, audio, a.headerlink, .tag_live, .copybtn, .sd-btn, .aevb-controls, .aevb-still, .aevb-ways, "
+    ".aevb-cited, .cover-figure, .cover-doors, .only-dark, .d-print-none"
 )
 CODE = ".cell_input, .above-input, .tag_exercise, .tag_check, .tag_solution, .tag_setup"
 EMPTY = "p, div.cell, .sd-col, .sd-row, .sd-container-fluid"

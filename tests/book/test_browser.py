@@ -40,6 +40,8 @@ WIDE = """() => {
 }"""
 
 
+# Code that is wrapped on a phone scrolls on a wide page: the theme makes it a tab stop when the size has settled.
+MEASURED = "() => [...document.querySelectorAll('pre')].every((e) => !e.tabIndex || e.scrollWidth <= e.clientWidth)"
 # What axe need not see again and again. Words look the same where colors, sizes and backgrounds, theirs and those of
 # all that is around them, are the same in light and in dark. A look is a number that is the same on all pages.
 NOTE_LOOKS = """() => {
@@ -193,6 +195,7 @@ def look_at(page: Page, name: str, host: str, judged: set[str]) -> Visit:
 
     page.evaluate(THIN_FORMULAS)
     page.set_viewport_size(DESKTOP)
+    page.wait_for_function(MEASURED)
     visit.axe = judge(page, judged)
     page.wait_for_load_state("networkidle")
     return visit

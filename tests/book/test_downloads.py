@@ -28,6 +28,7 @@ def copied(site, tmp_path):
     """Some pages of the site, in a folder of their own."""
     for folder in ("book", "notebooks"):
         shutil.copytree(site / folder, tmp_path / "html" / folder)
+    shutil.copy(site / "index.html", tmp_path / "html")
     return tmp_path / "html"
 
 
@@ -167,7 +168,6 @@ def test_epubcheck_finds_nothing(bound):
 
 def test_a_zip_file_has_the_whole_site_and_offers_nothing(site, copied, tmp_path):
     shutil.copytree(site / "_previews", copied / "_previews")
-    (copied / "index.html").write_bytes((site / "index.html").read_bytes())
     add(copied, "a-book.pdf")
     downloads.offer(copied)
     assert offline.main(copied) == 0

@@ -22,9 +22,10 @@ from site_math import ANNOTATION, mathml
         (r"p_\theta(x \mid z) p(z)", []),
         (r"p(z_t \mid x_{1:t-1})", []),  # a prediction
         (r"\log p_\theta(x)", []),  # the evidence is black
-        (r"\mathcal{L}(\theta, q) + \operatorname{KL}(q \parallel p(z \mid x))", ["elbo", "kl", "q", "posterior"]),
+        (r"\mathcal{L}(\theta, q) + \operatorname{KL}(q \parallel p(z \mid x))", ["elbo", "q", "kl", "q", "posterior"]),
         (r"\mathbb{E}_{q(z)}[\log q(z)]", ["q", "q"]),
         (r"\sqrt{x} \neq 1", []),
+        (r"-\log q(z)", ["q"]),
     ],
 )
 def test_quantities_of_a_formula_have_their_colors(latex, kinds):

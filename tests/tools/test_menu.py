@@ -102,7 +102,7 @@ def test_the_first_failure_is_the_exit_status(monkeypatch, calls, capsys):
     statuses[:] = [1]
     assert menu.main(["book"]) == 1
     assert "The book is built" not in capsys.readouterr().out
-    statuses[:] = [0]
+    statuses[:] = [0, 0]
     assert menu.main(["book"]) == 0
     assert re.search(r"The book is built, in \d+ seconds\. Open .*index\.html", capsys.readouterr().out)
 
