@@ -1,4 +1,4 @@
-"""Functions run in several processes at once, which find each other as under torchrun: forked, since torch is loaded."""
+"""Functions run in several processes at once, which find each other as under torchrun; forked, as torch is loaded."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ def free_port():
 
 
 def start(function, size, folder):
-    """Begin ``function(rank)`` in each of so many processes; what it returns, or its error, goes to a file of its own."""
+    """Begin ``function(rank)`` in each of so many processes; its result, or its error, goes to a file of its own."""
     port = free_port()
     return [_fork(function, rank, size, port, folder / f"{rank}.pt") for rank in range(size)]
 
@@ -46,7 +46,12 @@ def _fork(function, rank, size, port, output):
 
 
 def end(children):
-    """The exit status of each, or minus the signal that ended it, when all have ended."""
+    """The exit status of each, or minus the signal that ended it, when all have ended, or were ended after a minute."""
+    try:
+        wait_until(lambda: all(map(has_ended, children)))
+    except AssertionError:
+        for child in children:
+            kill(child)
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 

@@ -56,7 +56,7 @@ def _places(call: Callable[[Tensor, Recorder], object], device: torch.device) ->
     few, more = Recorder(), Recorder()
     call(torch.zeros(ROWS, dtype=torch.long, device=device), few)
     call(torch.zeros(ROWS + 1, dtype=torch.long, device=device), more)
-    return Places(few.draws, more.draws, ROWS)
+    return Places(few, more, ROWS)
 
 
 def _near(values: Tensor) -> float:

@@ -21,8 +21,11 @@ OF_TENSORS = {"bernoulli", "multinomial", "native_dropout", "normal", "rand_like
 KNOWN = IN_PLACE | FACTORIES | OF_TENSORS
 """Torch's draws that take as many random numbers as they have entries: not those by rejection."""
 
-Draw = tuple[str, tuple[int, ...]]
+Shape = tuple[int, ...]
+Draw = tuple[str, Shape]
 """What is drawn, by torch's name, and the shape of it."""
+Place = tuple[int, Shape]
+"""The dimension of a draw that goes over the rows, and all of them as they lie in memory, the outermost first."""
 
 
 class NoiseError(ValueError):
@@ -35,11 +38,14 @@ class Recorder(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.draws: list[Draw] = []
+        self.orders: list[Shape] = []  # how each lies in memory
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
         """Every operation of torch comes by here."""
         if torch.Tag.nondeterministic_seeded in func.tags and func.overloadpacket.__name__ in KNOWN:
-            self.draws.append((func.overloadpacket.__name__, _shape(func, args)))
+            name = func.overloadpacket.__name__
+            self.draws.append((name, _shape(func, args)))
+            self.orders.append(_order(args[0]) if name in IN_PLACE else tuple(range(len(self.draws[-1][1]))))
         return func(*args, **(kwargs or {}))
 
 
@@ -48,26 +54,26 @@ class Places:
 
     Args:
         few, more: what was drawn for ``rows`` and for ``rows + 1`` copies of one row.
-        rows: how many.
+        rows: how many, more than one.
 
     Raises:
         NoiseError: a draw has no such dimension, but depends on the number of rows.
     """
 
-    def __init__(self, few: Sequence[Draw], more: Sequence[Draw], rows: int) -> None:
-        if [(name, len(shape)) for name, shape in few] != [(name, len(shape)) for name, shape in more]:
+    def __init__(self, few: Recorder, more: Recorder, rows: int) -> None:
+        if [(name, len(shape)) for name, shape in few.draws] != [(name, len(shape)) for name, shape in more.draws]:
             raise NoiseError("what it draws depends on the number of rows")
-        self._in_order: list[int | None] = []
-        self._found: dict[tuple[str, int], set[int | None]] = defaultdict(set)
-        for (name, one), (_, other) in zip(few, more, strict=True):
+        self._in_order: list[Place | None] = []
+        self._found: dict[tuple[str, int], set[Place | None]] = defaultdict(set)
+        for (name, one), (_, other), order in zip(few.draws, more.draws, few.orders, strict=True):
             differ = [place for place, (a, b) in enumerate(zip(one, other, strict=True)) if a != b]
             if differ and (len(differ) > 1 or (one[differ[0]], other[differ[0]]) != (rows, rows + 1)):
                 raise NoiseError(f"it draws {name} of the shape {one} for {rows} rows, none of which goes over them")
-            self._in_order.append(differ[0] if differ else None)
+            self._in_order.append((differ[0], order) if differ else None)
             self._found[name, len(one)].add(self._in_order[-1])
 
-    def of(self, draw: Draw, index: int) -> int | None:
-        """The dimension of a draw that goes over the rows; None where all rows share it.
+    def of(self, draw: Draw, index: int) -> Place | None:
+        """Where the rows are in a draw; None where all of them share it.
 
         Raises:
             NoiseError: this cannot be told.
@@ -103,33 +109,33 @@ class RowNoise(TorchDispatchMode):
         name, shape = func.overloadpacket.__name__, _shape(func, args)
         if name not in KNOWN:
             return _without_a_draw(func, args, kwargs)
-        place = self._places.of((name, shape), len(self.draws))
-        if place is None:
+        found = self._places.of((name, shape), len(self.draws))
+        if found is None:
             self.draws.append((name, shape))
             return func(*args, **kwargs)
+        place, order = found
         if shape[place] != self._rows:
             raise NoiseError(f"it draws {name} of the shape {shape} for {self._rows} rows")
         self.draws.append((name, (*shape[:place], self._whole, *shape[place + 1 :])))
         if name in IN_PLACE:
             full = (arg.expand(shape) if isinstance(arg, Tensor) else arg for arg in args)  # one probability for many
-            drawn = func(*(self._widened(arg, place) for arg in full), **kwargs)
+            drawn = func(*(self._widened(arg, place, order) for arg in full), **kwargs)
             return args[0].copy_(self._own(drawn, place))
         if name in FACTORIES:
             drawn = func(*(list(self.draws[-1][1]) if isinstance(arg, list | tuple) else arg for arg in args), **kwargs)
             return self._own(drawn, place)
         given = [arg for arg in args if isinstance(arg, Tensor)]
         same = iter(torch.broadcast_tensors(*given))  # normal takes means and scales of two shapes
-        drawn = func(*(self._widened(next(same), place) if isinstance(a, Tensor) else a for a in args), **kwargs)
+        drawn = func(*(self._widened(next(same), place, order) if isinstance(a, Tensor) else a for a in args), **kwargs)
         if isinstance(drawn, tuple):  # native_dropout, whose first result depends on the input
             kept = self._own(drawn[1], place)
             return args[0] * kept / (1 - args[1]), kept
         return self._own(drawn, place)
 
-    def _widened(self, value: Any, place: int) -> Any:  # noqa: ANN401
-        """A tensor with a row for each of the minibatch, laid out in memory as it is: its own rows in their places."""
+    def _widened(self, value: Any, place: int, order: Shape) -> Any:  # noqa: ANN401
+        """A tensor with a row for each of the minibatch, laid out in memory so: its own rows in their places."""
         if not isinstance(value, Tensor) or value.ndim <= place or value.shape[place] != self._rows:
             return value
-        order = sorted(range(value.ndim), key=lambda i: (-value.stride(i), i))
         size = [*value.shape[:place], self._whole, *value.shape[place + 1 :]]
         whole = torch.empty_permuted(size, order, dtype=value.dtype, device=value.device)
         whole.copy_(value.narrow(place, 0, 1).expand(size))  # numbers that a draw can have
@@ -145,7 +151,12 @@ class RowNoise(TorchDispatchMode):
         return int.from_bytes(hashlib.sha256(repr(self.draws).encode()).digest()[:3], "little")
 
 
-def _shape(func: Any, args: Sequence[Any]) -> tuple[int, ...]:  # noqa: ANN401
+def _order(value: Tensor) -> Shape:
+    """The dimensions of a tensor as they lie in memory, the outermost first."""
+    return tuple(sorted(range(value.ndim), key=lambda i: (-value.stride(i), i)))
+
+
+def _shape(func: Any, args: Sequence[Any]) -> Shape:  # noqa: ANN401
     """The shape that a draw is made in: of its tensors, or the one that it is given."""
     tensors = [arg.shape for arg in args if isinstance(arg, Tensor)]
     sizes = [tuple(arg) for arg in args if isinstance(arg, list | tuple)]

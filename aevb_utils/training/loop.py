@@ -114,7 +114,7 @@ def fit(
     with (
         keep_what_is_done(history, epochs),
         Stay(model, fixed, unseen, optimizer=optimizer) as stay,
-        trange(len(history) + 1, epochs + 1, disable=crew.rank > 0 or None, **BAR) as progress,
+        trange(len(history) + 1, epochs + 1, **BAR | ({"disable": True} if crew.rank else {})) as progress,
     ):
         device, fixed, unseen = parameters[0].device, stay.there(fixed), stay.there(unseen)
         for epoch in progress:
