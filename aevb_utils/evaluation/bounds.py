@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from aevb_utils.distributed.team import team
 from aevb_utils.evaluation.devices import Stay
 from aevb_utils.evaluation.first_look import check_data, number_format
 from aevb_utils.evaluation.modes import evaluation_mode, own_random_numbers
@@ -100,16 +101,20 @@ def estimate(
 ) -> dict[str, Tensor]:
     """As :func:`elbo_terms`, for data that have been looked at, whatever comes out."""
     at_once = max(1, CHUNK // num_samples)
-    batches = []
+
+    def terms_of(batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        terms = model.elbo_terms(*batch, num_samples=num_samples)
+        check_terms(terms, len(batch[0]))
+        return terms
+
     with evaluation_mode(model), own_random_numbers(parts[0].device, seed):
-        for batch in minibatches(parts, at_once):
-            batches.append(model.elbo_terms(*batch, num_samples=num_samples))
-            check_terms(batches[-1], len(batch[0]))
-            if batches[-1].keys() != batches[0].keys():
-                raise ValueError(
-                    f"elbo_terms gave {[*batches[0]]} for some rows and {[*batches[-1]]} "
-                    "for others."
-                )
+        chunks = [*minibatches(parts, at_once)]
+        batches = team().map(terms_of, chunks, model, "elbo_terms", num_samples)
+    for terms in batches:
+        if terms.keys() != batches[0].keys():
+            raise ValueError(
+                f"elbo_terms gave {[*batches[0]]} for some rows and {[*terms]} for others."
+            )
     return {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
 
 
@@ -129,7 +134,8 @@ def iwae_bound(
     :math:`\mathcal L_K = \log \frac1K \sum_k p(x, z_k) / q(z_k \mid x)` with
     :math:`z_k \sim q(z \mid x)`: at most log p(x) on average, at K = 1 an estimate of the
     ELBO, and tighter the larger K is. At most ``CHUNK`` pairs of a sample and a datum are
-    in memory at once, however large K. Burda, Grosse & Salakhutdinov (2016).
+    in memory at once, however large K. Several processes, see ``fit``, share the rows: all
+    of them call this, and get all bounds. Burda, Grosse & Salakhutdinov (2016).
 
     Args:
         model: has ``log_weights``; each of its modules is left in the mode it was in.
@@ -149,14 +155,16 @@ def iwae_bound(
     parts = _checked(model, "log_weights", (x, *context))
     at_once = min(num_samples, CHUNK)
     counts = [min(at_once, num_samples - done) for done in range(0, num_samples, at_once)]
-    bounds: list[Tensor] = []
+
+    def bound_of(batch: tuple[Tensor, ...]) -> Tensor:
+        sums = [_log_weights(model, batch, k).logsumexp(0) for k in counts]
+        return torch.stack(sums).logsumexp(dim=0) - math.log(num_samples)
+
     with Stay(model, parts) as stay, evaluation_mode(model):
         parts = stay.there(parts)
         with own_random_numbers(parts[0].device, seed):
-            for batch in minibatches(parts, CHUNK // at_once):
-                sums = [_log_weights(model, batch, k).logsumexp(0) for k in counts]
-                bound = torch.stack(sums).logsumexp(dim=0) - math.log(num_samples)
-                bounds.append(bound)
+            chunks = [*minibatches(parts, CHUNK // at_once)]
+            bounds = team().map(bound_of, chunks, model, "log_weights", num_samples)
         bound = stay.back(torch.cat(bounds))
     _check_values("The importance-weighted bound", bound)
     return bound

@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from aevb_utils.distributed.team import team
 from aevb_utils.inputs import check_count
 from aevb_utils.training.compatibility import (
     FilePath,
@@ -163,6 +164,8 @@ def checkpoint_callback(
 ) -> Callable[[int, nn.Module, History], None]:
     """A callback for ``fit`` that saves all of a run after every epoch, or after each ``every``-th (and no other).
 
+    Of several processes, the first one writes; ``fit`` ends in all of them when it has.
+
     A callback of your own that moves the learning rate, ``scheduler.step()``, calls this one after that.
 
     Raises:
@@ -174,7 +177,7 @@ def checkpoint_callback(
         raise CheckpointError(f"{path} cannot be written: there is no folder {Path(path).parent}; make it first.")
 
     def after_epoch(epoch: int, model: nn.Module, history: History) -> None:
-        if epoch % every == 0:
+        if epoch % every == 0 and team().rank == 0:
             save(path, model, optimizer, history, scheduler, provenance=provenance)
 
     return after_epoch

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm.auto import trange
 
+from aevb_utils.distributed.team import Team, team
 from aevb_utils.evaluation.bounds import check_terms, estimate
 from aevb_utils.evaluation.devices import Stay
 from aevb_utils.evaluation.first_look import check_data, number_format
@@ -51,6 +52,12 @@ def fit(
     from ``seed`` and the epoch's number, so that a run that is stopped after an epoch and continued is the same run.
     Kingma & Welling (2014).
 
+    Under ``torchrun --nproc-per-node=W script.py`` the same call is made by W processes, on one machine or on several:
+    each computes the gradient of its share of every minibatch, with the random numbers that one process would give to
+    these rows, and all take the step of the whole minibatch. So the result is that of one process, up to rounding. The
+    model is the first process's; data, seed and arguments must be the same in all, and so must what ``callback`` does
+    to the model. A model for which a step would be another one is refused, see :mod:`aevb_utils.distributed`.
+
     Args:
         model: has ``elbo_terms``, ``inference_parameters`` and ``generative_parameters``. The data are moved to the
             device of its parameters; or it and they go to the one that
@@ -63,7 +70,7 @@ def fit(
             :func:`~aevb_utils.evaluation.first_look.check_data`.
         optimizer: over the parameters that are updated; it may hold the others too, which then stay as they are.
         epochs: passes through the data, those in ``history`` included.
-        batch_size: rows in a minibatch, M; the last one of an epoch may be smaller.
+        batch_size: rows in a minibatch, M, in all processes together; the last one of an epoch may be smaller.
         update: ``"inference"`` moves φ alone (the E-step), ``"generative"`` θ alone (the M-step), ``"both"`` both.
         num_samples: Monte Carlo samples S a datum, for models whose ELBO is estimated.
         held_out: data whose ELBO is noted after every epoch, in evaluation mode; training does not depend on it.
@@ -83,8 +90,9 @@ def fit(
     Raises:
         ValueError: an argument, or what a function of the caller returned, does not fit.
         TrainingError: a term of the ELBO became NaN or infinite, and the parameters are those before that step (on a
-            GPU, which is not made to wait for the answer, those after that epoch); or a parameter did, although the
-            ELBO was finite. Its ``history`` holds the epochs before.
+            GPU, which is not made to wait for the answer, or in several processes, those after that epoch); or a
+            parameter did, although the ELBO was finite. Its ``history`` holds the epochs before.
+        ProcessError: one of several processes has ended, does something else, or has a model that cannot be shared out.
         TrainingStopped: you did, by Ctrl-C or the stop button: a KeyboardInterrupt whose ``history`` holds the epochs
             that are done (in a notebook: ``import sys; history = sys.last_value.history``).
     """
@@ -99,25 +107,28 @@ def fit(
     history = History() if history is None else history
     how = {"batch_size": batch_size, "num_samples": num_samples, "update": update, "bfloat16": bfloat16}
     history.continue_with(seed, held_out is not None, how | _description(model, fixed, unseen))
+    crew = team()
+    crew.begin(model, optimizer, {**history.settings, "seed": seed, "epochs": (len(history), epochs)}, fixed, unseen)
     if _nothing_is_left(history, epochs):
         return history
     with (
         keep_what_is_done(history, epochs),
         Stay(model, fixed, unseen, optimizer=optimizer) as stay,
-        trange(len(history) + 1, epochs + 1, **BAR) as progress,
+        trange(len(history) + 1, epochs + 1, **BAR | ({"disable": True} if crew.rank else {})) as progress,
     ):
         device, fixed, unseen = parameters[0].device, stay.there(fixed), stay.there(unseen)
         for epoch in progress:
             with own_random_numbers(device, _epoch_seed(seed, epoch)), training_mode(model):
                 parts = fixed or _drawn(data, model, device, epoch)
+                crew.watch(model, parts, num_samples)
                 batches = torch.randperm(len(parts[0]), device="cpu").to(device).split(batch_size)
                 for step, batch in enumerate(batches, start=1):
-                    with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-                        terms = model.elbo_terms(*(part[batch] for part in parts), num_samples=num_samples)
-                    means = _means(terms, len(batch))
-                    history.add_step(means)
+                    with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16), crew.share(batch) as rows:
+                        terms = model.elbo_terms(*(part[rows] for part in parts), num_samples=num_samples)
+                    means = _means(terms, len(rows))
                     optimizer.zero_grad()
-                    (-_sum(means, epoch, step)).backward(inputs=parameters)  # optimizers descend
+                    (-_sum(means, epoch, step, crew)).backward(inputs=parameters)  # optimizers descend
+                    history.add_step(crew.means(means, parameters))
                     optimizer.step()
                     if scheduler is not None:
                         scheduler.step()
@@ -125,12 +136,14 @@ def fit(
             check_steps(steps, history.names, epoch)
             on_unseen = None if unseen is None else _means(estimate(model, unseen), len(unseen[0]))
             check_finite(parameters, on_unseen or {}, epoch)
+            crew.end_epoch(parameters, None if fixed else parts)
             epoch_elbo = history.close_epoch(steps, [len(batch) for batch in batches], on_unseen)
             progress.set_postfix_str(f"ELBO {epoch_elbo:.5g} nats a datum")
             if callback is not None:
                 with stay.interrupted():
                     callback(epoch, model, history)  # which may freeze a layer, or replace it
                 parameters = parameters_to_move(model, optimizer, update) if epoch < epochs else parameters
+    crew.wait()  # until the last checkpoint is written
     return history
 
 
@@ -189,10 +202,10 @@ def _means(terms: dict[str, Tensor], rows: int) -> dict[str, Tensor]:
     return {name: term.mean(dtype=torch.promote_types(term.dtype, torch.float32)) for name, term in terms.items()}
 
 
-def _sum(means: dict[str, Tensor], epoch: int, step: int) -> Tensor:
-    """The ELBO of a minibatch, if it is a number. (A GPU is not made to wait: there, the end of the epoch tells.)"""
+def _sum(means: dict[str, Tensor], epoch: int, step: int, crew: Team) -> Tensor:
+    """The ELBO of a minibatch, if it is a number. (On a GPU, and among processes, the end of the epoch tells.)"""
     elbo = sum(means.values())
-    if elbo.device.type == "cpu" and not elbo.isfinite():
+    if elbo.device.type == "cpu" and crew.size == 1 and not elbo.isfinite():
         stop(means | {"sum": elbo}, epoch, step)
     return elbo
 
