@@ -35,7 +35,7 @@ bundle = _bundle_module()
 
 
 class computing(nodes.General, nodes.Element):
-    """A figure that computes."""
+    """A figure that computes; what it holds is its caption."""
 
 
 class Computing(SphinxDirective):
@@ -52,6 +52,10 @@ class Computing(SphinxDirective):
         figure = computing(figure=name)
         self.set_source_info(figure)
         self.state.nested_parse(self.content, self.content_offset, figure)
+        number = self.env.temp_data["figures that compute"] = self.env.temp_data.get("figures that compute", 0) + 1
+        if not figure.children or not isinstance(figure[0], nodes.paragraph):
+            raise self.error("A figure that computes has a caption: one or two sentences, below its name.")
+        figure[0].insert(0, nodes.strong("", f"Fig. {self.env.docname.rpartition('/')[2].capitalize()} {number}. "))
         for path in bundle.SOURCES.rglob("*.js"):
             self.env.note_dependency(str(path))
         for path in (bundle.FOLDER / "bundle.py", bundle.FOLDER / "data" / f"{name}.json", bundle.still_of(name)):

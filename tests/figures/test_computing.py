@@ -32,7 +32,7 @@ def data_of(figure):
 
 @pytest.fixture(scope="module")
 def chapter_1():
-    """What chapter 1 says about one measurement of a flower; while it is there, torch's default type is the chapter's."""
+    """What chapter 1 says about one measurement of a flower, and its default type in torch."""
     before = torch.get_default_dtype()
     yield names_of_chapter(1, "one_measurement", "sepal", "elbo", "kl_to_posterior", "sepal_evidence")
     torch.set_default_dtype(before)

@@ -31,6 +31,8 @@ export function ticks([low, high], count) {
   });
 }
 
+let plots = 0;
+
 export class Plot {
   /**
    * @param {HTMLElement} stage where it goes
@@ -42,7 +44,10 @@ export class Plot {
     this.room = { left, bottom, top, right };
     this.root = svg("svg", { "aria-hidden": "true" });
     this.axes = this.root.appendChild(svg("g"));
-    this.body = this.root.appendChild(svg("g", { "pointer-events": "none" }));
+    this.window = svg("rect");
+    const clip = `aevb-clip-${plots++}`;
+    this.root.append(svg("clipPath", { id: clip }, this.window));
+    this.body = this.root.appendChild(svg("g", { "pointer-events": "none", "clip-path": `url(#${clip})` }));
     this.front = this.root.appendChild(svg("g"));
     /** @type {Map<string, SVGElement>} */
     this.layers = new Map();
@@ -65,6 +70,10 @@ export class Plot {
     this.ySpan = y;
     const { width, height, room } = this, floor = height - room.bottom;
     set(this.root, { width, height, viewBox: `0 0 ${width} ${height}` });
+    // What lies on the plane ends at its edge, with room for the thickness of lines.
+    set(this.window, {
+      x: room.left - 8, y: room.top - 8, width: width - room.left - room.right + 16, height: floor - room.top + 10,
+    });
     const across = ticks(x, clamp(width / 90, 3, 9)), up = hideY ? [] : ticks(y, clamp(height / 55, 2, 7));
     join(this.layer("lines", "g", this.axes), "path", [0], () => ({
       class: "axis",

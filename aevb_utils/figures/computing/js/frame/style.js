@@ -39,9 +39,10 @@ svg text.ink { fill: var(--ink); }
 .numbers .swatch { display: inline-block; width: 10px; height: 10px; border-radius: 3px; margin-right: 6px; }
 .numbers .sign { color: var(--quiet); margin: 0 -4px; }
 .note { margin: 8px 0 0; min-height: 1.45em; color: var(--quiet); }
+.note:empty { display: none; }
 .controls { display: flex; flex-wrap: wrap; gap: 10px 14px; align-items: center; margin-top: 14px; padding-top: 14px; border-top: 1px solid var(--line); }
 .controls:empty { display: none; }
-label.slider { display: grid; grid-template-columns: minmax(5.5rem, max-content) minmax(7rem, 1fr) 3.6rem; gap: 12px; align-items: center; flex: 1 1 100%; }
+label.slider { display: grid; grid-template-columns: 9rem minmax(7rem, 1fr) 3.6rem; gap: 12px; align-items: center; flex: 1 1 100%; }
 label.slider span:last-child { text-align: right; font-variant-numeric: tabular-nums; }
 input[type="range"] { width: 100%; height: 28px; margin: 0; accent-color: var(--link); cursor: pointer; }
 button { font: inherit; color: var(--ink); background: var(--soft); border: 1px solid var(--quiet); border-radius: 7px; padding: 6px 14px; min-height: 38px; min-width: 44px; cursor: pointer; touch-action: manipulation; }
@@ -66,6 +67,7 @@ button:focus-visible, input[type="range"]:focus-visible, .handle:focus-visible {
 .touch { touch-action: none; cursor: crosshair; }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @container (max-width: 30rem) {
+  .note { min-height: 4.35em; }
   label.slider { grid-template-columns: minmax(0, 1fr) max-content; gap: 0 12px; }
   label.slider input { grid-row: 2; grid-column: 1 / -1; }
 }
