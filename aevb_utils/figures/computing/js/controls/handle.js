@@ -22,6 +22,7 @@ export function drag(target, move, accept = () => true) {
       target.removeEventListener("pointerup", end);
       target.removeEventListener("pointercancel", end);
     };
+    move(down);
     target.addEventListener("pointermove", go);
     target.addEventListener("pointerup", end);
     target.addEventListener("pointercancel", end);
@@ -48,7 +49,12 @@ export class Handle {
       svg("circle", { r: 9, fill: color, stroke: "var(--paper)", "stroke-width": 2.5 }),
     );
     plot.front.append(this.root);
-    drag(this.root, (event) => move(...plot.at(event)));
+    let off = [0, 0]; // the handle does not jump to the pointer
+    drag(this.root, (event) => {
+      const [x, y] = plot.at(event);
+      if (event.type === "pointerdown") off = [this.place.x - x, this.place.y - y];
+      else move(x + off[0], y + off[1]);
+    });
     if (!label || !step) return;
     plot.root.removeAttribute("aria-hidden");
     set(this.root, { tabindex: 0, role: "slider", "aria-roledescription": "movable point", "aria-label": label });
