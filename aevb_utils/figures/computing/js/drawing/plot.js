@@ -135,9 +135,7 @@ export class Plot {
    * @param {Drawn & { base?: number }} looks
    */
   curve(name, points, { base, ...looks }) {
-    const { top } = this.room, high = top - 2, low = this.height - this.room.bottom;
-    const place = (/** @type {readonly [number, number]} */ [x, y]) =>
-      `${this.x(x).toFixed(1)} ${clamp(this.y(y), high, low).toFixed(1)}`;
+    const place = (/** @type {readonly [number, number]} */ [x, y]) => `${near(this.x(x))} ${near(this.y(y))}`;
     let d = points.length ? `M${points.map(place).join("L")}` : "";
     if (base !== undefined && points.length) {
       const floor = this.y(base).toFixed(1);
@@ -170,6 +168,11 @@ export class Plot {
     }));
     join(group, "text", places, ({ from, text }) => ({ x: from + 24, y: 12, class: "ink", text }));
   }
+}
+
+/** A length in pixels, not too far from the picture. @param {number} pixels @returns {string} */
+function near(pixels) {
+  return clamp(pixels, -9999, 9999).toFixed(1);
 }
 
 /** @param {number} value @returns {string} */

@@ -59,7 +59,7 @@ fieldset input:checked + span { border-color: var(--link); box-shadow: inset 0 0
 fieldset input:focus-visible + span { outline: 3px solid var(--link); outline-offset: 2px; }
 button:focus-visible, input[type="range"]:focus-visible, .handle:focus-visible { outline: 3px solid var(--link); outline-offset: 2px; border-radius: 7px; }
 .foot { display: flex; flex-wrap: wrap; gap: 4px 16px; margin-top: 10px; font-size: 13px; }
-.foot button { background: none; border: 0; padding: 4px 0; min-height: 28px; color: var(--link); font-size: 13px; }
+.foot button { background: none; border: 0; padding: 4px 0; min-height: 28px; min-width: 0; color: var(--link); font-size: 13px; }
 .foot button:hover { text-decoration: underline; }
 .handle { cursor: grab; touch-action: none; }
 .handle:active { cursor: grabbing; }
@@ -68,6 +68,8 @@ button:focus-visible, input[type="range"]:focus-visible, .handle:focus-visible {
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @container (max-width: 30rem) {
   .note { min-height: 4.35em; }
+  legend { float: none; flex: 0 0 100%; width: 100%; }
+  fieldset label span, button { padding: 6px 11px; }
   label.slider { grid-template-columns: minmax(0, 1fr) max-content; gap: 0 12px; }
   label.slider input { grid-row: 2; grid-column: 1 / -1; }
 }
