@@ -12,6 +12,7 @@ out before, so nothing moves. Without scripts the figure's picture shows. A figu
 import hashlib
 import importlib.util
 import shutil
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -23,15 +24,13 @@ ROOT = Path(__file__).parents[2]
 STILLS = "_static/stills"
 
 
-def _bundle_module() -> ModuleType:
+@cache
+def package() -> ModuleType:
     """The package's module that writes the script, without the package and the libraries that it needs."""
     spec = importlib.util.spec_from_file_location("bundle", ROOT / "aevb_utils" / "figures" / "computing" / "bundle.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-bundle = _bundle_module()
 
 
 class computing(nodes.General, nodes.Element):
@@ -47,8 +46,8 @@ class Computing(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Make the figure and its caption."""
         name = self.arguments[0]
-        if name not in bundle.names():
-            raise self.error(f"There is no figure {name!r} that computes: it is one of {', '.join(bundle.names())}.")
+        if name not in package().names():
+            raise self.error(f"There is no figure {name!r} that computes: it is one of {', '.join(package().names())}.")
         figure = computing(figure=name)
         self.set_source_info(figure)
         self.state.nested_parse(self.content, self.content_offset, figure)
@@ -56,9 +55,8 @@ class Computing(SphinxDirective):
         if not figure.children or not isinstance(figure[0], nodes.paragraph):
             raise self.error("A figure that computes has a caption: one or two sentences, below its name.")
         figure[0].insert(0, nodes.strong("", f"Fig. {self.env.docname.rpartition('/')[2].capitalize()} {number}. "))
-        for path in bundle.SOURCES.rglob("*.js"):
-            self.env.note_dependency(str(path))
-        for path in (bundle.FOLDER / "bundle.py", bundle.FOLDER / "data" / f"{name}.json", bundle.still_of(name)):
+        folder = package().FOLDER
+        for path in (*folder.rglob("*.js"), folder / "bundle.py", folder / "data" / f"{name}.json"):
             self.env.note_dependency(str(path))
         return [figure]
 
@@ -81,21 +79,21 @@ def _begin(translator: nodes.NodeVisitor, node: computing) -> None:
     on_page = [other["figure"] for other in node.document.findall(computing)]
     script = ""
     if on_page.index(name) == 0:
-        text = bundle.bundle(sorted({*on_page}))
+        text = package().bundle(sorted({*on_page}))
         file = f"figures-{hashlib.sha256(text.encode()).hexdigest()[:12]}.js"
         path = Path(builder.outdir, "_static", file)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         script = f'<script src="{_relative(page)}_static/{file}"></script>'
-    still = bundle.still_of(name)
+    still = package().still_of(name)
     if still.is_file():
         folder = Path(builder.outdir, STILLS)
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(still, folder / still.name)
     address = f"{_relative(page)}{STILLS}/{still.name}" if still.is_file() else ""
-    call = f"aevbFigures.{bundle.key(sorted({*on_page}))}.mount()"
+    call = f"aevbFigures.{package().key(sorted({*on_page}))}.mount()"
     translator.body.append(
-        f'<figure class="aevb-figure" id="{name}">{script}{bundle.markup(name, site=True, still=address)}'
+        f'<figure class="aevb-figure" id="{name}">{script}{package().markup(name, site=True, still=address)}'
         f"<script>{call}</script><figcaption>"
     )
 
