@@ -1,5 +1,6 @@
 """Figures: the book's style and palette, its ladder, diagrams, viewers that need no kernel, and their live twins."""
 
+from aevb_utils.figures.computing import ComputingFigure
 from aevb_utils.figures.flow import Gradient, flow_chart
 from aevb_utils.figures.graphical import Plate, graphical_model
 from aevb_utils.figures.ladder import ladder, ladder_alt_text
@@ -20,6 +21,7 @@ __all__ = [
     "MAX_FRAMES",
     "PALETTE",
     "STYLE",
+    "ComputingFigure",
     "Gradient",
     "Plate",
     "Viewer",

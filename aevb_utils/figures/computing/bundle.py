@@ -1,0 +1,150 @@
+"""The figures that compute, as one classic script: their modules, put together.
+
+Only the standard library: the site's build uses this file without the package's libraries. A script and no modules,
+since a page that is opened from disk may not load modules.
+
+A module begins with its imports, ``import { a, b } from "./other.js";``, and exports what it declares,
+``export function``, ``export class`` or ``export const``; nothing else of the module syntax is understood, and said so.
+Lines that are only comment are left out.
+"""
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+FOLDER = Path(__file__).parent
+SOURCES = FOLDER / "js"
+ENTRY = "frame/mount.js"
+WITHOUT_SCRIPT = (
+    "This figure computes in your browser, and answers to you, where JavaScript may run: trust the notebook (in "
+    "JupyterLab: View, Activate Command Palette, Trust Notebook), or open this page on the book's website."
+)
+"""What stands below the picture where no script runs."""
+
+IMPORT = re.compile(r'^import \{(?P<names>[^}]*)\} from "(?P<path>\.{1,2}/[^"]+\.js)";\n', re.MULTILINE)
+EXPORT = re.compile(r"^export (?=(?:async )?(?:function\*? |class |const )(?P<name>[\w$]+))", re.MULTILINE)
+LEFT = re.compile(r"^(?:import|export)\b.*", re.MULTILINE)
+COMMENT = re.compile(r"^[ \t]*(?:/\*\*.*?\*/|//[^\n]*)[ \t]*\n", re.MULTILINE | re.DOTALL)
+
+
+class BundleError(ValueError):
+    """A module has a form that the bundle does not understand, or imports in a circle."""
+
+
+def names() -> list[str]:
+    """The names of all figures, as their modules are called: ``be_q``."""
+    return sorted(path.stem for path in (SOURCES / "figures").glob("*.js"))
+
+
+def bundle(figures: Iterable[str]) -> str:
+    """One classic script with some figures and what they need; it defines ``aevbFigures.KEY``, see :func:`key`.
+
+    Args:
+        figures: names of figures, such as ``be_q``.
+
+    Raises:
+        BundleError: a module has a form that is not understood, is missing, or imports in a circle.
+    """
+    return f"(globalThis.aevbFigures ??= {{}}).{key(figures)} ??= ({_program(figures)})();\n"
+
+
+def key(figures: Iterable[str]) -> str:
+    """What the script of some figures is called in a page: another one for other code."""
+    return f"b{hashlib.sha256(_program(figures).encode()).hexdigest()[:12]}"
+
+
+def _program(figures: Iterable[str]) -> str:
+    order: dict[str, str] = {}
+    for entry in (*(f"figures/{name}.js" for name in figures), ENTRY):
+        _add(entry, order, ())
+    parts = "".join(f"modules[{json.dumps(name)}] = (() => {{\n{text}}})();\n" for name, text in order.items())
+    return (
+        f'function program() {{\n"use strict";\nconst modules = {{}};\n{parts}'
+        f"return modules[{json.dumps(ENTRY)}].start(program, modules);\n}}"
+    )
+
+
+def _add(name: str, order: dict[str, str], above: tuple[str, ...]) -> None:
+    """Put a module into the order, after all that it imports."""
+    if name in above:
+        raise BundleError(f"Modules import each other in a circle: {' → '.join((*above, name))}.")
+    if name in order:
+        return
+    path = SOURCES / name
+    if not path.is_file():
+        raise BundleError(f"There is no module {name} in {SOURCES.name}{f': {above[-1]} imports it' if above else ''}.")
+    source = path.read_text(encoding="utf-8")
+    lines: list[str] = []
+    for found in IMPORT.finditer(source):
+        other = _resolve(name, found["path"])
+        _add(other, order, (*above, name))
+        wanted = ", ".join(filter(None, (part.strip() for part in found["names"].split(","))))
+        lines.append(f"const {{ {wanted} }} = modules[{json.dumps(other)}];\n")
+    body = IMPORT.sub("", source)
+    exported = [found["name"] for found in EXPORT.finditer(body)]
+    body = COMMENT.sub("", EXPORT.sub("", body))
+    if left := LEFT.search(body):
+        raise BundleError(
+            f'{name} has "{left[0].strip()}": a module may only import {{ names }} from "./other.js" and export '
+            "functions, classes and constants where it declares them."
+        )
+    order[name] = f"{''.join(lines)}{body.strip()}\nreturn {{ {', '.join(exported)} }};\n"
+
+
+def _resolve(name: str, path: str) -> str:
+    """The name of the module that another one imports by a relative path."""
+    parts: list[str] = list(PurePosixPath(name).parent.parts)
+    for part in path.split("/"):
+        if part == "..":
+            if not parts:
+                raise BundleError(f"{name} imports {path}, which lies outside of {SOURCES.name}.")
+            parts.pop()
+        elif part != ".":
+            parts.append(part)
+    return "/".join(parts)
+
+
+def data_of(figure: str) -> str:
+    """What a figure needs besides its code, as JSON that may stand in a page's script."""
+    path = FOLDER / "data" / f"{figure}.json"
+    text = path.read_text(encoding="utf-8").strip() if path.is_file() else "null"
+    return text.replace("</", "<\\/")
+
+
+def still_of(figure: str) -> Path:
+    """The picture of a figure, a PNG, for where no script runs."""
+    return FOLDER / "stills" / f"{figure}.png"
+
+
+def words_of(figure: str) -> str:
+    """What the picture of a figure shows, in words."""
+    words = json.loads((FOLDER / "stills" / "words.json").read_text(encoding="utf-8"))
+    return words.get(figure, "")
+
+
+def markup(figure: str, *, state: str = "", site: bool = False, still: str = "") -> str:
+    """The element that a figure's script fills: its data, and its picture for where no script runs.
+
+    Args:
+        figure: its name.
+        state: what differs from the start, as in the address of a page: ``mean=0.3&sd=0.2``.
+        site: whether the page is one of the site's, whose address may hold the state.
+        still: address of the picture; none shows only the words.
+    """
+    picture = f'<img src="{html.escape(still)}" alt="{html.escape(words_of(figure))}">' if still else ""
+    inside = f'{picture}<p class="aevb-still">{WITHOUT_SCRIPT}</p>'
+    return (
+        f'<div class="aevb-computing" data-figure="{figure}"{" data-permalink" if site else ""}'
+        f' data-state="{html.escape(state)}">{f"<noscript>{inside}</noscript>" if site else inside}'
+        f'<script type="application/json">{data_of(figure)}</script></div>'
+    )
+
+
+def picture_address(figure: str) -> str:
+    """The picture of a figure as an address that an image can hold; empty where there is none."""
+    path = still_of(figure)
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}" if path.is_file() else ""

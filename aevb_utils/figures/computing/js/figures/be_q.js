@@ -1,0 +1,92 @@
+/** Be q: chapter 1's posterior with two humps, and a Gaussian q that the reader moves. */
+
+import { button, slider } from "../controls/controls.js";
+import { Handle } from "../controls/handle.js";
+import { EvidenceBar, writeSplit } from "../drawing/evidence.js";
+import { Plot } from "../drawing/plot.js";
+import { defineFigure } from "../frame/figure.js";
+import { number } from "../frame/state.js";
+import { fixed } from "../frame/words.js";
+import { elbo, klToPosterior, logEvidence, posterior } from "../models/curve.js";
+import { clamp, linspace } from "../numbers/vectors.js";
+
+const MEAN = { low: -2.5, high: 2.5 }, SD = { low: 0.05, high: 1.5 }, TOP = 2.2;
+
+/** Density of N(mean, sd²).
+ * @param {number} z @param {number} mean @param {number} sd @returns {number} */
+const normal = (z, mean, sd) => Math.exp(-0.5 * ((z - mean) / sd) ** 2) / (sd * Math.sqrt(2 * Math.PI));
+
+defineFigure({
+  name: "be_q",
+  state: { mean: number(0.4, MEAN), sd: number(0.9, SD) },
+  build(frame) {
+    const { x, theta } = /** @type {{ x: number[], theta: import("../models/curve.js").Curve }} */ (frame.data);
+    const evidence = logEvidence(x, theta), grid = linspace(-3, 3, 301), exact = posterior(x, grid, theta);
+    const plot = new Plot(frame.stage, { height: (width) => clamp(width * 0.46, 210, 330) });
+    const bar = new EvidenceBar(frame.stage);
+    const stop = () => cancelAnimationFrame(climbing);
+    let climbing = 0;
+    frame.whenReset(stop);
+    const change = (/** @type {number} */ mean, /** @type {number} */ sd) => {
+      frame.change({ mean: clamp(mean, MEAN.low, MEAN.high), sd: clamp(sd, SD.low, SD.high) });
+    };
+    const sliders = [
+      slider(frame, "mean", { label: "mean of q", ...MEAN, step: 0.01, words: (v) => fixed(v), act: (v) => { stop(); change(v, frame.state.sd); } }),
+      slider(frame, "sd", { label: "width of q (s.d.)", ...SD, step: 0.01, words: (v) => fixed(v), log: true, act: (v) => { stop(); change(frame.state.mean, v); } }),
+    ];
+    const center = new Handle(plot, { color: "var(--q)", move: (z) => { stop(); change(z, frame.state.sd); } });
+    const side = new Handle(plot, { color: "var(--q)", move: (z) => { stop(); change(frame.state.mean, Math.abs(z - frame.state.mean)); } });
+
+    /** Gradient steps on the ELBO in mean and log sd, shortened until they rise. @returns {boolean} whether it rose */
+    const climb = () => {
+      const { mean, sd } = frame.state, here = elbo(x, mean, sd, theta);
+      for (let rate = 0.05; rate > 1e-6; rate /= 2) {
+        const to = [mean + rate * here.byMean, sd * Math.exp(clamp(rate * here.bySd * sd, -0.5, 0.5))];
+        if (Math.abs(to[0] - mean) < 0.3 && elbo(x, to[0], to[1], theta).elbo > here.elbo + 1e-7) {
+          change(to[0], to[1]);
+          return true;
+        }
+      }
+      return false;
+    };
+    button(frame, "Climb the ELBO from here", () => {
+      stop();
+      if (frame.calm) {
+        for (let i = 0; i < 500 && climb(); i++);
+        return;
+      }
+      const go = () => { if (climb()) climbing = requestAnimationFrame(go); };
+      go();
+    });
+
+    const split = () => {
+      const { mean, sd } = frame.state;
+      return { elbo: elbo(x, mean, sd, theta).elbo, kl: klToPosterior(x, mean, sd, theta, evidence), evidence };
+    };
+    return {
+      draw() {
+        const { mean, sd } = frame.state;
+        const fine = [...grid, ...linspace(mean - 4 * sd, mean + 4 * sd, 81)].filter((z) => Math.abs(z) <= 3).sort((a, b) => a - b);
+        plot.begin({ x: [-3, 3], y: [0, TOP], xLabel: "z", yLabel: "" });
+        const pairs = (/** @type {number[]} */ heights) => grid.map((z, i) => /** @type {[number, number]} */ ([z, heights[i]]));
+        plot.curve("prior", pairs(grid.map((z) => normal(z, 0, 1))), { stroke: "var(--prior)", "stroke-width": 1.5 });
+        plot.curve("area", pairs(exact), { fill: "var(--posterior)", "fill-opacity": 0.14, base: 0 });
+        plot.curve("posterior", pairs(exact), { stroke: "var(--posterior)" });
+        plot.curve("q", fine.map((z) => [z, normal(z, mean, sd)]), { stroke: "var(--q)" });
+        plot.legend([
+          { text: "prior", color: "var(--prior)" }, { text: "posterior", color: "var(--posterior)" }, { text: "q", color: "var(--q)" },
+        ]);
+        center.draw(mean, Math.min(TOP, normal(mean, mean, sd)));
+        side.draw(mean + sd, Math.min(TOP, normal(mean + sd, mean, sd)));
+        for (const show of sliders) show();
+        bar.draw(split(), [-12, 0]);
+        writeSplit(frame.numbers, split(), 3);
+      },
+      describe() {
+        const { mean, sd } = frame.state, now = split();
+        return `q has mean ${fixed(mean)} and standard deviation ${fixed(sd)}. ELBO ${fixed(now.elbo)} plus KL ${fixed(now.kl)} ` +
+          `is the evidence, ${fixed(now.evidence)} nats.`;
+      },
+    };
+  },
+});

@@ -1,0 +1,263 @@
+/** EM on the reader's own points, or on Old Faithful: the two steps as buttons, and evidence = ELBO + KL below. */
+
+import { button, play, radios, slider } from "../controls/controls.js";
+import { Handle, drag } from "../controls/handle.js";
+import { EvidenceBar, writeSplit } from "../drawing/evidence.js";
+import { Plot } from "../drawing/plot.js";
+import { COMPONENTS, mixed } from "../frame/colors.js";
+import { set, svg } from "../frame/element.js";
+import { defineFigure } from "../frame/figure.js";
+import { choice, number, numbers, text } from "../frame/state.js";
+import { fixed } from "../frame/words.js";
+import { FitError, eStep, elbo, floorFor, klToPosterior, mStep, moments, startAt } from "../models/mixture.js";
+import { cholesky, contour } from "../numbers/plane.js";
+import { random } from "../numbers/random.js";
+import { clamp } from "../numbers/vectors.js";
+
+/** @typedef {import("../models/mixture.js").Mixture} Mixture */
+/** @typedef {import("../models/mixture.js").Point} Point */
+
+const MOST = 5, MOST_POINTS = 200, MOST_STEPS = 300;
+/** @type {Record<string, { x: [number, number], y: [number, number], xLabel: string, yLabel: string }>} */
+const PLANES = {
+  sixty: { x: [-3.5, 5.5], y: [-3, 5], xLabel: "", yLabel: "" },
+  own: { x: [-3.5, 5.5], y: [-3, 5], xLabel: "", yLabel: "" },
+  faithful: { x: [1.2, 5.6], y: [38, 102], xLabel: "duration (min)", yLabel: "waiting time (min)" },
+};
+
+/** @param {Mixture} theta @returns {number[]} */
+const flat = ({ weights, means, covariances }) => [...weights, ...means.flat(), ...covariances.flat()];
+
+/** @param {number[]} values @returns {Mixture | null} null where they are no mixture */
+function unflat(values) {
+  const C = values.length / 6;
+  if (!Number.isInteger(C) || C < 1 || C > MOST) return null;
+  const part = (/** @type {number} */ from, /** @type {number} */ width) =>
+    Array.from({ length: C }, (_, c) => values.slice(from + width * c, from + width * (c + 1)));
+  const theta = {
+    weights: values.slice(0, C), means: /** @type {Point[]} */ (part(C, 2)),
+    covariances: /** @type {import("../numbers/plane.js").Symmetric[]} */ (part(3 * C, 3)),
+  };
+  return theta.weights.every((w) => w > 0) && theta.covariances.every(cholesky) ? theta : null;
+}
+
+defineFigure({
+  name: "em",
+  state: {
+    data: choice("sixty", ["sixty", "faithful", "own"]),
+    points: numbers([], { digits: 4, most: 2 * MOST_POINTS }),
+    C: number(3, { low: 1, high: MOST, digits: 0 }),
+    start: choice("apart", ["apart", "alike"]),
+    seed: number(3, { low: 0, high: 9999, digits: 0 }),
+    theta: numbers([], { most: 6 * MOST }),
+    under: numbers([], { most: 6 * MOST }),
+    steps: text("", /^[EM]*$/),
+  },
+  build(frame) {
+    const { state } = frame;
+    const data = /** @type {Record<string, Point[]>} */ (frame.data);
+    const plot = new Plot(frame.stage, { height: (width) => clamp(width * 0.62, 270, 430), left: 40 });
+    const bar = new EvidenceBar(frame.stage);
+    const surface = svg("rect", { fill: "transparent", class: "touch" });
+    plot.root.insertBefore(surface, plot.body);
+
+    /** @type {Point[]} */
+    let x = [];
+    /** @type {Mixture | null} what the ellipses show; null: too few points */
+    let theta = null;
+    /** @type {Mixture | null} the one under which q was the posterior; null: q is even */
+    let under = null;
+    /** @type {number[][]} */
+    let q = [];
+    let split = { elbo: 0, kl: 0, evidence: 0 }, said = "", stuck = false;
+    /** @type {[number, number]} */
+    let span = [0, 1];
+
+    const even = () => x.map(() => new Array(state.C).fill(1 / state.C));
+    const measure = () => {
+      if (theta) split = { elbo: elbo(x, q, theta), kl: klToPosterior(x, q, theta), evidence: eStep(x, theta).evidence };
+    };
+    const firstTheta = () => {
+      const different = x.filter((p, i) => x.findIndex(([u, v]) => u === p[0] && v === p[1]) === i);
+      if (different.length < Math.max(3, state.C)) return null;
+      const means = state.start === "alike" ? new Array(state.C).fill(moments(x).mean) : random(state.seed).shuffled(different).slice(0, state.C);
+      return startAt(x, means);
+    };
+    /** Do a step. @param {string} letter @returns {boolean} whether it could be done */
+    const step = (letter) => {
+      if (!theta || stuck) return false;
+      const before = split;
+      try {
+        if (letter === "E") {
+          q = eStep(x, theta).q;
+          under = theta;
+        } else theta = mStep(x, q, floorFor(x));
+        measure();
+      } catch (error) {
+        if (!(error instanceof FitError)) throw error;
+        stuck = true;
+        said = `${error.message} EM cannot go on: take a new start.`;
+        return false;
+      }
+      said = letter === "E"
+        ? `E-step: q is now the posterior. The ELBO rose by ${fixed(split.elbo - before.elbo)} nats and touches the evidence, which did not move.`
+        : `M-step: the best θ for this q. The ELBO rose by ${fixed(split.elbo - before.elbo)}, the evidence by ${fixed(split.evidence - before.evidence)} nats.`;
+      if (letter === "M" && Math.abs(split.evidence - before.evidence) < 1e-6 * x.length) {
+        said = "EM stands still: neither step moves anything. Is this a top? Drag a mean a little, and play on.";
+      }
+      return true;
+    };
+    const widen = () => {
+      const room = 0.04 * Math.max(1, split.evidence - split.elbo);
+      span = [Math.min(span[0], split.elbo - room), Math.max(span[1], split.evidence + room)];
+    };
+    /** All of it anew, from the state. */
+    const begin = () => {
+      x = data[state.data] ?? Array.from({ length: state.points.length >> 1 }, (_, i) => [state.points[2 * i], state.points[2 * i + 1]]);
+      theta = unflat(state.theta) ?? firstTheta();
+      if (theta) state.C = theta.weights.length;
+      under = unflat(state.under);
+      if (under?.weights.length !== state.C) under = null;
+      q = under && theta ? eStep(x, under).q : even();
+      stuck = false;
+      said = theta ? "The start: q is even, each point shared by all." : "Too few points: click to place some more.";
+      measure();
+      span = [split.elbo, split.evidence];
+      widen();
+      for (const letter of state.steps) if (step(letter)) widen();
+      const room = 0.12 * (span[1] - span[0]);
+      span = [span[0], span[1] + room];
+    };
+    const anew = (/** @type {object} */ changes) => {
+      running.stop();
+      frame.change({ theta: [], under: [], steps: "", ...changes });
+      begin();
+    };
+    const doStep = (/** @type {string} */ letter) => {
+      if (!step(letter)) {
+        frame.redraw();
+        return false;
+      }
+      widen();
+      const steps = state.steps + letter;
+      if (theta && steps.length > MOST_STEPS) frame.change({ theta: flat(theta), under: under ? flat(under) : [], steps: "" });
+      else frame.change({ steps });
+      return true;
+    };
+
+    const eButton = button(frame, "E-step", () => { running.stop(); doStep("E"); }, { main: true });
+    const mButton = button(frame, "M-step", () => { running.stop(); doStep("M"); }, { main: true });
+    let last = "M";
+    const running = play(frame, () => {
+      last = last === "E" ? "M" : "E";
+      return doStep(last) && !said.startsWith("EM stands");
+    }, 420);
+    button(frame, "New start", () => anew({ start: "apart", seed: (state.seed + 1) % 10000 }));
+    button(frame, "Start all alike", () => anew({ start: "alike" }));
+    const kinds = /** @type {const} */ ([["sixty", "sixty points"], ["faithful", "Old Faithful"], ["own", "your own"]]);
+    const showData = radios(frame, "data", "Data", kinds, (value) => {
+      anew({ data: value, C: value === "faithful" ? 2 : 3, start: "apart" });
+    });
+    button(frame, "Clear the plane", () => anew({ data: "own", points: [] }));
+    const showC = slider(frame, "C", { label: "components", low: 1, high: MOST, step: 1, words: (v) => fixed(v, 0), act: (C) => anew({ C }) });
+
+    // The reader's own points: a click places one, a drag moves one, one that is dragged out of the plane is gone.
+    const within = (/** @type {Point} */ [u, v]) => {
+      const { x: [x0, x1], y: [y0, y1] } = PLANES.own;
+      return u >= x0 && u <= x1 && v >= y0 && v <= y1;
+    };
+    const place = (/** @type {Point[]} */ points) => {
+      const kept = points.filter(within).slice(0, MOST_POINTS);
+      anew({ data: "own", points: kept.flat().map((v) => Math.round(v * 100) / 100) });
+    };
+    let held = -1;
+    drag(surface, (event) => {
+      const at = plot.at(event);
+      if (event.type === "pointerdown") {
+        const near = x.map(([u, v]) => Math.hypot(plot.x(u) - plot.x(at[0]), plot.y(v) - plot.y(at[1])));
+        held = near.findIndex((d) => d === Math.min(...near) && d < 14);
+        if (held < 0) {
+          place([...x, at]);
+          held = x.length - 1;
+        }
+      } else if (held >= 0) {
+        const out = !within(at);
+        place(x.map((p, i) => (i === held ? at : p)));
+        if (out) held = -1;
+      }
+    }, () => state.data !== "faithful");
+
+    const cursor = new Handle(plot, {
+      color: "var(--link)",
+      label: "Place for a point: Enter places one, Delete takes the nearest away",
+      step: () => [0.25, 0.25],
+      move: (u, v) => { cursor.draw(clamp(u, ...PLANES.own.x), clamp(v, ...PLANES.own.y), `${fixed(u)}, ${fixed(v)}`); },
+    });
+    set(cursor.root, { class: "handle cursor", "pointer-events": "none" });
+    cursor.place = { x: 1.5, y: 1.5 };
+    cursor.root.addEventListener("keydown", ({ key }) => {
+      const at = /** @type {Point} */ ([cursor.place.x, cursor.place.y]);
+      const away = x.map(([u, v]) => Math.hypot(u - at[0], v - at[1]));
+      if (key === "Enter") place([...x, at]);
+      if (key === "Delete" || key === "Backspace") place(x.filter((_, i) => i !== away.indexOf(Math.min(...away))));
+    });
+
+    const handles = COMPONENTS.slice(0, MOST).map((color, c) => new Handle(plot, {
+      color,
+      label: `Mean of component ${c + 1}`,
+      step: () => {
+        const plane = PLANES[state.data];
+        return [(plane.x[1] - plane.x[0]) / 60, (plane.y[1] - plane.y[0]) / 60];
+      },
+      move: (u, v) => {
+        if (!theta) return;
+        running.stop();
+        const plane = PLANES[state.data], before = split.evidence;
+        const means = [...theta.means];
+        means[c] = [clamp(u, ...plane.x), clamp(v, ...plane.y)];
+        theta = { ...theta, means };
+        stuck = false;
+        measure();
+        widen();
+        const rose = split.evidence - before;
+        said = `You moved a mean: the evidence ${rose < 0 ? "falls" : "rises"}, q stays, and the KL is what q lacks now.`;
+        last = "M";
+        frame.change({ theta: flat(theta), under: under ? flat(under) : [], steps: "" });
+      },
+    }));
+
+    frame.whenReset(begin);
+    begin();
+    return {
+      draw() {
+        const plane = PLANES[state.data];
+        plot.begin(plane);
+        set(surface, { x: plot.room.left, y: plot.room.top, width: plot.width - plot.room.left - plot.room.right, height: plot.height - plot.room.top - plot.room.bottom, class: state.data === "faithful" ? undefined : "touch" });
+        cursor.root.style.display = state.data === "faithful" ? "none" : "";
+        cursor.draw(cursor.place.x, cursor.place.y, `${fixed(cursor.place.x)}, ${fixed(cursor.place.y)}`);
+        plot.points("points", x, (i) => ({ r: state.data === "faithful" ? 3.6 : 5, fill: theta ? mixed(q[i]) : "var(--data)", stroke: "var(--paper)", "stroke-width": 0.8 }));
+        for (let c = 0; c < MOST; c++) {
+          const shown = theta && c < state.C ? theta : null, factor = shown && cholesky(shown.covariances[c]);
+          for (const radius of [1, 2]) {
+            plot.curve(`ellipse ${c} ${radius}`, shown && factor ? contour(shown.means[c], factor, radius) : [], {
+              stroke: COMPONENTS[c], "stroke-opacity": radius === 1 ? 1 : 0.55,
+            });
+          }
+          handles[c].root.style.display = shown ? "" : "none";
+          if (shown) handles[c].draw(...shown.means[c], `${fixed(shown.means[c][0], 1)}, ${fixed(shown.means[c][1], 1)}`);
+        }
+        if (theta) bar.draw(split, span);
+        if (theta) writeSplit(frame.numbers, split);
+        frame.note.textContent = said;
+        eButton.disabled = mButton.disabled = !theta || stuck;
+        showData();
+        showC();
+      },
+      describe() {
+        if (!theta) return said;
+        const parts = theta.means.map(([u, v], c) => `component ${c + 1} holds ${fixed(100 * (theta?.weights[c] ?? 0), 0)} % around ${fixed(u, 1)}, ${fixed(v, 1)}`);
+        return `${x.length} points. ${said} ELBO ${fixed(split.elbo)} plus KL ${fixed(split.kl)} is the evidence, ${fixed(split.evidence)} nats; ${parts.join("; ")}.`;
+      },
+    };
+  },
+});

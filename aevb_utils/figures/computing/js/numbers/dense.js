@@ -1,0 +1,55 @@
+/** Networks of dense layers: tanh between them, nothing after the last, as the book's. */
+
+/**
+ * @typedef {object} Layer
+ * @property {Float64Array} weight rows are outputs, (out · in)
+ * @property {Float64Array} bias (out)
+ */
+
+/**
+ * The layers of a network, from one row of numbers: weight, bias, weight, bias, …
+ * @param {ArrayLike<number>} values
+ * @param {number[]} sizes of input, hidden layers, output
+ * @returns {Layer[]}
+ */
+export function layers(values, sizes) {
+  const all = Float64Array.from(values);
+  let at = 0;
+  return sizes.slice(1).map((out, k) => {
+    const weight = all.subarray(at, at + out * sizes[k]);
+    at += weight.length;
+    const bias = all.subarray(at, at + out);
+    at += out;
+    return { weight, bias };
+  });
+}
+
+/**
+ * @param {Layer[]} network
+ * @param {ArrayLike<number>} x
+ * @returns {Float64Array} the network's output
+ */
+export function forward(network, x) {
+  let input = x;
+  network.forEach(({ weight, bias }, k) => {
+    const output = new Float64Array(bias.length);
+    const width = input.length;
+    for (let r = 0, w = 0; r < output.length; r++) {
+      let total = bias[r];
+      for (let c = 0; c < width; c++, w++) total += weight[w] * input[c];
+      output[r] = k < network.length - 1 ? Math.tanh(total) : total;
+    }
+    input = output;
+  });
+  return /** @type {Float64Array} */ (input);
+}
+
+/**
+ * Numbers that were packed as base64 of little-endian float32.
+ * @param {string} text
+ * @returns {Float32Array}
+ */
+export function unpackFloats(text) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  return new Float32Array(bytes.buffer);
+}

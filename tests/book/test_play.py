@@ -1,0 +1,191 @@
+"""The page with figures that compute, in a real browser: by mouse, keyboard and address, without scripts, from disk."""
+
+import gzip
+import re
+
+import pytest
+from chromium import DESKTOP, PHONE, chromium
+from playwright.sync_api import expect
+
+from aevb_utils.figures import ComputingFigure
+from aevb_utils.figures.computing import bundle
+
+PAGE = "book/play.html"
+MAX_BYTES = 250_000  # of the page's own script, data and HTML, compressed
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser, address):
+    context = browser.new_context(viewport=DESKTOP, base_url=address, reduced_motion="reduce")
+    page = context.new_page()
+    page.messages = []
+    page.on("pageerror", lambda error: page.messages.append(str(error)))
+    page.on("console", lambda m: page.messages.append(m.text) if m.type in ("error", "warning") else None)
+    page.goto(PAGE)
+    yield page
+    assert page.messages == []
+    context.close()
+
+
+def numbers(figure):
+    """Evidence, ELBO and KL, as the figure shows them."""
+    return [float(text.replace("−", "-")) for text in figure.locator(".numbers b").all_inner_texts()]
+
+
+def test_all_figures_of_the_package_are_played_with_and_filled(page):
+    shown = page.locator(".aevb-computing").evaluate_all("(all) => all.map((e) => [e.dataset.figure, e.dataset.ready])")
+    assert sorted(shown) == [[name, "true"] for name in bundle.names()]
+
+
+def test_an_e_step_closes_the_gap_and_an_m_step_moves_the_evidence(page):
+    figure = page.locator("#em")
+    evidence, elbo, kl = numbers(figure)
+    assert kl > 1
+    assert elbo + kl == pytest.approx(evidence, abs=0.02)
+    figure.get_by_role("button", name="E-step").click()
+    expect(figure.locator(".note")).to_contain_text("E-step")
+    assert numbers(figure) == pytest.approx([evidence, evidence, 0.0], abs=0.001)
+    figure.get_by_role("button", name="M-step").press("Enter")
+    expect(figure.locator(".note")).to_contain_text("M-step")
+    assert numbers(figure)[0] > evidence + 1
+
+
+def test_old_faithful_ends_where_chapter_2_does(page):
+    figure = page.locator("#em")
+    figure.get_by_role("radio", name="Old Faithful").check()
+    for _ in range(40):
+        figure.get_by_role("button", name="E-step").click()
+        figure.get_by_role("button", name="M-step").click()
+    expect(figure.locator(".numbers b").first).to_have_text("−1130.26")
+
+
+def test_from_equal_components_em_stands_still_until_one_is_moved(page):
+    figure = page.locator("#em")
+    figure.get_by_role("button", name="Start all alike").click()
+    figure.get_by_role("button", name="Play").click()
+    expect(figure.locator(".note")).to_contain_text("stands still")
+    saddle = numbers(figure)[0]
+    handle = figure.get_by_role("slider", name="Mean of component 2")
+    handle.press("ArrowRight")
+    expect(figure.locator(".note")).to_contain_text("You moved a mean")
+    assert numbers(figure)[2] > 0
+    for _ in range(25):
+        figure.get_by_role("button", name="E-step").click()
+        figure.get_by_role("button", name="M-step").click()
+    page.wait_for_timeout(50)
+    assert numbers(figure)[0] > saddle + 5
+
+
+def test_a_click_places_a_point_and_so_does_the_keyboard(page):
+    figure = page.locator("#em")
+    stage = figure.locator(".stage")
+    stage.scroll_into_view_if_needed()
+    points = figure.locator(".stage svg").first.locator("circle[stroke-width='0.8']")
+    assert points.count() == 60
+    box = stage.bounding_box()
+    page.mouse.click(box["x"] + 0.9 * box["width"], box["y"] + 60)
+    expect(points).to_have_count(61)
+    expect(figure.get_by_role("radio", name="your own")).to_be_checked()
+    cursor = figure.get_by_role("slider", name=re.compile("^Place for a point"))
+    cursor.press("ArrowUp")
+    cursor.press("Enter")
+    expect(points).to_have_count(62)
+    cursor.press("Delete")
+    expect(points).to_have_count(61)
+    figure.get_by_role("button", name="Clear the plane").click()
+    expect(points).to_have_count(0)
+    expect(figure.locator(".note")).to_contain_text("Too few points")
+
+
+def test_q_is_moved_by_its_handle_and_by_its_slider(page):
+    figure = page.locator("#be_q")
+    figure.scroll_into_view_if_needed()
+    evidence, elbo, kl = numbers(figure)
+    assert elbo + kl == pytest.approx(evidence, abs=0.002)
+    handle = figure.locator(".handle").first
+    box = handle.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 60, y, steps=3)
+    page.mouse.up()
+    slider = figure.get_by_role("slider", name="mean of q")
+    assert float(slider.input_value()) > 0.6
+    expect(figure.locator(".numbers b").first).to_have_text("−1.844")
+    before = slider.input_value()
+    slider.press("ArrowRight")
+    assert float(slider.input_value()) == pytest.approx(float(before) + 0.01, abs=0.006)
+    expect(figure.locator("[aria-live]")).to_contain_text("q has mean")
+
+
+def test_the_climb_ends_at_the_chapter_s_best_gaussian(page):
+    page.goto(f"{PAGE}#be_q?mean=1.3&sd=0.4")
+    figure = page.locator("#be_q")
+    figure.get_by_role("button", name="Climb").click()
+    expect(figure.locator(".numbers b").last).to_have_text("0.686")
+
+
+def test_an_address_brings_back_a_state(page):
+    figure = page.locator("#em")
+    for step in ("E-step", "M-step", "E-step"):
+        figure.get_by_role("button", name=step).click()
+    shown = numbers(figure)
+    page.wait_for_url(re.compile("#em\\?steps=EME$"))
+    page.reload()
+    expect(page.locator("#em .note")).to_contain_text("E-step")
+    assert numbers(page.locator("#em")) == shown
+    page.evaluate("location.hash = '#em?steps=EM'")
+    expect(page.locator("#em .note")).to_contain_text("M-step")
+    page.locator("#em").get_by_role("button", name="Reset").click()
+    expect(page.locator("#em .note")).to_contain_text("The start")
+
+
+def test_on_a_phone_a_figure_is_as_wide_as_the_page(page):
+    page.set_viewport_size(PHONE)
+    page.wait_for_timeout(200)
+    for svg in page.locator(".aevb-computing svg").all():
+        assert svg.bounding_box()["width"] < PHONE["width"]
+
+
+def test_without_scripts_there_are_pictures(browser, address):
+    context = browser.new_context(java_script_enabled=False)
+    plain = context.new_page()
+    plain.goto(f"{address}/{PAGE}")
+    assert plain.locator(".aevb-computing img").count() == len(bundle.names())
+    assert plain.locator(".aevb-computing img").evaluate_all("(all) => all.every((e) => e.naturalWidth > 0)")
+    assert plain.locator(".aevb-still").first.is_visible()
+    context.close()
+
+
+def test_the_page_works_from_disk(browser, site):
+    page = browser.new_page()
+    page.goto((site / PAGE).as_uri())
+    page.locator("#em").get_by_role("button", name="E-step").click()
+    expect(page.locator("#em .numbers b").last).to_have_text("0.00")
+    page.close()
+
+
+def test_the_page_is_small(site):
+    html = (site / PAGE).read_bytes()
+    [script] = re.findall(rb'src="\.\./(_static/figures-\w+\.js)"', html)
+    assert sum(len(gzip.compress(part)) for part in (html, (site / script.decode()).read_bytes())) < MAX_BYTES
+
+
+@pytest.mark.parametrize("name", bundle.names())
+def test_a_figure_of_a_notebook_is_filled_twice_and_leaves_the_page_alone(browser, name):
+    page = browser.new_page()
+    messages = []
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    figure = ComputingFigure(name)._repr_html_()
+    page.set_content(f"<!doctype html><body>{figure}{figure}</body>")
+    expect(page.locator(".aevb-computing[data-ready] .stage svg").first).to_be_visible()
+    assert page.locator(".aevb-computing[data-ready]").count() == 2
+    assert page.locator(".aevb-computing img:visible").count() == 0
+    assert messages == []
+    page.close()

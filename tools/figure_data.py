@@ -1,0 +1,98 @@
+"""Write what the figures that compute need from Python: their data, from the chapters' own code, and their pictures.
+
+``python -m tools.figure_data`` writes ``aevb_utils/figures/computing/data`` and, where there is a Chromium,
+``stills``; with names it does so for these figures alone. A figure whose data are not in ``DATA`` needs none.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from aevb_utils.data import old_faithful, simulated_mixture
+from aevb_utils.figures.computing import bundle
+from aevb_utils.training.atomic_write import write_atomically
+from tools.browser import MISSING, find_browser
+from tools.chapter_code import names_of_chapter
+from tools.commands import command
+
+WIDTH = 720  # of a picture, in pixels
+
+
+def be_q() -> dict[str, Any]:
+    """Chapter 1's curve for one measurement of a flower, and the measurement."""
+    chapter = names_of_chapter(1, "one_measurement", "sepal")
+    theta = {name: value.tolist() for name, value in chapter["one_measurement"].items()}
+    return {"x": chapter["sepal"][0].tolist(), "theta": theta}
+
+
+def em() -> dict[str, Any]:
+    """Old Faithful, and a few points of the book's simulated mixture."""
+    points = simulated_mixture(60, seed=3).train.to(torch.float64)
+    return {
+        "faithful": [[round(value, 6) for value in row] for row in old_faithful().train.tolist()],
+        "sixty": [[round(value, 2) for value in row] for row in points.tolist()],
+    }
+
+
+DATA: dict[str, Callable[[], dict[str, Any]]] = {"be_q": be_q, "em": em}
+"""What each figure's module in ``computing/js/figures`` finds in ``frame.data``."""
+
+
+def write_data(name: str) -> Path:
+    """Write the data of a figure, and return where."""
+    path = bundle.FOLDER / "data" / f"{name}.json"
+    write_atomically(path, f"{json.dumps(DATA[name](), separators=(',', ':'))}\n".encode())
+    return path
+
+
+def write_stills(names: list[str]) -> list[Path]:
+    """Take pictures of figures as they begin, on white, and note what they show; return what was written."""
+    from PIL import Image
+    from playwright.sync_api import sync_playwright
+
+    said_in = bundle.FOLDER / "stills" / "words.json"
+    words = json.loads(said_in.read_text(encoding="utf-8")) if said_in.is_file() else {}
+    written = [said_in]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": WIDTH, "height": 900}, device_scale_factor=1.5)
+        for name in names:
+            page.set_content(f"<!doctype html><body style='margin: 0'>{bundle.markup(name)}</body>")
+            page.add_script_tag(content=f"{bundle.bundle([name])}aevbFigures.{bundle.key([name])}.mount();")
+            stage = page.locator(".aevb-computing .stage")
+            page.wait_for_timeout(1000)
+            words[name] = stage.get_attribute("aria-label")
+            path = bundle.still_of(name)
+            stage.screenshot(path=path)
+            Image.open(path).convert("RGB").quantize(64).save(path, optimize=True)
+            written.append(path)
+        browser.close()
+    write_atomically(said_in, f"{json.dumps(words, indent=2, ensure_ascii=False, sort_keys=True)}\n".encode())
+    return written
+
+
+@command
+def main(arguments: list[str] | None = None) -> int:
+    """Write data and pictures; return the exit status."""
+    known = bundle.names()
+    names = arguments or known
+    if unknown := [name for name in names if name not in known]:
+        print(f"There is no figure {unknown[0]!r} that computes: it is one of {', '.join(known)}.", file=sys.stderr)
+        return 2
+    for name in names:
+        if name in DATA:
+            print(f"wrote {write_data(name)}")
+    if find_browser() is None:
+        print(f"No pictures were taken: {MISSING}", file=sys.stderr)
+        return 1
+    for path in write_stills(names):
+        print(f"wrote {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
