@@ -17,7 +17,6 @@ from aevb_utils.distributed.looks import look
 from aevb_utils.distributed.noise import Draw, NoiseError, Places, RowNoise
 
 T = TypeVar("T")
-Means = dict[str, Tensor]
 LOOKED_AT = 100
 """How many rows of the data are compared between the processes."""
 
@@ -38,9 +37,12 @@ class Team:
         """The rows of a minibatch that are this process's, and in the ``with`` block their random numbers."""
         yield batch
 
-    def means(self, means: Means, parameters: Sequence[Parameter]) -> Means:
-        """The means over a whole minibatch, from those over the rows of :meth:`share`; the gradients likewise."""
-        return means
+    def add_gradients(self, parameters: Sequence[Parameter]) -> None:
+        """The gradients of a whole minibatch, from those of the rows of :meth:`share`."""
+
+    def steps(self, steps: Tensor) -> Tensor:
+        """The means over an epoch's whole minibatches, shape (steps, terms), from those over this process's rows."""
+        return steps
 
     def map(
         self,
@@ -66,7 +68,7 @@ class Several(Team):
     def __init__(self) -> None:
         self.rank, self.size = torch.distributed.get_rank(), torch.distributed.get_world_size()
         self._places: Places | None = None
-        self._weight, self._draws, self._digest = 0.0, [], 0
+        self._weights, self._draws, self._digest = [], [], 0
 
     def begin(self, model: object, optimizer: Optimizer, what: dict[str, object], *data: object) -> None:
         """All have the same settings and data; the model is that of the first process.
@@ -109,13 +111,14 @@ class Several(Team):
         begin, rows = self._bounds(len(batch))
         with _said(), RowNoise(self._places, begin, max(rows, 1), len(batch)) as noise:
             yield batch[begin : begin + max(rows, 1)]
-        self._weight, self._draws, self._digest = rows / len(batch), noise.draws, noise.digest()
+        self._weights.append(rows / len(batch))
+        self._draws, self._digest = noise.draws, noise.digest()
 
-    def means(self, means: Means, parameters: Sequence[Parameter]) -> Means:
-        """The means over a whole minibatch, from those over the rows of :meth:`share`; the gradients likewise.
+    def add_gradients(self, parameters: Sequence[Parameter]) -> None:
+        """The gradients of a whole minibatch, from those of the rows of :meth:`share`.
 
-        One sum over all processes, of: the gradients and the means, weighted by rows; who has which gradient; and what
-        each has drawn, to see that all drew the same.
+        One sum over all processes, of: the gradients, weighted by rows; who has which gradient; and what each has
+        drawn, to see that all drew the same.
 
         Raises:
             ProcessError: the processes drew different random numbers, or a gradient is sparse.
@@ -123,19 +126,22 @@ class Several(Team):
         gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in parameters]
         if any(gradient.is_sparse for gradient in gradients):
             raise ProcessError("A gradient is sparse, which processes cannot add up here: build it with sparse=False.")
-        values = [*gradients, *(mean.detach() for mean in means.values())]
-        form = torch.promote_types(torch.float32, _widest(values))
-        weighted = [value.to(form).flatten() * self._weight for value in values]
+        form = torch.promote_types(torch.float32, _widest(gradients))
+        weighted = [gradient.to(form).flatten() * self._weights[-1] for gradient in gradients]
         marks = torch.zeros(self.size, dtype=form)
         marks[self.rank] = self._digest  # of 24 bits, so that float32 holds it
         there = torch.tensor([each.grad is not None for each in parameters], dtype=form)
-        total = group.add_up(torch.cat([*weighted, marks.to(values[0].device), there.to(values[0].device)]))
-        *sums, marks, there = total.split([*(value.numel() for value in values), self.size, len(parameters)])
-        self._same_draws(marks, values[0].device)
-        for parameter, gradient, total, known in zip(parameters, gradients, sums, there.tolist(), strict=False):
+        device = gradients[0].device
+        total = group.add_up(torch.cat([*weighted, marks.to(device), there.to(device)]))
+        *sums, marks, there = total.split([*(each.numel() for each in gradients), self.size, len(parameters)])
+        self._same_draws(marks, device)
+        for parameter, gradient, total, known in zip(parameters, gradients, sums, there.tolist(), strict=True):
             parameter.grad = gradient.copy_(total.view_as(gradient)) if known else None
-        sums = sums[len(gradients) :]
-        return {name: total[0].to(mean) for (name, mean), total in zip(means.items(), sums, strict=True)}
+
+    def steps(self, steps: Tensor) -> Tensor:
+        """The means over an epoch's whole minibatches, shape (steps, terms), from those over this process's rows."""
+        weights, self._weights = torch.tensor(self._weights, dtype=steps.dtype), []
+        return group.add_up(steps * weights[:, None])
 
     def map(
         self,

@@ -92,8 +92,8 @@ def _parts_of(source: Source) -> Callable[[], Iterator[Part]]:
         return partial(_slices, source)
     if isinstance(source, Iterator) or not (callable(source) or isinstance(source, Iterable)):
         raise ValueError(
-            "EM reads the data once an iteration, so give an array, a file, a list of blocks, or a function that returns "
-            f"the blocks anew, not a {type(source).__name__}."
+            "EM reads the data once an iteration, so give an array, a file, a list of blocks, or a function that "
+            f"returns the blocks anew, not a {type(source).__name__}."
         )
     return partial(_of_blocks, source)
 

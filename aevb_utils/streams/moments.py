@@ -58,4 +58,4 @@ def _triangle(rows: Tensor) -> Tensor:
 
 def from_all(value: object) -> list:
     """What each process has, in order."""
-    return group.fromfrom_all(value) if group.is_several() else [value]
+    return group.from_all(value) if group.is_several() else [value]

@@ -126,13 +126,14 @@ def fit(
                     with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16), crew.share(batch) as rows:
                         terms = model.elbo_terms(*(part[rows] for part in parts), num_samples=num_samples)
                     means = _means(terms, len(rows))
+                    history.add_step(means)
                     optimizer.zero_grad()
                     (-_sum(means, epoch, step, crew)).backward(inputs=parameters)  # optimizers descend
-                    history.add_step(crew.means(means, parameters))
+                    crew.add_gradients(parameters)
                     optimizer.step()
                     if scheduler is not None:
                         scheduler.step()
-            steps = history.take_steps()
+            steps = crew.steps(history.take_steps())
             check_steps(steps, history.names, epoch)
             on_unseen = None if unseen is None else _means(estimate(model, unseen), len(unseen[0]))
             check_finite(parameters, on_unseen or {}, epoch)

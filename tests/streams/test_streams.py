@@ -125,7 +125,9 @@ def test_processes_find_the_same(size, tmp_path):
         return *fitted.parameters, moments(Stream(path)).stand_in()
 
     whole = GaussianMixture(3, n_starts=2).fit(X).parameters
-    for *parameters, stand_in in several_processes.results(run, size, tmp_path / "run"):
+    for found in several_processes.results(run, size, tmp_path / "run"):
+        assert not isinstance(found, str), found
+        *parameters, stand_in = found
         assert_same(MixtureParameters(*parameters), whole)
         torch.testing.assert_close(stand_in.T.cov(correction=0), X.T.cov(correction=0), rtol=1e-9, atol=0)
 
