@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from course.engine.checks import Check, Verdict, Wrong, generator
+from course.engine.checks import FACTOR, RTOL, Check, Verdict, Wrong, distance, generator
 
 NAME = "a01"
 CLOSE, NEAR = 1e-4, 1e-2  # nats from the reference's end: right, and "stopped early"
@@ -164,7 +164,7 @@ def fit_judge(t: Tensor, event: Tensor, w0: Tensor, rate0: Tensor) -> Callable[[
         end = em_step(t, event, w / w.sum(), rate)[2].item()
         if not end > best - NEAR:
             return Verdict(0.0, "It ends more than 0.01 nats below the maximum that EM reaches from this start.")
-        noise = 1e-6 * max(1.0, abs(end))  # float32 rounds that much
+        noise = 1e-6 * (len(t) + abs(end))  # float32 rounds that much
         if not (values.diff() >= -noise).all():
             return Verdict(0.3, "EM never falls, but your log-likelihoods do.")
         if end < best - CLOSE:
@@ -181,7 +181,12 @@ def checks(student: str, salt: str, secret: str) -> list[Check]:
     return [check for function in REFERENCE for check in _of(function, student, salt, secret)]
 
 
-QUESTIONS = {"responsibilities": ("q1", 10, 4), "em_step": ("q2", 25, 4), "elbo_and_kl": ("q3", 15, 3), "fit": ("q4", 20, 2)}
+QUESTIONS = {
+    "responsibilities": ("q1", 10, 4),
+    "em_step": ("q2", 25, 4),
+    "elbo_and_kl": ("q3", 15, 3),
+    "fit": ("q4", 20, 2),
+}
 """Of each function: its question, the points, and how many of them the extreme case holds."""
 
 
@@ -190,10 +195,7 @@ def _of(function: str, student: str, salt: str, secret: str) -> list[Check]:
     made = []
     for k in range(7):
         hidden = k in (4, 5)
-        g = generator(secret if hidden else salt, NAME, student, f"{function} {k}")
-        args, name = _case(function, k, g)
-        reference = REFERENCE[function]
-        known = MISTAKES.get(function, {})
+        args, name, want, wrong = _draw(function, k, secret if hidden else salt, student)
         made.append(
             Check(
                 question,
@@ -201,9 +203,9 @@ def _of(function: str, student: str, salt: str, secret: str) -> list[Check]:
                 extreme if k == 6 else (points - extreme) / 6,
                 function,
                 args,
-                want=None if function == "fit" else reference(*args),
+                want=want,
                 judge=fit_judge(*args) if function == "fit" else None,
-                wrong=[Wrong(reference(*args, mistake), *said) for mistake, said in known.items()],
+                wrong=wrong,
                 visible=k == 0,
                 secret=hidden,
             )
@@ -211,13 +213,29 @@ def _of(function: str, student: str, salt: str, secret: str) -> list[Check]:
     return made
 
 
+def _draw(function: str, k: int, salt: str, student: str) -> tuple[list[Tensor], str, object, list[Wrong]]:
+    """A case that tells float32 from every known mistake, by three times more than is asked; drawn anew until it does."""
+    reference, known = REFERENCE[function], MISTAKES.get(function, {})
+    for attempt in range(50):
+        args, name = _case(function, k, generator(salt, NAME, student, f"{function} {k} {attempt}"))
+        if function == "fit":
+            return args, name, None, []
+        want = reference(*args)
+        wrong = [Wrong(reference(*args, mistake), *said) for mistake, said in known.items()]
+        low = reference(*(arg.float() for arg in args))
+        apart = min(distance(one.value, want) for one in wrong)
+        if distance(low, want) < RTOL / 3 and apart > 3 * FACTOR * RTOL:
+            return args, name, want, wrong
+    raise RuntimeError(f"No case {k} of {function} for {student!r} tells right from wrong.")
+
+
 def _case(function: str, k: int, g: torch.Generator) -> tuple[list[Tensor], str]:
     """The arguments of one case, and its name."""
     kinds = 2 if function == "fit" else 2 + k % 2
     n = 120 if function == "fit" else 12 + 6 * k
     extreme = k == 6
-    t, event, w, rate = lamps(g, n, kinds, censoring=0.3 if extreme and function == "fit" else 0.15)
-    spread = 0.6 + 0.8 * torch.rand(kinds, generator=g, dtype=torch.float64)
+    t, event, w, rate = lamps(g, n, kinds, censoring=(0.3 if extreme else 0.15) if function == "fit" else 1.0)
+    spread = 0.4 + 0.4 * torch.rand(kinds, generator=g, dtype=torch.float64)
     args = [t, event, torch.full_like(w, 1 / kinds), rate * spread]
     name = f"{n} lamps, {kinds} kinds"
     if function == "elbo_and_kl":
