@@ -8,15 +8,20 @@ override URL := $(value URL)
 override BRANCH := $(value BRANCH)
 override NOTEBOOK := $(value NOTEBOOK)
 override NAME := $(value NAME)
-export PYTHON URL BRANCH NOTEBOOK NAME
+override A := $(value A)
+override DIR := $(value DIR)
+override ROSTER := $(value ROSTER)
+override HAND := $(value HAND)
+override DEST := $(value DEST)
+export PYTHON URL BRANCH NOTEBOOK NAME A DIR ROSTER HAND DEST
 
 TOOLS := "$$PYTHON" -m tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test execute results refresh lab data export student repository lint lock clean doctor python
+.PHONY: help setup book test execute results refresh lab data export student course grade gradescope course-public test-course repository lint lock clean doctor python
 .NOTPARALLEL:
 
-help setup book test refresh lab data export student lint lock clean doctor: python
+help setup book test refresh lab data export student course test-course lint lock clean doctor: python
 	@$(TOOLS) $@
 
 execute: python
@@ -24,6 +29,15 @@ execute: python
 
 results: python
 	@$(TOOLS) results $${NAME:+"$$NAME"}
+
+grade: python
+	@$(TOOLS) grade $${ROSTER:+--roster="$$ROSTER"} $${HAND:+--hand="$$HAND"} -- "$$A" "$$DIR"
+
+gradescope: python
+	@$(TOOLS) gradescope -- "$$A"
+
+course-public: python
+	@$(TOOLS) course-public -- "$$DEST"
 
 repository: python
 	@$(TOOLS) repository --branch="$${BRANCH:-main}" -- "$$URL"

@@ -13,7 +13,7 @@ MOST_LINES = 5_000
 STATUSES = frozenset({"ok", "missing", "error", "timeout", "crash", "silent"})
 
 
-class NotAnAnswer(ValueError):  # noqa: N818
+class NotAnAnswer(ValueError):
     """What was written is none of the things that a driver writes."""
 
 
@@ -57,7 +57,7 @@ class Report:
     cpu: float = 0.0
 
 
-def value_of(said: Any, depth: int = 0) -> Any:
+def value_of(said: object, depth: int = 0) -> object:
     """A value that a driver's ``plain`` wrote.
 
     Raises:
@@ -85,7 +85,7 @@ def value_of(said: Any, depth: int = 0) -> Any:
     raise NotAnAnswer("of an unknown form")
 
 
-def _array(shape: Any, data: Any) -> np.ndarray:
+def _array(shape: object, data: object) -> np.ndarray:
     if not isinstance(shape, list) or len(shape) > 8 or any(type(n) is not int or n < 0 for n in shape):
         raise NotAnAnswer("an array with a wrong shape")
     if not isinstance(data, list) or len(data) > LARGEST_ARRAY or math.prod(shape) != len(data):

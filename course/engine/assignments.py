@@ -46,7 +46,7 @@ class Assignment:
             SettingsError: it is not there, as in the public mirror.
         """
         if not (self.folder / "checks.py").is_file():
-            raise SettingsError(f"{self.folder / 'checks.py'} is missing: grading needs the private half of the course.")
+            raise SettingsError(f"{self.folder / 'checks.py'} is missing: grading needs the course's private half.")
         return importlib.import_module(f"course.assignments.{self.name}.checks")
 
     def checks(self, student: str, settings: Settings) -> Sequence[Check]:

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from course.engine import feedback
-from course.engine.box import Limits, Rung
+from course.engine.box import USUAL, Limits, Rung
 from course.engine.checks import Check
 from course.engine.grade import Item, Result, grade
 
@@ -84,7 +84,7 @@ def grade_all(
     *,
     title: str,
     version: str,
-    limits: Limits = Limits(),
+    limits: Limits = USUAL,
     workers: int = 1,
     say: Callable[[str], None] = print,
 ) -> list[Result]:

@@ -59,6 +59,9 @@ class Limits:
     output: int = 32 * 2**20
 
 
+USUAL = Limits()
+
+
 @dataclass(frozen=True)
 class Ended:
     """What a run wrote, and why it was ended: ``time``, ``memory``, ``processes``, ``output``; "" if by itself."""
@@ -111,7 +114,8 @@ def why_not(rung: Rung, private: Path | None = None) -> str | None:
         return "user: only root can become another user"
     with _driver_for(rung) as driver:
         test = "import os, sys, torch; sys.exit(7 if len(sys.argv) > 1 and os.access(sys.argv[1], os.R_OK) else 0)"
-        command = _command(rung, slot_user(63), driver, None)[:-1] + ["-c", test, *([str(private)] if private else [])]
+        start = _command(rung, slot_user(63), driver, None)[:-1]
+        command = [*start, "-c", test, *([str(private)] if private else [])]
         try:
             done = subprocess.run(command, capture_output=True, timeout=60, check=False, env={}, cwd="/")
         except subprocess.TimeoutExpired:
@@ -204,7 +208,7 @@ def _environment(scratch: str) -> dict[str, str]:
 
 
 def run(
-    order: dict[str, Any], rung: Rung, limits: Limits = Limits(), *, slot: int = 0, cache: Path | None = None
+    order: dict[str, Any], rung: Rung, limits: Limits = USUAL, *, slot: int = 0, cache: Path | None = None
 ) -> Ended:
     """Run an order in a box and wait for its end.
 

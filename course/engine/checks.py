@@ -64,7 +64,7 @@ class Check:
     seconds: int = 3
     seed: int = 0
 
-    def verdict(self, got: Any) -> Verdict:
+    def verdict(self, got: object) -> Verdict:
         """What a value gets."""
         if got is None:
             return Verdict(0.0, "It returned nothing.")
@@ -84,7 +84,7 @@ def generator(salt: str, assignment: str, student: str, tag: str) -> torch.Gener
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
 
-def _array(value: Any) -> np.ndarray | None:
+def _array(value: object) -> np.ndarray | None:
     """Numbers as float64; None where it is none."""
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
@@ -93,11 +93,11 @@ def _array(value: Any) -> np.ndarray | None:
     return None
 
 
-def _parts(value: Any) -> list[Any] | None:
+def _parts(value: object) -> list[Any] | None:
     return list(value) if isinstance(value, list | tuple) else None
 
 
-def same(got: Any, want: Any, rtol: float, atol: float = ATOL) -> bool:
+def same(got: object, want: object, rtol: float, atol: float = ATOL) -> bool:
     """Whether two values have one structure and shape, and all numbers agree; NaN agrees with nothing."""
     parts = _parts(want)
     if parts is not None:
@@ -114,7 +114,7 @@ def same(got: Any, want: Any, rtol: float, atol: float = ATOL) -> bool:
         return bool((np.abs(a - b) <= atol + rtol * np.abs(b)).all() and np.isfinite(a).all())
 
 
-def distance(got: Any, want: Any, atol: float = ATOL) -> float:
+def distance(got: object, want: object, atol: float = ATOL) -> float:
     """The largest difference, relative to the right number; infinity where structures differ or a number is none."""
     parts = _parts(want)
     if parts is not None:
@@ -128,7 +128,7 @@ def distance(got: Any, want: Any, atol: float = ATOL) -> float:
     return float(np.max(np.abs(a - b) / (np.abs(b) + atol), initial=0.0))
 
 
-def difference(got: Any, want: Any) -> str:
+def difference(got: object, want: object) -> str:
     """What is wrong with an answer, without the right numbers."""
     parts, mine = _parts(want), _parts(got)
     if parts is not None:
@@ -151,7 +151,7 @@ def _shape(array: np.ndarray) -> str:
     return str(tuple(array.shape)) if array.ndim else "() (one number)"
 
 
-def _words(value: Any) -> str:
+def _words(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"a tuple of {len(value)}"
     return "one array" if _array(value) is not None else f"a {type(value).__name__}"

@@ -24,7 +24,7 @@ class TimeoutInCell(BaseException):
     """A cell has used its time."""
 
 
-def plain(value: Any, depth: int = 0) -> Any:
+def plain(value: object, depth: int = 0) -> object:
     """A value as JSON: numbers, short text, arrays of numbers, and tuples, lists and dicts of them.
 
     Raises:
@@ -54,7 +54,7 @@ def plain(value: Any, depth: int = 0) -> Any:
     raise TypeError(f"It returned {type(value).__name__}, not numbers.")
 
 
-def fresh(value: Any) -> Any:
+def fresh(value: object) -> object:
     """What :func:`plain` wrote, with arrays as new tensors."""
     import torch
 
@@ -71,7 +71,7 @@ class Line:
     def __init__(self, pipe: int) -> None:
         self.pipe, self.write, self.dumps = pipe, os.write, json.dumps
 
-    def say(self, **said: Any) -> None:
+    def say(self, **said: object) -> None:
         """Write one line, whole."""
         rest = memoryview((self.dumps(said) + "\n").encode("utf-8", "replace"))
         while rest:
@@ -102,7 +102,7 @@ def code_of(source: str, name: str) -> types.CodeType:
 class NoShell:
     """What ``get_ipython()`` gives: whatever is asked of it does nothing."""
 
-    def __getattr__(self, _: str) -> Any:
+    def __getattr__(self, _: str) -> object:
         return lambda *_, **__: None
 
 
@@ -221,7 +221,6 @@ def main() -> None:
     null = os.open(os.devnull, os.O_RDWR)  # from here on nobody hears what is printed
     for stream in (0, 1, 2):
         os.dup2(null, stream)
-    sys.stdin, sys.stdout, sys.stderr = (open(os.devnull, mode, encoding="utf-8") for mode in "rww")
     line.say(ready=True)
     run_calls(order, run_cells(order, line), line)
     line.say(done=True, cpu=sum(os.times()[:4]))

@@ -41,11 +41,12 @@ def page(result: Result, title: str) -> str:
 def _table(question: str, items: list[Item]) -> str:
     score, points = sum(item.score for item in items), sum(item.points for item in items)
     rows = "\n".join(
-        f'<tr><td>{escape(item.name)}</td><td>{escape(item.sentence or "Right.")}</td>'
+        f"<tr><td>{escape(item.name)}</td><td>{escape(item.sentence or 'Right.')}</td>"
         f'<td class="points">{item.score:g} / {item.points:g}</td></tr>'
         for item in items
     )
     return (
-        f"<h2>{escape(question)}: {round(score, 2):g} of {points:g}</h2>\n<table><thead><tr><th>case</th><th>result</th>"
+        f"<h2>{escape(question)}: {round(score, 2):g} of {points:g}</h2>\n"
+        "<table><thead><tr><th>case</th><th>result</th>"
         f"<th>points</th></tr></thead><tbody>\n{rows}\n</tbody></table>"
     )

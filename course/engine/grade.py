@@ -7,7 +7,7 @@ from typing import Any
 
 from course.engine import answers, box, submission
 from course.engine.answers import Answer, Report
-from course.engine.box import Limits, Rung
+from course.engine.box import USUAL, Limits, Rung
 from course.engine.checks import Check, Verdict
 from course.engine.driver import plain
 
@@ -78,7 +78,7 @@ def grade(
     student: str,
     checks: Sequence[Check],
     rung: Rung,
-    limits: Limits = Limits(),
+    limits: Limits = USUAL,
     *,
     slot: int = 0,
     cache: Path | None = None,

@@ -20,9 +20,7 @@ class Usage:
 
     def at_least(self, other: "Usage") -> "Usage":
         """The larger of each number."""
-        return Usage(
-            max(self.processes, other.processes), max(self.memory, other.memory), max(self.cpu, other.cpu)
-        )
+        return Usage(max(self.processes, other.processes), max(self.memory, other.memory), max(self.cpu, other.cpu))
 
 
 @dataclass(frozen=True)

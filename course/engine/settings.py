@@ -63,7 +63,7 @@ def load(path: Path) -> Settings:
     return settings
 
 
-def _of_kind(path: Path, name: str, value: Any, kind: Any) -> Any:
+def _of_kind(path: Path, name: str, value: object, kind: object) -> object:
     if kind is float and type(value) is int:
         value = float(value)
     if kind == dict[str, float]:
@@ -105,7 +105,7 @@ def read_roster(path: Path, settings: Settings) -> list[Student]:
     for column in (settings.id_column, settings.name_column):
         if not rows or column not in rows[0]:
             found = ", ".join(rows[0]) if rows else "nothing"
-            raise SettingsError(f"The class list {path} has no column {column!r} (course.yml names it); it has {found}.")
+            raise SettingsError(f"The class list {path} has no column {column!r} (course.yml names it), but {found}.")
     students: dict[str, Student] = {}
     for number, row in enumerate(rows, 2):
         name = (row[settings.name_column] or "").strip()

@@ -17,8 +17,8 @@ NAME = ""  # your name
 #
 # A workshop has lamps of $C$ kinds that look alike. A lamp of kind $c$ fails at a constant rate $\lambda_c$ per
 # thousand hours, so that its lifetime has the density $\lambda_c e^{-\lambda_c t}$, and it survives time $t$ with
-# probability $e^{-\lambda_c t}$. When the list was made some lamps had failed (`event` is 1, and `t` is the lifetime), the
-# others were *still burning* (`event` is 0, and `t` is how long they have burned). Nobody wrote down the kinds.
+# probability $e^{-\lambda_c t}$. When the list was made some lamps had failed (`event` is 1, and `t` is the lifetime),
+# the others were *still burning* (`event` is 0, and `t` is how long they have burned). Nobody wrote down the kinds.
 
 # %%
 import hashlib
@@ -65,13 +65,16 @@ def look(name: str, got: object, want: list[float]) -> None:
 # Write down $\log p(t_i, e_i, z_i = c)$ for a lamp that has failed and for one that still burns. Then the posterior
 # of the kind, for all lamps. It must hold for $t = 2000$ too.
 
+
 # %%
 def responsibilities(t: Tensor, event: Tensor, w: Tensor, rate: Tensor) -> Tensor:
     """The posterior of each lamp's kind.
 
     Args:
-        t: times, (N,). event: 1 where the lamp has failed, else 0, (N,).
-        w: weights of the kinds, (C,), sum to one. rate: their rates, (C,).
+        t: times, (N,).
+        event: 1 where the lamp has failed, else 0, (N,).
+        w: weights of the kinds, (C,), sum to one.
+        rate: their rates, (C,).
 
     Returns:
         Tensor of shape (N, C).
@@ -94,10 +97,9 @@ look("one that burns", responsibilities(rates[1:].log(), zero, half, rates), [2 
 #
 # Latent is the kind alone; the rest of a censored life is not. Derive the M-step on paper first (question 5).
 
+
 # %%
-def em_step(
-    t: Tensor, event: Tensor, w: Tensor, rate: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def em_step(t: Tensor, event: Tensor, w: Tensor, rate: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """One E-step and one M-step.
 
     Returns:
@@ -123,10 +125,9 @@ look("and its log-likelihood", step and step[2], [-4.0])
 # For *any* `q`, rows sum to one, evidence = ELBO + KL. Give both, as sums over the lamps, in nats. `q` may hold
 # zeros, and $0 \log 0 = 0$.
 
+
 # %%
-def elbo_and_kl(
-    t: Tensor, event: Tensor, w: Tensor, rate: Tensor, q: Tensor
-) -> tuple[Tensor, Tensor]:
+def elbo_and_kl(t: Tensor, event: Tensor, w: Tensor, rate: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
     """The ELBO and the KL from q to the posterior, two numbers; q has shape (N, C)."""
     # BEGIN SOLUTION
     logs = w.log() + event[:, None] * rate.log() - t[:, None] * rate
@@ -146,10 +147,9 @@ look("q is the posterior: no KL", both and both[1] + 1, [1.0])
 # Go on until the log-likelihood rises by less than $10^{-9}$, and keep the log-likelihood of every iterate: of the
 # start first, of the parameters that you return last. Stay in float64. A call may take three seconds.
 
+
 # %%
-def fit(
-    t: Tensor, event: Tensor, w0: Tensor, rate0: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def fit(t: Tensor, event: Tensor, w0: Tensor, rate0: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """EM from a start.
 
     Returns:
@@ -186,8 +186,8 @@ look("one kind is found at once", end and end[1], [0.25])
 # %% [markdown]
 # ## 6. A figure and a sentence (10 points)
 #
-# Fit your own lamps from weights ½, ½ and rates ½, 2. Draw the log-likelihood of each iteration, less the last one, on a
-# logarithmic axis, with labels. In one sentence: at what rate does EM converge here, and what would slow it down?
+# Fit your own lamps from weights ½, ½ and rates ½, 2. Draw the log-likelihood of each iteration, less the last one, on
+# a logarithmic axis, with labels. In one sentence: at what rate does EM converge here, and what would slow it down?
 
 # %%
 # BEGIN SOLUTION

@@ -1,6 +1,5 @@
 """Assignment 1's reference, cases and known mistakes. Private: it never goes to students, nor into the box."""
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -86,7 +85,7 @@ def fit(
         path.append((w, rate))
     values, path = values[: len(path)], path[: len(values)]
     if mistake == "early":
-        end = next(n for n, value in enumerate(values) if values[-1] - value < NEAR / 2)
+        end = max(1, next(n for n, value in enumerate(values) if values[-1] - value < NEAR / 2))
         return *path[end], torch.tensor(values[: end + 1])
     if mistake == "falls":
         return *path[-1], torch.tensor([*values[:1], values[0] - 1.0, *values[1:]])
@@ -125,12 +124,10 @@ BREAKS: dict[str, dict[str, tuple[float, str]]] = {
     "elbo_and_kl": {"no xlogy": (0.8, "It holds NaN or infinity.")},
     "fit": {"early": (0.5, "stopped too early"), "falls": (0.3, "never falls")},
 }
-"""Mistakes that show on the extreme case alone, or that a judge finds: the share of the question, words of the sentence."""
+"""Mistakes that show on the extreme case alone, or that a judge finds: share of the question, words of the sentence."""
 
 
-def lamps(
-    g: torch.Generator, n: int, kinds: int, *, censoring: float = 0.15
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def lamps(g: torch.Generator, n: int, kinds: int, *, censoring: float = 0.15) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Lifetimes in thousand hours, whether each has ended, and the weights and rates that they were drawn from."""
 
     def uniform(*shape: int) -> Tensor:
@@ -177,7 +174,7 @@ def fit_judge(t: Tensor, event: Tensor, w0: Tensor, rate0: Tensor) -> Callable[[
 
 
 def checks(student: str, salt: str, secret: str) -> list[Check]:
-    """All checks of one student: four cases from the id, two from the term's secret, one extreme one, of each function."""
+    """A student's checks: of each function four cases from the id, two from the term's secret, and an extreme one."""
     return [check for function in REFERENCE for check in _of(function, student, salt, secret)]
 
 
@@ -214,12 +211,15 @@ def _of(function: str, student: str, salt: str, secret: str) -> list[Check]:
 
 
 def _draw(function: str, k: int, salt: str, student: str) -> tuple[list[Tensor], str, object, list[Wrong]]:
-    """A case that tells float32 from every known mistake, by three times more than is asked; drawn anew until it does."""
+    """A case that tells float32 from every known mistake, by more than is asked; drawn anew until it does."""
     reference, known = REFERENCE[function], MISTAKES.get(function, {})
     for attempt in range(50):
         args, name = _case(function, k, generator(salt, NAME, student, f"{function} {k} {attempt}"))
         if function == "fit":
-            return args, name, None, []
+            judge = fit_judge(*args)
+            if judge(fit(*args)).share == 1 and judge(fit(*args, "early")).share == BREAKS["fit"]["early"][0]:
+                return args, name, None, []
+            continue
         want = reference(*args)
         wrong = [Wrong(reference(*args, mistake), *said) for mistake, said in known.items()]
         low = reference(*(arg.float() for arg in args))
@@ -249,10 +249,3 @@ def _case(function: str, k: int, g: torch.Generator) -> tuple[list[Tensor], str]
         t[1], args[3] = 2000.0, args[3] + 0.5
         name += ", one has burned for t = 2000 (stay in logs)"
     return args, name
-
-
-def log_likelihood_per_lamp(student: str, salt: str) -> float:
-    """What the figure of question 6 ends at, on the student's own data, from the start that the notebook gives."""
-    t, event, w, rate = lamps(generator(salt, NAME, student, "data"), 200, 2)
-    value = em_step(t, event, *fit(t, event, torch.full_like(w, 0.5), torch.tensor([0.5, 2.0], dtype=t.dtype))[:2])[2]
-    return value.item() / len(t) if math.isfinite(value.item()) else math.nan
