@@ -47,6 +47,7 @@ class Limits:
     Attributes:
         cell_seconds: CPU seconds of one cell; wall time is given twice as much.
         total_seconds: wall seconds of a whole run.
+        silent_seconds: wall seconds, once it has begun, without a new cell or call.
         memory: bytes, of one process's addresses and of all processes' memory together.
         processes: processes and threads at once; one that comes near it is ended.
         output: bytes that may leave the box.
@@ -54,6 +55,7 @@ class Limits:
 
     cell_seconds: int = 20
     total_seconds: int = 240
+    silent_seconds: int = 90
     memory: int = 3 * GIB
     processes: int = 16
     output: int = 32 * 2**20
@@ -276,7 +278,7 @@ def _watch(process: subprocess.Popen[bytes], limits: Limits, user: int | None) -
                 why = "processes"
             elif most.memory > limits.memory:
                 why = "memory"
-            elif now - began > limits.total_seconds or now - heard > 2 * limits.cell_seconds + 40:
+            elif now - began > limits.total_seconds or (written and now - heard > limits.silent_seconds):
                 why = "time"
     _end(process, user)
     return Ended(bytes(written), why, process.returncode, said.decode(errors="replace").strip(), most.cpu)
