@@ -90,7 +90,7 @@ COMMANDS = {
         "write the notebooks without their solutions to _build/student",
         Level.WHOLE,
         lambda: [
-            ["-m", "nbconvert", "--to", "notebook", "--output-dir", "_build/student", *STUDENT, *_notebooks("[0-9]*")]
+            ["-m", "nbconvert", "--to", "notebook", "--output-dir", "_build/student", *STUDENT, *_notebooks("*")]
         ],
     ),
     "course": Command(

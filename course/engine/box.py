@@ -222,6 +222,7 @@ def run(
         cache: a folder that matplotlib finds its fonts in.
     """
     user = slot_user(slot)
+    alone = user if os.geteuid() == 0 and rung is not Rung.UNSAFE else None  # nobody else runs under this id
     rlimits = {"memory": limits.memory, "file_size": 64 * 2**20, "cpu": limits.total_seconds}
     if rung is not Rung.UNSAFE:
         rlimits["processes"] = limits.processes
@@ -245,9 +246,9 @@ def run(
                 start_new_session=True,
             )
             try:
-                return _watch(process, limits, user if rung is Rung.USER else None)
+                return _watch(process, limits, alone)
             finally:
-                _end(process, user if rung is Rung.USER else None)
+                _end(process, alone)
 
 
 def _watch(process: subprocess.Popen[bytes], limits: Limits, user: int | None) -> Ended:

@@ -44,15 +44,15 @@ def left_behind() -> list[int]:
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{name}/cmdline", "rb") as file:
-                is_driver = b"/driver.py" in file.read()
+                words = file.read()  # empty where it has ended, and is not waited for yet
         except OSError:
             continue
-        if owner(int(name)) == slot_user(0) or (is_driver and parent_of_all(int(name))):
+        if words and (owner(int(name)) == slot_user(0) or (b"/driver.py" in words and is_ours(int(name)))):
             found.append(int(name))
     return found
 
 
-def parent_of_all(pid: int) -> bool:
+def is_ours(pid: int) -> bool:
     """Whether this process is among a process's ancestors."""
     while pid > 1:
         if pid == os.getpid():

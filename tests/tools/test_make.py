@@ -20,6 +20,11 @@ TAKING = {
     "NAME": ["results", "{}"],
     "URL": ["repository", "--branch=main", "--", "{}"],
     "BRANCH": ["repository", "--branch={}", "--", ""],
+    "A": ["gradescope", "--", "{}"],
+    "DIR": ["grade", "--", "", "{}"],
+    "ROSTER": ["grade", "--roster={}", "--", "", ""],
+    "HAND": ["grade", "--hand={}", "--", "", ""],
+    "DEST": ["course-public", "--", "{}"],
 }
 HOSTILE = [
     'x"; touch run; echo "',

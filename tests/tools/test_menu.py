@@ -44,12 +44,18 @@ def test_alone_it_lists_all_commands(capsys):
         ("lab", ["-m", "tools.lab"]),
         ("data", ["-m", "aevb_utils.data"]),
         ("export", ["-m", "tools.export"]),
+        ("course", ["-m", "tools.course", "course"]),
+        ("grade", ["-m", "tools.course", "grade"]),
+        ("gradescope", ["-m", "tools.course", "gradescope"]),
+        ("course-public", ["-m", "tools.course", "course-public"]),
+        ("test-course", ["-m", "pytest", "course/tests"]),
         ("repository", ["-m", "tools.repository"]),
     ],
 )
 def test_a_command_is_run_by_the_environments_python(calls, name, line):
     assert menu.main([name]) == 0
-    assert calls == [Level.SITE if name == "book" else Level.WHOLE, ([Path("python"), *line], {})]
+    threads = {"OMP_NUM_THREADS": "1"} if "pytest" in line else {}
+    assert calls == [Level.SITE if name == "book" else Level.WHOLE, ([Path("python"), *line], threads)]
 
 
 def test_setup_installs_and_runs_nothing(calls):
@@ -65,9 +71,10 @@ def test_all_tests_are_run_on_one_thread(calls):
     assert line[line.index("tests") + 1 :] == [page.relative_to(ROOT).as_posix() for page in PAGES]
 
 
-def test_a_student_gets_all_chapters(calls):
+def test_a_student_gets_all_notebooks(calls):
     assert menu.main(["student"]) == 0
-    assert calls[1][0][-len(CHAPTERS) :] == [chapter.relative_to(ROOT).as_posix() for chapter in CHAPTERS]
+    every = [*CHAPTERS, *PAGES]
+    assert calls[1][0][-len(every) :] == [page.relative_to(ROOT).as_posix() for page in every]
 
 
 @pytest.mark.parametrize("text", ["-x", "--look", "x; touch run", "two\nlines", "$(touch run)", "é * ~"])
