@@ -89,9 +89,7 @@ COMMANDS = {
     "student": Command(
         "write the notebooks without their solutions to _build/student",
         Level.WHOLE,
-        lambda: [
-            ["-m", "nbconvert", "--to", "notebook", "--output-dir", "_build/student", *STUDENT, *_notebooks("*")]
-        ],
+        lambda: [["-m", "nbconvert", "--to", "notebook", "--output-dir", "_build/student", *STUDENT, *_notebooks("*")]],
     ),
     "course": Command(
         "write the notebooks of the course's assignments to _build/course",

@@ -53,13 +53,15 @@ ATTACKS = {
         "import os, time\nfor _ in range(40):\n    if os.fork() == 0: time.sleep(1000)", least=0.0
     ),
     "thread bomb": Attack(
-        "import threading, time\nfor _ in range(100): threading.Thread(target=time.sleep, args=(1000,)).start()", least=0.0
+        "import threading, time\nfor _ in range(100): threading.Thread(target=time.sleep, args=(1000,)).start()",
+        least=0.0,
     ),
     "3 GB": Attack("import torch\nx = torch.ones(3 * 2**27, dtype=torch.float64)"),
     "3 GB in small parts": Attack("parts = []\nwhile True: parts.append(bytearray(10**7))"),
     "20 MB of print": Attack("print('x' * 20_000_000)"),
     "20 MB to every descriptor": Attack(
-        "import os\nfor fd in range(3, 30):\n    try: os.write(fd, b'x' * 20_000_000)\n    except OSError: pass", least=0.0
+        "import os\nfor fd in range(3, 30):\n    try: os.write(fd, b'x' * 20_000_000)\n    except OSError: pass",
+        least=0.0,
     ),
     "fills the disk": Attack(
         "import os\nfor n in range(300):\n    for f in ('/tmp', '/scratch', '/dev/shm'):\n"
@@ -67,8 +69,7 @@ ATTACKS = {
         least=0.0,
     ),
     "forged lines": Attack(
-        "import os\nfor fd in range(1, 30):\n"
-        f"    try: os.write(fd, b'{FORGED}')\n    except OSError: pass",
+        f"import os\nfor fd in range(1, 30):\n    try: os.write(fd, b'{FORGED}')\n    except OSError: pass",
         least=0.0,
     ),
     "forged lines from a process left behind": Attack(
@@ -106,7 +107,7 @@ ATTACKS = {
     ),
     "input()": Attack("answer = input('points? ')"),
     "pickle": Attack(
-        "class P:\n    def __reduce__(self): return (exec, ('open(\"/tmp/owned\", \"w\")',))\ndef cumulate(x): return P()"
+        'class P:\n    def __reduce__(self): return (exec, (\'open("/tmp/owned", "w")\',))\ndef cumulate(x): return P()'
     ),
     "nested": Attack("v = []\nfor _ in range(10**5): v = [v]\ndef cumulate(x): return v"),
     "a list that holds itself": Attack("v = []\nv.append(v)\ndef cumulate(x): return v"),
