@@ -3,7 +3,6 @@
 import csv
 import re
 from dataclasses import dataclass, fields
-from datetime import date
 from pathlib import Path
 
 import yaml
@@ -21,12 +20,8 @@ class Settings:
     """What ``course.yml`` says. The file explains each line."""
 
     term: str
-    start: date
-    weeks: int
     salt: str
     secret: str
-    contact: str
-    weights: dict[str, float]
     late_percent_per_day: float
     id_column: str
     name_column: str
@@ -51,10 +46,6 @@ def load(path: Path) -> Settings:
     for name, kind in wanted.items():
         content[name] = _of_kind(path, name, content[name], kind)
     settings = Settings(**content)
-    if settings.weeks not in (6, 12):
-        raise SettingsError(f"{path}: weeks is 6 or 12, and is {settings.weeks}.")
-    if abs(sum(settings.weights.values()) - 100) > 1e-9:
-        raise SettingsError(f"{path}: the weights sum to 100, and sum to {sum(settings.weights.values()):g}.")
     if settings.salt == settings.secret:
         raise SettingsError(f"{path}: the secret is another word than the salt, which students see.")
     if not settings.tries_per_day > 0 or not 0 <= settings.late_percent_per_day <= 100:
@@ -65,12 +56,8 @@ def load(path: Path) -> Settings:
 def _of_kind(path: Path, name: str, value: object, kind: object) -> object:
     if kind is float and type(value) is int:
         value = float(value)
-    if kind == dict[str, float]:
-        if not isinstance(value, dict) or not all(type(v) in (int, float) and v >= 0 for v in value.values()):
-            raise SettingsError(f"{path}: {name} is a list of names and percentages.")
-        return {str(key): float(v) for key, v in value.items()}
     if type(value) is not kind or (kind is str and not value.strip()):
-        wanted = {str: "text", int: "a whole number", float: "a number", date: "a date like 2027-02-01"}[kind]
+        wanted = {str: "text", int: "a whole number", float: "a number"}[kind]
         raise SettingsError(f"{path}: {name} is {wanted}, and is {value!r}.")
     return value
 

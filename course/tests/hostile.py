@@ -1,7 +1,6 @@
 """Submissions that want more than their answers are worth, or to break what is around them.
 
-Each is code that stands in a cell before ``HONEST``, where ``double`` is right and ``cumulate`` is not written, or after
-it. So the honest part is worth 4 of 10 points.
+Each is code in a cell before ``HONEST``, where ``double`` is right and ``cumulate`` is not written. So the honest part is worth 4 of 10 points.
 """
 
 from typing import NamedTuple
@@ -27,10 +26,9 @@ def cumulate(x): return Yes()
 
 
 class Attack(NamedTuple):
-    """Code, whether it stands before the honest part, and the points that it must get at least."""
+    """Code, and the points that it must get at least."""
 
     code: str
-    before: bool = True
     least: float = 4.0
 
 
@@ -98,7 +96,7 @@ ATTACKS = {
     "patched driver": Attack(
         "import gc, types\nfor f in gc.get_objects():\n"
         "    if isinstance(f, types.FunctionType) and f.__name__ == 'plain':\n"
-        "        f.__code__ = (lambda value, depth=0: {'shape': [4], 'kind': 'float64', 'data': [1, 1, 1, 1]}).__code__",
+        "        f.__code__ = (lambda value, depth=0: {'shape': [4], 'kind': 'float64', 'data': [1] * 4}).__code__",
         least=0.0,
     ),
     "input hooks": Attack(

@@ -42,14 +42,20 @@ def graded(folder, out, said):
 def test_a_class_is_graded_and_taken_up_again(handed_in, tmp_path):
     out, said = tmp_path / "out", []
     results = graded(handed_in, out, said)
-    assert {result.student: result.score for result in results} == {"ada": 10, "bob": 7, "cleo": 0, "dan": 0, "eve": 10}
+    assert {result.student: result.score for result in results} == {
+        "ada": 10,
+        "bob": 5.5,
+        "cleo": 0,
+        "dan": 0,
+        "eve": 10,
+    }
     page = (out / "feedback" / "bob.html").read_text(encoding="utf-8")
     assert "The sum holds its own number too." in page
     assert "handed in by &#x27;bob&#x27;" in page
     assert len(said) == 5
     notebook(handed_in / "cleo.ipynb", HONEST)
     said.clear()
-    assert [result.score for result in graded(handed_in, out, said)] == [10, 7, 4, 0, 10]
+    assert [result.score for result in graded(handed_in, out, said)] == [10, 5.5, 4, 0, 10]
     assert said == ["cleo: 4 of 10"]
     rows = list(csv.DictReader(batch.table(results, ["flo"]).splitlines()))
     assert rows[-1]["note"] == "nothing handed in"

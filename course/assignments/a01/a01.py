@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Assignment 1: lifetimes, some of them still running
 #
-# **Reads:** chapters 1 and 2. **Points:** 70 for code, 20 by hand, 10 for a figure and a sentence.
+# **Term:** @TERM@. **Reads:** chapters 1 and 2. **Points:** 70 for code, 20 by hand, 10 for a figure and a sentence.
 #
 # Put your id between the quotes in the next cell, exactly as the course's platform knows it: your data are drawn
 # from it. Write your code where it says `your code`; keep the names of the functions and the order of what they
