@@ -1,6 +1,7 @@
 """Submissions that want more than their answers are worth, or to break what is around them.
 
-Each is code in a cell before ``HONEST``, where ``double`` is right and ``cumulate`` is not written. So the honest part is worth 4 of 10 points.
+Each is code in a cell before ``HONEST``, where ``double`` is right and ``cumulate`` is not
+written. So the honest part is worth 4 of 10 points.
 """
 
 from typing import NamedTuple
@@ -71,7 +72,8 @@ ATTACKS = {
         least=0.0,
     ),
     "forged lines from a process left behind": Attack(
-        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    for _ in range(20):\n        for fd in range(3, 20):\n"
+        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    for _ in range(20):\n"
+        "        for fd in range(3, 20):\n"
         f"            try: os.write(fd, b'{FORGED}')\n            except OSError: pass\n        time.sleep(0.1)\n"
         "    os._exit(0)",
         least=0.0,
