@@ -9,15 +9,20 @@ override BRANCH := $(value BRANCH)
 override NOTEBOOK := $(value NOTEBOOK)
 override NAME := $(value NAME)
 override AUTHORS := $(value AUTHORS)
-export PYTHON URL BRANCH NOTEBOOK NAME AUTHORS
+override A := $(value A)
+override DIR := $(value DIR)
+override ROSTER := $(value ROSTER)
+override HAND := $(value HAND)
+override DEST := $(value DEST)
+export PYTHON URL BRANCH NOTEBOOK NAME AUTHORS A DIR ROSTER HAND DEST
 
 TOOLS := "$$PYTHON" -m tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book pdf epub zip test execute results refresh lab data export student repository owner lint lock clean doctor python
+.PHONY: help setup book pdf epub zip test execute results refresh lab data export student course grade gradescope course-public test-course repository owner lint lock clean doctor python
 .NOTPARALLEL:
 
-help setup book pdf epub zip test refresh lab data export student lint lock clean doctor: python
+help setup book pdf epub zip test refresh lab data export student course test-course lint lock clean doctor: python
 	@$(TOOLS) $@
 
 execute: python
@@ -25,6 +30,15 @@ execute: python
 
 results: python
 	@$(TOOLS) results $${NAME:+"$$NAME"}
+
+grade: python
+	@$(TOOLS) grade $${ROSTER:+--roster="$$ROSTER"} $${HAND:+--hand="$$HAND"} -- "$$A" "$$DIR"
+
+gradescope: python
+	@$(TOOLS) gradescope -- "$$A"
+
+course-public: python
+	@$(TOOLS) course-public -- "$$DEST"
 
 repository: python
 	@$(TOOLS) repository --branch="$${BRANCH:-main}" -- "$$URL"

@@ -106,6 +106,20 @@ def _asked(here: Environment) -> dict[str, Any] | str:
     return json.loads(done.stdout)
 
 
+def grading(here: Environment) -> Finding:
+    """How student code would be kept in on this machine."""
+    if not here.has(Level.WHOLE):
+        return "grading", "told when all that the book needs is installed: python -m tools setup"
+    command = [here.python, "-m", "course.engine.box"]
+    try:
+        done = subprocess.run(
+            command, cwd=here.root, env=os.environ | UTF8, timeout=SECONDS, capture_output=True, encoding="utf-8"
+        )
+    except subprocess.TimeoutExpired:
+        return "grading", f"{here.python} has not answered within {SECONDS} s"
+    return "grading", (done.stdout.strip() or done.stderr.strip() or "it says nothing").splitlines()[-1]
+
+
 def disk(root: Path) -> Finding:
     """The room on the disk."""
     free = shutil.disk_usage(root).free / 1e9
@@ -124,7 +138,7 @@ def main(root: Path = ROOT) -> int:
     here = Environment(root)
     try:
         installed, enough = environment(here)
-        findings = [system(), python(), installed, packages(here), *inside(here)]
+        findings = [system(), python(), installed, packages(here), *inside(here), grading(here)]
     except (ValueError, OSError) as error:
         print(f"{error}", file=sys.stderr)
         return 1

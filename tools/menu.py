@@ -99,9 +99,36 @@ COMMANDS = {
     "student": Command(
         "write the notebooks without their solutions to _build/student",
         Level.WHOLE,
-        lambda: [
-            ["-m", "nbconvert", "--to", "notebook", "--output-dir", "_build/student", *STUDENT, *_notebooks("[0-9]*")]
-        ],
+        lambda: [["-m", "nbconvert", "--to", "notebook", "--output-dir", "_build/student", *STUDENT, *_notebooks("*")]],
+    ),
+    "course": Command(
+        "write the notebooks of the course's assignments to _build/course",
+        Level.WHOLE,
+        lambda: [["-m", "tools.course", "course"]],
+    ),
+    "grade": Command(
+        "grade a class (a01 FOLDER; make: A=a01 DIR=… [ROSTER=…] [HAND=…])",
+        Level.WHOLE,
+        lambda: [["-m", "tools.course", "grade"]],
+        takes="an assignment and a folder",
+    ),
+    "gradescope": Command(
+        "pack an autograder for Gradescope (a01; make: A=a01)",
+        Level.WHOLE,
+        lambda: [["-m", "tools.course", "gradescope"]],
+        takes="an assignment",
+    ),
+    "course-public": Command(
+        "write the course without references and keys (FOLDER; make: DEST=…)",
+        Level.WHOLE,
+        lambda: [["-m", "tools.course", "course-public"]],
+        takes="a folder",
+    ),
+    "test-course": Command(
+        "run the tests of the course's engine, the hostile submissions included",
+        Level.WHOLE,
+        lambda: [["-m", "pytest", "course/tests"]],
+        takes="options",
     ),
     "repository": Command(
         "write the repository's address everywhere (https://github.com/owner/name; make: URL=… [BRANCH=…])",

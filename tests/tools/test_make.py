@@ -21,6 +21,11 @@ TAKING = {
     "URL": ["repository", "--branch=main", "--", "{}"],
     "BRANCH": ["repository", "--branch={}", "--", ""],
     "AUTHORS": ["owner", "--", "{}"],
+    "A": ["gradescope", "--", "{}"],
+    "DIR": ["grade", "--", "", "{}"],
+    "ROSTER": ["grade", "--roster={}", "--", "", ""],
+    "HAND": ["grade", "--hand={}", "--", "", ""],
+    "DEST": ["course-public", "--", "{}"],
 }
 HOSTILE = [
     'x"; touch run; echo "',

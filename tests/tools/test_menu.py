@@ -47,6 +47,11 @@ def test_alone_it_lists_all_commands(capsys):
         ("lab", ["-m", "tools.lab"]),
         ("data", ["-m", "aevb_utils.data"]),
         ("export", ["-m", "tools.export"]),
+        ("course", ["-m", "tools.course", "course"]),
+        ("grade", ["-m", "tools.course", "grade"]),
+        ("gradescope", ["-m", "tools.course", "gradescope"]),
+        ("course-public", ["-m", "tools.course", "course-public"]),
+        ("test-course", ["-m", "pytest", "course/tests"]),
         ("repository", ["-m", "tools.repository"]),
         ("owner", ["-m", "tools.owner"]),
     ],
@@ -54,7 +59,8 @@ def test_alone_it_lists_all_commands(capsys):
 def test_a_command_is_run_by_the_environments_python(calls, name, line):
     assert menu.main([name]) == 0
     level = Level.SITE if name in ("pdf", "epub", "zip") else Level.WHOLE
-    assert calls == [level, ([Path("python"), *line], {})]
+    threads = {"OMP_NUM_THREADS": "1"} if "pytest" in line else {}
+    assert calls == [level, ([Path("python"), *line], threads)]
 
 
 def test_a_new_site_has_nothing_of_an_earlier_one(calls):
@@ -76,9 +82,10 @@ def test_all_tests_are_run_on_one_thread(calls):
     assert line[line.index("tests") + 1 :] == [page.relative_to(ROOT).as_posix() for page in PAGES]
 
 
-def test_a_student_gets_all_chapters(calls):
+def test_a_student_gets_all_notebooks(calls):
     assert menu.main(["student"]) == 0
-    assert calls[1][0][-len(CHAPTERS) :] == [chapter.relative_to(ROOT).as_posix() for chapter in CHAPTERS]
+    every = [*CHAPTERS, *PAGES]
+    assert calls[1][0][-len(every) :] == [page.relative_to(ROOT).as_posix() for page in every]
 
 
 @pytest.mark.parametrize("text", ["-x", "--look", "x; touch run", "two\nlines", "$(touch run)", "é * ~"])

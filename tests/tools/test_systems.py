@@ -28,6 +28,7 @@ MARKS = {"needs_fork", "needs_pipes", "needs_links", "needs_modes", "needs_make"
 GUARDED_OTHERWISE = {
     "benchmarks/em_speed.py": "run by hand; its extra memory is measured on Linux alone",
     "tests/killed_runs.py": "only a test that needs fork starts it",
+    "tests/several_processes.py": "only tests that need fork start it",
     "tests/systems.py": "defines the marks",
     "tests/tools/test_systems.py": "names the places",
     "tests/tools/test_make.py": "all of it needs make",

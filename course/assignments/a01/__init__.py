@@ -1,0 +1,1 @@
+"""Assignment 1: a mixture of exponential lifetimes, some of them censored."""

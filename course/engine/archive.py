@@ -1,0 +1,37 @@
+"""A zip file of submissions, as learning platforms give it: only notebooks and scripts are taken out of it."""
+
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from course.engine.batch import SUFFIXES, HandedInError
+from course.engine.submission import LARGEST
+
+MOST_FILES = 5_000
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """Unpack the notebooks and scripts of an archive into a folder, each under a name of its own.
+
+    Raises:
+        HandedInError: it is no zip file, or holds too much.
+    """
+    try:
+        with zipfile.ZipFile(archive) as file:
+            members = [one for one in file.infolist() if PurePosixPath(one.filename).suffix in SUFFIXES]
+            if len(members) > MOST_FILES or any(one.file_size > LARGEST for one in members):
+                raise HandedInError(f"{archive} holds more than {MOST_FILES} files, or one over {LARGEST >> 20} MB.")
+            for number, member in enumerate(members):
+                inside = folder / f"{number:04}"
+                parts = [part for part in PurePosixPath(member.filename).parts if part not in ("/", "..", ".")]
+                target = inside.joinpath(*(_harmless(part) for part in parts[-2:]))
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with file.open(member) as source:
+                    target.write_bytes(source.read(LARGEST))
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise HandedInError(f"{archive} is no zip file that can be read: {error}.") from error
+    return folder
+
+
+def _harmless(part: str) -> str:
+    """A file's name with no characters that a system gives a meaning."""
+    return "".join(letter if letter.isalnum() or letter in "._-@+ " else "-" for letter in part) or "-"

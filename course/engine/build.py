@@ -1,0 +1,84 @@
+"""What is made from the assignments' sources: the student's and the instructor's notebooks, and the public mirror."""
+
+import shutil
+from pathlib import Path
+
+from course.engine.assignments import COURSE, Assignment, assignments
+from course.engine.settings import Settings, SettingsError
+from course.engine.source import Cell, dumped, notebook, solution_lines, with_solution, without_solution
+
+PRIVATE = ("checks.py", "rubric.yml")
+"""Files of an assignment that are never published."""
+
+
+def values(settings: Settings) -> dict[str, str]:
+    """What a source's ``@NAME@`` stands for."""
+    return {"SALT": settings.salt, "TERM": settings.term}
+
+
+def rubric_cell(assignment: Assignment, *, samples: bool) -> Cell:
+    """The rubric as a cell: what counts for students; the levels and samples too for graders."""
+    content = assignment.rubric()
+    lines = ["## How the parts by hand are graded", ""]
+    for key, criterion in content["criteria"].items():
+        lines.append(f"- **{criterion['question']}** ({criterion['points']} points)")
+        if samples:
+            lines += [f"  - {level['points']}: {level['looks']}" for level in criterion["levels"]]
+            lines += ["", *(f"  > {line}" for line in content["samples"].get(key, "").splitlines()), ""]
+    return Cell("markdown", tuple(lines))
+
+
+def build(out: Path, settings: Settings) -> list[Path]:
+    """Write the notebooks of all assignments to ``student`` and ``instructor``; return their paths."""
+    made = []
+    for name, assignment in assignments().items():
+        cells = assignment.cells()
+        for side, change in (("student", without_solution), ("instructor", with_solution)):
+            rubric = rubric_cell(assignment, samples=side == "instructor")
+            path = out / side / f"{name}.ipynb"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            content = notebook([*map(change, cells), rubric], values(settings))
+            path.write_text(dumped(content), encoding="utf-8", newline="\n")
+            made.append(path)
+    return made
+
+
+def publish(out: Path, settings: Settings) -> list[Path]:
+    """Write the course without its private half: engine, student notebooks, README, ``course.yml`` without its secret.
+
+    Raises:
+        SettingsError: the folder holds something already, or a line of a solution has got into it.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise SettingsError(f"{out} holds something already: name a folder that is empty or not there.")
+    skipped = shutil.ignore_patterns("__pycache__", "*.pyc", *PRIVATE, "a[0-9][0-9].py", "tests", "course.yml")
+    shutil.copytree(COURSE, out / "course", dirs_exist_ok=True, ignore=skipped)
+    public = (COURSE / "course.yml").read_text(encoding="utf-8").replace(settings.secret, "kept by the instructor")
+    (out / "course" / "course.yml").write_text(public, encoding="utf-8", newline="\n")
+    build(out / "_parts", settings)
+    for path in sorted((out / "_parts" / "student").glob("*.ipynb")):
+        shutil.copy(path, out / path.name)
+    shutil.rmtree(out / "_parts")
+    leaks = leaked(out, settings)
+    if leaks:
+        shutil.rmtree(out)
+        raise SettingsError(f"The mirror would show what is private, and was removed: {'; '.join(leaks[:3])}.")
+    return sorted(path for path in out.rglob("*") if path.is_file())
+
+
+def leaked(folder: Path, settings: Settings) -> list[str]:
+    """Where a folder shows what is private: a line of a solution or of a file of checks, a sample, or the secret."""
+    private: dict[str, str] = {settings.secret: "the secret of course.yml"}
+    for name, assignment in assignments().items():
+        public = {line.strip() for cell in assignment.cells() for line in without_solution(cell).lines}
+        private |= dict.fromkeys(solution_lines(assignment.cells()), f"a line of the solution of {name}")
+        for file in PRIVATE:
+            lines = {line.strip() for line in (assignment.folder / file).read_text(encoding="utf-8").splitlines()}
+            lines -= {line for line in lines if line.startswith(("from ", "import ", "question:", "title:"))}
+            private |= dict.fromkeys((line for line in lines - public if len(line) >= 40), f"a line of {name}'s {file}")
+    found = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        text += text.replace('\\"', '"')  # as it stands in a notebook
+        found += [f"{said} stands in {path.name}" for line, said in private.items() if line in text]
+    return found

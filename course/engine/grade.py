@@ -1,0 +1,181 @@
+"""Grading one submission: it runs in a box, and what came out is compared here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from course.engine import answers, box, submission
+from course.engine.answers import Answer, Report
+from course.engine.box import USUAL, Limits, Rung
+from course.engine.checks import Check, Verdict
+from course.engine.driver import plain
+
+MOST_RUNS = 4
+"""Runs of one submission: a cell or a function that ends the run is left out in the next one."""
+
+ENDED = {
+    "time": "it used up its time",
+    "memory": "it used too much memory",
+    "processes": "it started too many processes",
+    "output": "it returned too much",
+    "": "it ended Python",
+}
+
+
+@dataclass(frozen=True)
+class Item:
+    """What one check gave."""
+
+    question: str
+    name: str
+    score: float
+    points: float
+    sentence: str
+    visible: bool
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one submission gave.
+
+    Attributes:
+        student: the id, as the instructor knows it.
+        items: one for each check, in order.
+        notes: sentences about the submission as a whole.
+        rung: how the code was kept in.
+        cpu: CPU seconds that were seen.
+    """
+
+    student: str
+    items: tuple[Item, ...]
+    notes: tuple[str, ...]
+    rung: str
+    cpu: float
+
+    @property
+    def score(self) -> float:
+        """The points of all checks together."""
+        return round(sum(item.score for item in self.items), 4)
+
+    @property
+    def points(self) -> float:
+        """The points there were to have."""
+        return round(sum(item.points for item in self.items), 4)
+
+
+@dataclass
+class _Runs:
+    """What several runs of one submission gave together."""
+
+    answers: dict[int, Answer] = field(default_factory=dict)
+    errors: dict[int, tuple[str, str]] = field(default_factory=dict)
+    cpu: float = 0.0
+
+
+def grade(
+    path: Path,
+    student: str,
+    checks: Sequence[Check],
+    rung: Rung,
+    limits: Limits = USUAL,
+    *,
+    slot: int = 0,
+    cache: Path | None = None,
+) -> Result:
+    """Grade a file that a student handed in.
+
+    Args:
+        path: a notebook or a script.
+        student: the id, from the learning platform, never from the notebook.
+        checks: of this student.
+        rung: how the code is kept in.
+        limits: what it may use.
+        slot: which of the runs at one time this is.
+        cache: a folder that matplotlib finds its fonts in.
+
+    Raises:
+        NoBoxError: the box itself did not start, which is no fault of the student's.
+    """
+    try:
+        handed_in = submission.read(path)
+    except submission.UnreadableError as error:
+        items = tuple(Item(c.question, c.name, 0.0, c.points, str(error), c.visible) for c in checks)
+        return Result(student, items, (str(error),), rung.name, 0.0)
+    runs = _run(handed_in.cells, checks, rung, limits, slot, cache)
+    notes = [
+        f"Cell {cell + 1} stopped: {kind}{': ' + words if words else ''}."
+        for cell, (kind, words) in sorted(runs.errors.items())
+    ]
+    if handed_in.named and handed_in.named != student:
+        notes.insert(0, f"The notebook says STUDENT = {handed_in.named!r}; it was handed in by {student!r}.")
+    items = tuple(_item(check, runs.answers.get(number)) for number, check in enumerate(checks))
+    return Result(student, items, tuple(notes), rung.name, round(runs.cpu, 2))
+
+
+def _run(
+    cells: Sequence[str], checks: Sequence[Check], rung: Rung, limits: Limits, slot: int, cache: Path | None
+) -> _Runs:
+    """Run the cells and make the calls; again without what ended the run, some times."""
+    runs, skip, calls = _Runs(), [], [call(number, check) for number, check in enumerate(checks)]
+    for _ in range(MOST_RUNS):
+        order = {"cells": list(cells), "skip": skip, "calls": calls}
+        ended = box.run(order, rung, limits, slot=slot, cache=cache)
+        report = answers.read(ended.written)
+        if not report.ready:
+            raise box.NoBoxError(f"The box did not start: {ended.said or ended.why or ended.status}.")
+        runs.cpu += max(ended.cpu, report.cpu)
+        runs.errors |= {cell: (kind, words) for cell, kind, words in report.errors if cell < len(cells)}
+        runs.answers = report.answers | runs.answers  # the first answer counts
+        if report.done and not ended.why:
+            break
+        calls = _without_the_end(report, ended.why, calls, runs, skip)
+        if not calls:
+            break
+    return runs
+
+
+def _without_the_end(
+    report: Report, why: str, calls: list[dict[str, Any]], runs: _Runs, skip: list[int]
+) -> list[dict[str, Any]]:
+    """The calls of the next run; the cell or function that ended this one is left out of it."""
+    reason = ENDED[why]
+    if report.calling is None:
+        begun = report.begun
+        if begun is None or begun in skip:
+            return []
+        skip.append(begun)
+        runs.errors[begun] = (reason, "")
+        return calls
+    function = next((one["function"] for one in calls if one["id"] == report.calling), None)
+    for one in calls:
+        if one["function"] == function:
+            runs.answers.setdefault(one["id"], Answer("error", error="The run ended", message=reason))
+    return [one for one in calls if one["id"] not in runs.answers] if function else []
+
+
+def call(number: int, check: Check) -> dict[str, Any]:
+    """A check's call, as the driver reads it."""
+    args = [plain(arg) for arg in check.args]
+    return {"id": number, "function": check.function, "args": args, "seconds": check.seconds, "seed": check.seed}
+
+
+def _item(check: Check, answer: Answer | None) -> Item:
+    verdict = _verdict(check, answer)
+    score = round(max(0.0, min(1.0, verdict.share)) * check.points, 6)
+    return Item(check.question, check.name, score, check.points, verdict.sentence, check.visible)
+
+
+def _verdict(check: Check, answer: Answer | None) -> Verdict:
+    if answer is None or answer.status == "silent":
+        return Verdict(0.0, "No result came out of the run.")
+    if answer.status == "missing":
+        return Verdict(0.0, f"There is no function {check.function}: did its cell stop?")
+    if answer.status == "timeout":
+        return Verdict(0.0, f"It ran longer than {check.seconds} s.")
+    if answer.status == "crash":
+        return Verdict(0.0, "It crashed Python.")
+    if answer.status == "error":
+        words = "" if check.secret or not answer.message else f": {answer.message}"
+        return Verdict(0.0, f"{answer.error}{words}")
+    return check.verdict(answer.value)

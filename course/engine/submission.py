@@ -1,0 +1,58 @@
+"""Reading what a student handed in: the code of a notebook or script, whatever became of its metadata."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+LARGEST = 64 * 2**20
+MOST_CELLS = 2_000
+NAMED = re.compile(r"""^STUDENT\s*=\s*["']([^"'\n]{1,200})["']""", re.MULTILINE)
+
+
+class UnreadableError(ValueError):
+    """What was handed in is no notebook or script; the message says why."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The code cells of a submission, and the id that the student wrote into it."""
+
+    cells: tuple[str, ...]
+    named: str
+
+
+def read(path: Path) -> Submission:
+    """The code of a notebook (``.ipynb``) or a script (``.py``).
+
+    Raises:
+        UnreadableError: it is a link, too large, or of another form.
+    """
+    if path.is_symlink() or not path.is_file():
+        raise UnreadableError("It is no file.")
+    if path.stat().st_size > LARGEST:
+        raise UnreadableError(f"It is larger than {LARGEST >> 20} MB: clear its outputs and hand it in again.")
+    text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    cells = _of_notebook(text) if path.suffix == ".ipynb" else re.split(r"^# %%.*$", text, flags=re.MULTILINE)
+    cells = [cell for cell in cells if cell.strip()]
+    if len(cells) > MOST_CELLS:
+        raise UnreadableError(f"It has more than {MOST_CELLS} code cells.")
+    found = NAMED.search("\n".join(cells))
+    return Submission(tuple(cells), found[1].strip() if found else "")
+
+
+def _of_notebook(text: str) -> list[str]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableError("It is no notebook: save it anew in Jupyter and hand it in again.") from error
+    cells = content.get("cells") if isinstance(content, dict) else None
+    if not isinstance(cells, list):
+        raise UnreadableError("It is no notebook of format 4: save it anew in Jupyter and hand it in again.")
+    return [_source(cell) for cell in cells if isinstance(cell, dict) and cell.get("cell_type") == "code"]
+
+
+def _source(cell: dict[str, object]) -> str:
+    source = cell.get("source", "")
+    lines = source if isinstance(source, list) else [source]
+    return "".join(line for line in lines if isinstance(line, str)).encode("utf-8", "replace").decode()

@@ -1,0 +1,130 @@
+"""The course's commands: build its notebooks, grade a class, pack an autograder, write the public mirror.
+
+``python -m tools course``, ``grade``, ``gradescope`` and ``course-public`` call it; ``course/README.md`` explains them.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from course.engine import archive, batch, box, build, gradescope, lms, settings
+from course.engine.assignments import COURSE, assignment
+from course.engine.box import NoBoxError, Rung
+from course.engine.settings import Settings, SettingsError, Student
+from tools.commands import command
+from tools.environments import ROOT
+
+OUT = ROOT / "_build" / "course"
+
+
+def make(_: argparse.Namespace, told: Settings) -> int:
+    """Write the student's and the instructor's notebooks."""
+    for path in build.build(OUT, told):
+        print(path.relative_to(ROOT).as_posix())
+    if told.secret.startswith("change me"):
+        print("course.yml still holds the secret that everyone knows: change it before the first assignment.")
+    return 0
+
+
+def grade(args: argparse.Namespace, told: Settings) -> int:
+    """Grade a folder or a zip file of submissions."""
+    torch.set_num_threads(1)
+    work = assignment(args.assignment)
+    rung = Rung.UNSAFE if args.unsafe else box.best_rung(work.folder / "checks.py")
+    students = settings.read_roster(args.roster, told) if args.roster else None
+    out = args.out or OUT / "graded" / work.name
+    with tempfile.TemporaryDirectory(prefix="course-zip-") as unpacked:
+        folder = args.folder
+        if folder.is_file():
+            folder = archive.unpack(folder, Path(unpacked))
+        if students is None:
+            students = _by_name(folder)
+        ids = [student.id for student in students]
+        files = batch.submissions(folder, ids)
+        print(f"{len(files)} of {len(ids)} have handed in. Student code is kept in by {rung.value}.")
+        results = batch.grade_all(
+            files,
+            lambda student: work.checks(student, told),
+            out,
+            rung,
+            title=work.rubric()["title"],
+            version=work.version(told),
+            workers=args.workers,
+        )
+    missing = [student for student in ids if student not in files]
+    batch.write(out / "grades.csv", batch.table(results, missing))
+    if args.roster:
+        rubric = work.rubric()
+        by_hand = sum(criterion["points"] for criterion in rubric["criteria"].values())
+        hand = lms.read_hand(args.hand, rubric) if args.hand else {}
+        points = lms.totals(results, hand, ids, told)
+        most = sum(check.points for check in work.checks("any", told)) + (by_hand if args.hand else 0)
+        batch.write(out / "canvas.csv", lms.canvas(students, points, rubric["title"], most))
+        batch.write(out / "moodle.csv", lms.moodle(students, points, most))
+    print(f"Results, feedback and tables are in {out}.")
+    return 0
+
+
+def _by_name(folder: Path) -> list[Student]:
+    """The students of a folder without a class list: each file's or folder's name is an id."""
+    tops = sorted(path for path in folder.iterdir() if path.is_dir() or path.suffix in batch.SUFFIXES)
+    names = [path.name if path.is_dir() else path.stem for path in tops]
+    odd = [name for name in names if not settings.STUDENT.fullmatch(name)]
+    if odd:
+        raise SettingsError(f"{odd[0]!r} is no id (letters, digits and . _ @ + -): name the class list, ROSTER=….")
+    return [Student(name, name, {}) for name in dict.fromkeys(names)]
+
+
+def pack(args: argparse.Namespace, told: Settings) -> int:
+    """Write the zip file that Gradescope takes."""
+    print(gradescope.pack(assignment(args.assignment), OUT / "gradescope", told).relative_to(ROOT).as_posix())
+    return 0
+
+
+def public(args: argparse.Namespace, told: Settings) -> int:
+    """Write the course without its private half."""
+    made = build.publish(args.folder, told)
+    print(f"{len(made)} files are in {args.folder}; no line of a solution or a check is among them.")
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command line holds."""
+    found = argparse.ArgumentParser(prog="python -m tools", description=__doc__)
+    parts = found.add_subparsers(required=True)
+    parts.add_parser("course").set_defaults(run=make)
+    part = parts.add_parser("grade", help="grade a class")
+    part.add_argument("assignment", help="such as a01 (make: A=)")
+    part.add_argument("folder", type=Path, help="what was handed in, a folder or a zip file (make: DIR=)")
+    part.add_argument("--roster", type=Path, help="the class list, a CSV file (make: ROSTER=)")
+    part.add_argument("--hand", type=Path, help="what a person gave, a CSV file (make: HAND=)")
+    part.add_argument("--out", type=Path, help="where results go, if not in _build/course/graded")
+    part.add_argument("--workers", type=int, default=1, choices=range(1, 33), metavar="1-32", help="runs at one time")
+    part.add_argument("--unsafe", action="store_true", help="run student code as you, with nothing around it")
+    part.set_defaults(run=grade)
+    part = parts.add_parser("gradescope", help="pack an autograder")
+    part.add_argument("assignment", help="such as a01 (make: A=)")
+    part.set_defaults(run=pack)
+    part = parts.add_parser("course-public", help="write the course without references and keys")
+    part.add_argument("folder", type=Path, help="an empty folder (make: DEST=)")
+    part.set_defaults(run=public)
+    return found
+
+
+@command
+def main(arguments: Sequence[str]) -> int:
+    """Run one of the course's commands; return its exit status."""
+    args = parser().parse_args(arguments)
+    try:
+        return args.run(args, settings.load(COURSE / "course.yml"))
+    except (SettingsError, NoBoxError, batch.HandedInError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
