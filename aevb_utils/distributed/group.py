@@ -53,7 +53,9 @@ def _leave() -> None:
 
 
 def add_up(values: Tensor) -> Tensor:
-    """The sum of a tensor over all processes, in each of them; the tensor is used up."""
+    """The sum of a tensor over all processes, in each of them; the tensor is used up. One process has it already."""
+    if not is_several():
+        return values
     here = values if "nccl" in dist.get_backend_config() or values.device.type == "cpu" else values.cpu()
     with _told():
         dist.all_reduce(here)
@@ -70,6 +72,8 @@ def from_first(values: Tensor, first: int = 0) -> Tensor:
 
 def from_all(value: Any) -> list[Any]:  # noqa: ANN401 (anything that can be pickled)
     """What each process has, in their order; all of them are this run's own, so that pickles can be trusted."""
+    if not is_several():
+        return [value]
     values: list[Any] = [None] * dist.get_world_size()
     with _told():
         dist.all_gather_object(values, value)

@@ -23,7 +23,7 @@ from aevb_utils.models.mixture_em import (
     m_step,
 )
 from aevb_utils.streams.blocks import Source, Stream
-from aevb_utils.streams.moments import Moments, from_all, moments
+from aevb_utils.streams.moments import Moments, moments
 
 
 def expected_statistics(
@@ -54,9 +54,8 @@ def _collect(
         part, log_likelihood = collect(block, parameters, center, origins)
         for total, term in zip(sums, (*part[:3], log_likelihood), strict=True):
             total += term
-    if group.is_several():
-        flat = group.add_up(torch.cat([total.flatten() for total in sums]))
-        sums = [part.view(shape) for part, shape in zip(flat.split([s.numel() for s in sums]), shapes, strict=True)]
+    flat = group.add_up(torch.cat([total.flatten() for total in sums]))
+    sums = [part.view(shape) for part, shape in zip(flat.split([s.numel() for s in sums]), shapes, strict=True)]
     return SufficientStatistics(*sums[:3], origins), sums[3].item()
 
 
@@ -157,7 +156,7 @@ def _rows(stream: Stream, wanted: list[int], D: int) -> dict[int, Tensor]:
     sizes: dict[int, list[int]] = {}
     for number, block in stream.numbered():
         sizes.setdefault(number, []).append(len(block))
-    everywhere = {number: sum(s) for part in from_all(sizes) for number, s in part.items()}
+    everywhere = {number: sum(s) for part in group.from_all(sizes) for number, s in part.items()}
     begins, total = {}, 0
     for number in sorted(everywhere):
         begins[number], total = total, total + everywhere[number]
@@ -166,7 +165,7 @@ def _rows(stream: Stream, wanted: list[int], D: int) -> dict[int, Tensor]:
         begin = begins[number]
         found |= {row: block[row - begin].clone() for row in wanted if begin <= row < begin + len(block)}
         begins[number] += len(block)
-    return {row: values for part in from_all(found) for row, values in part.items()}
+    return {row: values for part in group.from_all(found) for row, values in part.items()}
 
 
 def _doubts(run: EMRun, failures: list[FitError], starts: int) -> Iterator[str]:

@@ -39,7 +39,7 @@ def moments(stream: Stream) -> Moments:
     counts, sums = [], []
     for block in stream:
         counts, sums = [sum(counts) + len(block)], [sum(sums) + block.sum(dim=0)]
-    found = [each for each in from_all((counts, sums)) if each[0]]
+    found = [each for each in group.from_all((counts, sums)) if each[0]]
     if not found:
         raise ValueError("There are no data: the source gave no block with a row.")
     N = sum(count for (count,), _ in found)
@@ -47,15 +47,10 @@ def moments(stream: Stream) -> Moments:
     root = mean.new_zeros(len(mean), len(mean))
     for block in stream:
         root = _triangle(torch.cat([root, block - mean]))
-    roots = from_all(root)
+    roots = group.from_all(root)
     return Moments(N, mean, _triangle(torch.cat(roots)) if len(roots) > 1 else root)
 
 
 def _triangle(rows: Tensor) -> Tensor:
     """R of the QR decomposition, (D, D)."""
     return torch.linalg.qr(rows, mode="r").R
-
-
-def from_all(value: object) -> list:
-    """What each process has, in order."""
-    return group.from_all(value) if group.is_several() else [value]
