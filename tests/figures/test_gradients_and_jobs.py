@@ -16,6 +16,14 @@ from aevb_utils.models.mixture_em import elbo
 from tools.chapter_code import names_of_chapter
 
 
+@pytest.fixture(autouse=True)
+def default_type():
+    """A chapter may set torch's default type: it is put back."""
+    before = torch.get_default_dtype()
+    yield
+    torch.set_default_dtype(before)
+
+
 @pytest.fixture
 def with_probe(tmp_path, monkeypatch):
     """Write a module as the figure ``probe``, and return the script that has it."""
