@@ -131,6 +131,66 @@ def test_the_climb_ends_at_the_chapter_s_best_gaussian(page):
     expect(figure.locator(".numbers b").last).to_have_text("0.686")
 
 
+def variances(figure):
+    """Measured and exact variance of each row, by the row's name."""
+    words = figure.locator("svg text").all_text_contents()
+    told = [re.fullmatch(r"(.+): variance (.+), exactly (.+)", text) for text in words]
+    return {row[1]: (float(row[2]), float(row[3])) for row in told if row}
+
+
+def test_two_gradients_have_chapter_5_s_variances(page):
+    figure = page.locator("#gradients")
+    rows = variances(figure)
+    assert [exact for _, exact in rows.values()] == [87, 42, 4]
+    for measured, exact in rows.values():
+        assert measured == pytest.approx(exact, rel=0.4)
+    expect(figure.locator(".numbers b")).to_have_text("4.00")
+    expect(figure.locator(".note")).to_contain_text("as sure as the mean of 22 score function dots.")
+    figure.get_by_role("slider", name="samples in a dot").press("End")
+    assert [exact for _, exact in settled(page, figure).values()] == [1.74, 0.84, 0.08]
+
+
+def settled(page, figure):
+    """The variances after the next frame."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return variances(figure)
+
+
+def test_the_score_function_wins_where_chapter_5_says(page):
+    figure = page.locator("#gradients")
+    for k, sure in (("1.0", "One pathwise dot"), ("1.2", "One score function dot"), ("5", "One score function dot")):
+        page.goto(f"{PAGE}#gradients?f=sine&phi=0&k={k}")
+        expect(figure.locator(".note")).to_contain_text(sure)
+    figure.get_by_role("radio", name="z²").check()
+    expect(figure.get_by_role("slider", name="k, for sin kz")).to_be_disabled()
+    expect(figure.locator(".note")).to_contain_text("One pathwise dot")
+
+
+def test_q_of_the_gradients_is_dragged_and_its_samples_are_drawn_anew(page):
+    figure = page.locator("#gradients")
+    figure.scroll_into_view_if_needed()
+    box = figure.locator(".handle").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 60, y, steps=3)
+    page.mouse.up()
+    assert float(figure.get_by_role("slider", name="mean of q").input_value()) < 1.5
+    before = settled(page, figure)
+    figure.get_by_role("button", name="Draw anew").press("Enter")
+    after = settled(page, figure)
+    assert all(after[row][1] == before[row][1] and after[row][0] != before[row][0] for row in before)
+    page.wait_for_url(re.compile(r"#gradients\?phi=[\d.]+&seed=2$"))
+
+
+def test_a_number_of_samples_in_an_address_is_whole(page):
+    page.goto(f"{PAGE}#gradients?samples=2.4&seed=3.2")
+    figure = page.locator("#gradients")
+    assert [exact for _, exact in settled(page, figure).values()] == [43.5, 21, 2]
+    figure.get_by_role("button", name="Draw anew").click()
+    page.wait_for_url(re.compile(r"#gradients\?samples=2&seed=4$"))
+
+
 def test_an_address_brings_back_a_state(page):
     figure = page.locator("#em")
     for step in ("E-step", "M-step", "E-step"):

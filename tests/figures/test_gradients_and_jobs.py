@@ -1,4 +1,4 @@
-"""Parts of the figures that compute that no figure uses yet: gradients of chapters 3 and 5, and long jobs."""
+"""Gradients of chapters 3 and 5 in the figures that compute, and long jobs."""
 
 import json
 import shutil

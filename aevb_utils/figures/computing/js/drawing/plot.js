@@ -153,6 +153,16 @@ export class Plot {
     join(this.layer(name), "circle", points, ([x, y], i) => ({ cx: this.x(x).toFixed(1), cy: this.y(y).toFixed(1), r: 4, ...looks(i) }));
   }
 
+  /** Small dots that all look alike, as one path: many of them are drawn in a frame.
+   * @param {string} name
+   * @param {readonly (readonly [number, number])[]} points
+   * @param {Drawn} looks
+   */
+  dots(name, points, looks) {
+    const d = points.map(([x, y]) => `M${near(this.x(x))} ${near(this.y(y))}h0`).join("");
+    join(this.layer(name), "path", [0], () => ({ d, fill: "none", "stroke-width": 4, "stroke-linecap": "round", ...looks }));
+  }
+
   /** Names of curves, in a row on top.
    * @param {{ text: string, color: string, dash?: boolean }[]} entries
    */

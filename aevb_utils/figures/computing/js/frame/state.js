@@ -18,7 +18,7 @@
 /**
  * A number in a range.
  * @param {number} start
- * @param {{ low: number, high: number, digits?: number }} range digits: after the point
+ * @param {{ low: number, high: number, digits?: number }} range digits: after the point, 0 for a whole number
  * @returns {Kind<number>}
  */
 export function number(start, { low, high, digits = 3 }) {
@@ -27,7 +27,8 @@ export function number(start, { low, high, digits = 3 }) {
     write: (value) => String(Number(value.toFixed(digits))),
     read: (text) => {
       const value = Number(text);
-      return text.trim() !== "" && Number.isFinite(value) ? Math.min(high, Math.max(low, value)) : undefined;
+      if (text.trim() === "" || !Number.isFinite(value)) return undefined;
+      return Number(Math.min(high, Math.max(low, value)).toFixed(digits));
     },
   };
 }

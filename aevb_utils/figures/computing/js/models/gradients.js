@@ -4,6 +4,9 @@ import { linspace, trapezoid } from "../numbers/vectors.js";
 
 /** @typedef {{ score: number, baseline: number, path: number }} Estimates */
 
+const GRID = linspace(-12, 12, 2401), SPACING = GRID[1] - GRID[0];
+const DENSITY = GRID.map((e) => Math.exp(-0.5 * e * e) / Math.sqrt(2 * Math.PI));
+
 /**
  * What one draw of ε says: score function (5.3), with b = E[f] (5.5), and pathwise (5.8).
  * @param {(z: number) => number} f
@@ -28,11 +31,9 @@ export function estimates(f, slope, phi, sigma, epsilon, level) {
  * @returns {{ level: number, gradient: number, variances: Estimates }}
  */
 export function exactMoments(f, slope, phi, sigma) {
-  const grid = linspace(-12, 12, 2401), spacing = grid[1] - grid[0];
-  const density = grid.map((e) => Math.exp(-0.5 * e * e) / Math.sqrt(2 * Math.PI));
-  const mean = (/** @type {number[]} */ values) => trapezoid(values.map((value, i) => value * density[i]), spacing);
-  const level = mean(grid.map((e) => f(phi + sigma * e)));
-  const all = grid.map((e) => estimates(f, slope, phi, sigma, e, level));
+  const mean = (/** @type {number[]} */ values) => trapezoid(values.map((value, i) => value * DENSITY[i]), SPACING);
+  const level = mean(GRID.map((e) => f(phi + sigma * e)));
+  const all = GRID.map((e) => estimates(f, slope, phi, sigma, e, level));
   const gradient = mean(all.map(({ score }) => score));
   const variance = (/** @type {keyof Estimates} */ name) => {
     const centre = mean(all.map((one) => one[name]));
