@@ -1,18 +1,12 @@
 """Gradients of chapters 3 and 5 in the figures that compute, and long jobs."""
 
-import json
 import shutil
 
 import pytest
 import torch
 from chromium import chromium
-from torch.testing import assert_close
 
-from aevb_utils.data import simulated_mixture
 from aevb_utils.figures.computing import bundle
-from aevb_utils.models.gaussian_mixture import random_start
-from aevb_utils.models.mixture_checks import floor_for
-from aevb_utils.models.mixture_em import elbo
 from tools.chapter_code import names_of_chapter
 
 
@@ -62,22 +56,6 @@ def test_gradients_have_the_chapter_s_variances(with_probe):
         path, score = (value.item() for value in sine_variances(k, 0.3))
         # the chapter's own numbers are float32 here
         assert [told["variances"]["path"], told["variances"]["score"]] == pytest.approx([path, score], rel=1e-5)
-
-
-def test_slopes_of_the_logits_are_those_of_the_book_s_elbo(with_probe):
-    x = simulated_mixture(30, seed=3).train.double()
-    theta = random_start(x, 3, 1, covariance_floor=floor_for(x, None))
-    logits = torch.randn(30, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    elbo(x, logits.softmax(1), theta).sum().backward()
-    given = {
-        "weights": theta.weights.tolist(),
-        "means": theta.means.tolist(),
-        "covariances": [[s[0][0], s[0][1], s[1][1]] for s in theta.covariances.tolist()],
-    }
-    script = with_probe('import { logitSlopes } from "../models/logits.js";\n\nexport const probe = logitSlopes;\n')
-    values = json.dumps([x.tolist(), logits.tolist(), given])
-    told = evaluate(f'{script} return m["figures/probe.js"].probe(...{values});')
-    assert_close(torch.tensor(told, dtype=torch.float64), logits.grad, atol=1e-9, rtol=0)
 
 
 JOB = """import { defineJob, runJob } from "../frame/jobs.js";
