@@ -41,7 +41,11 @@ def is_several() -> bool:
     if one_each:
         torch.cuda.set_device(local)
     with _told():
-        dist.init_process_group("cpu:gloo,cuda:nccl" if one_each else "gloo")
+        store, rank, size = next(dist.rendezvous("env://"))
+        if here == size:  # torchrun gives all its attempts on one machine the same store, and with it old addresses
+            store = dist.PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+        kind = "cpu:gloo,cuda:nccl" if one_each else "gloo"
+        dist.init_process_group(kind, store=store, rank=rank, world_size=size)
     atexit.register(_leave)
     return True
 
