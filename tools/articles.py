@@ -127,6 +127,8 @@ def read_book(site: Path = SITE) -> Book:
     for page, title, part in pages_of(site):
         article = Article(page, title, part, _article_of(site / page))
         _leave_out(article.tree, SCREEN_ONLY)
+        for still in article.tree.select("noscript"):  # the picture of a figure that a script would draw
+            still.unwrap()
         _unfold(article.tree)
         _leave_out_empty(article.tree)
         book.articles.append(article)

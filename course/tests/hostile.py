@@ -56,7 +56,9 @@ ATTACKS = {
         least=0.0,
     ),
     "3 GB": Attack("import torch\nx = torch.ones(3 * 2**27, dtype=torch.float64)"),
-    "3 GB in small parts": Attack("parts = []\nwhile True: parts.append(bytearray(10**7))"),
+    "3 GB in small parts": Attack(  # what it holds may leave no memory for the cells that follow
+        "parts = []\nwhile True: parts.append(bytearray(10**7))", least=0.0
+    ),
     "20 MB of print": Attack("print('x' * 20_000_000)"),
     "20 MB to every descriptor": Attack(
         "import os\nfor fd in range(3, 30):\n    try: os.write(fd, b'x' * 20_000_000)\n    except OSError: pass",
