@@ -33,7 +33,10 @@ export function paint(canvas, width, height, color, share) {
   const picture = context.createImageData(width, height), [r, g, b] = rgb(color);
   for (let j = 0, at = 0; j < height; j++) {
     for (let i = 0; i < width; i++, at += 4) {
-      picture.data.set([r, g, b, Math.round(255 * clamp(share(i, j), 0, 1))], at);
+      picture.data[at] = r;
+      picture.data[at + 1] = g;
+      picture.data[at + 2] = b;
+      picture.data[at + 3] = Math.round(255 * clamp(share(i, j), 0, 1));
     }
   }
   context.putImageData(picture, 0, 0);

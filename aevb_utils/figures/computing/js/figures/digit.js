@@ -11,7 +11,7 @@ import { runJob } from "../frame/jobs.js";
 import { choice, number, numbers, text } from "../frame/state.js";
 import { fixed } from "../frame/words.js";
 import { binomialVae, decode, elbo, encode } from "../models/binomial_vae.js";
-import { LIMIT, STEPS, logJointTable, look, valueAt } from "../models/latent_plane.js";
+import { LIMIT, SIDES, STEPS, logJointTable, look, valueAt } from "../models/latent_plane.js";
 import { unpackFloats } from "../numbers/dense.js";
 import { contour } from "../numbers/plane.js";
 import { clamp } from "../numbers/vectors.js";
@@ -23,12 +23,12 @@ import { clamp } from "../numbers/vectors.js";
 const LETTERS = "0123456789abcdefg", TILES = 9, TILE = SIDE + 2, FINE = 128; // pictures along the map, their pixels; pixels along the close-up
 const ROOM = { left: 34, right: 8, top: 8, bottom: 36 };
 /** @type {Seen} */
-const NOTHING = { evidence: NaN, cells: new Float64Array(0), peaks: [], near: [] };
+const NOTHING = { evidence: NaN, cells: new Float64Array(0), peaks: [], edge: false, near: [] };
 const square = (/** @type {number} */ width) => width - ROOM.left - ROOM.right + ROOM.top + ROOM.bottom;
 
 const LAYOUT = `
 .digit { display: grid; grid-template: auto 1fr / 168px minmax(0, 1fr) minmax(0, 1fr); grid-template-areas: "pad map close" "picture map close"; gap: 8px 14px; }
-.digit h4 { margin: 0 0 6px; font: inherit; font-size: 13px; line-height: 1.35; color: var(--quiet); min-height: 2.7em; }
+.digit .title { margin: 0 0 6px; font: inherit; font-size: 13px; line-height: 1.35; color: var(--quiet); min-height: 2.7em; }
 .of-pad { grid-area: pad; } .of-picture { grid-area: picture; } .of-map { grid-area: map; } .of-close { grid-area: close; }
 .pad, .picture { position: relative; aspect-ratio: 1; border: 1px solid var(--quiet); border-radius: 4px; overflow: hidden; background: var(--paper); }
 .pad { touch-action: none; cursor: crosshair; }
@@ -47,8 +47,8 @@ const LAYOUT = `
 .keys .heat::before { height: 10px; border: 0; background: var(--of); vertical-align: -1px; border-radius: 2px; }
 @container (max-width: 36rem) {
   .digit { grid-template: auto auto auto / minmax(0, 204px) minmax(0, 1fr); grid-template-areas: "pad picture" "map map" "close close"; gap: 14px; }
-  .digit h4 { min-height: 0; }
-  .of-pad h4, .of-picture h4 { min-height: 4.05em; }
+  .digit .title { min-height: 0; }
+  .of-pad .title, .of-picture .title { min-height: 4.05em; }
   .picture { width: 100%; max-width: 120px; }
 }
 `;
@@ -67,7 +67,7 @@ defineFigure({
     const { digits, labels } = /** @type {{ digits: string[], labels: string }} */ (frame.data);
     const weights = unpackFloats(frame.data.weights), model = binomialVae(weights);
     const box = (/** @type {string} */ name, /** @type {string} */ title) => {
-      const heading = element("h4", {}, title), made = element("div", { class: `of-${name}` }, heading);
+      const heading = element("p", { class: "title" }, title), made = element("div", { class: `of-${name}` }, heading);
       return { made, heading };
     };
     const parts = {
@@ -94,8 +94,8 @@ defineFigure({
     // What is known
     /** @type {Grid | null} */
     let grid = null;
-    /** @type {Seen & { key: string, side: number, x: number[], lambda: Float64Array, table: Float64Array }} */
-    let seen = { key: "", side: 0, x: new Array(SIDE * SIDE).fill(0), lambda: new Float64Array(4), table: new Float64Array(0), ...NOTHING };
+    /** @type {Seen & { key: string, side: number, x: number[], lambda: Float64Array, table: Float64Array, elbo: number }} */
+    let seen = { key: "", side: 0, x: new Array(SIDE * SIDE).fill(0), lambda: new Float64Array(4), table: new Float64Array(0), elbo: NaN, ...NOTHING };
     /** @type {{ key: string, answer: Answer } | null} */
     let told = null;
     /** @type {number[] | null} */
@@ -108,10 +108,11 @@ defineFigure({
       if (key === seen.key && (grid?.side ?? 0) === seen.side) return;
       const x = Array.from(key, (letter) => LETTERS.indexOf(letter));
       const table = grid ? logJointTable(grid, x) : new Float64Array(0), found = grid ? look(grid, table, x) : NOTHING;
-      seen = { key, side: grid?.side ?? 0, x, lambda: encode(model, x), table, ...found };
+      const lambda = key === seen.key ? seen.lambda : encode(model, x);
+      seen = { key, side: grid?.side ?? 0, x, lambda, table, elbo: key === seen.key ? seen.elbo : elbo(model, x, lambda), ...found };
     };
     const ask = () => {
-      if (!grid || !seen.peaks.length || seen.side < 200 || working || told?.key === seen.key) return;
+      if (!grid || seen.edge || seen.side < SIDES[1] || working || told?.key === seen.key) return;
       working = seen.key;
       const { key, x, cells, side, peaks } = seen;
       runJob("digit", { weights, x, cells, side, peaks }, (result, done) => {
@@ -183,9 +184,12 @@ defineFigure({
 
     // What is shown
     const lambdaNow = () => answer()?.trail?.[frame.state.steps] ?? seen.lambda;
+    let measured = { lambda: seen.lambda, elbo: NaN };
     const gaps = () => {
       const known = answer();
-      return { elbo: elbo(model, seen.x, lambdaNow()), star: known?.elboStar, evidence: known?.evidence };
+      const lambda = lambdaNow();
+      if (lambda !== measured.lambda) measured = { lambda, elbo: lambda === seen.lambda ? seen.elbo : elbo(model, seen.x, lambda) };
+      return { elbo: measured.elbo, star: known?.elboStar, evidence: known?.evidence };
     };
     const point = () => hover ?? (frame.state.z.length === 2 ? frame.state.z : Array.from(lambdaNow().slice(0, 2)));
     const name = () => (frame.state.digit ? `test digit ${frame.state.digit}, a ${labels[frame.state.digit - 1]}` : "your own digit");
@@ -244,19 +248,20 @@ defineFigure({
       }));
     };
     const span = () => {
-      const low = elbo(model, seen.x, seen.lambda), high = now.evidence ?? (seen.evidence || low + 10), width = Math.max(high - low, 1);
+      const low = seen.elbo, high = now.evidence ?? (seen.evidence || low + 10), width = Math.max(high - low, 1);
       return /** @type {[number, number]} */ ([low - 0.08 * width, high + 0.05 * width]);
     };
     const words = () => {
       const { steps } = frame.state, { elbo: bound, star, evidence } = now, trail = answer()?.trail;
+      if (seen.edge) return "The posterior of this picture reaches beyond the plane that is summed up: its evidence is not known here.";
       if (star === undefined || evidence === undefined) return "The evidence and the best q are being computed.";
-      const left = star - bound, cost = steps ? left : star - bound;
-      if (!steps) return cost < 0.5 ? `The encoder's q is nearly the best there is: it costs ${fixed(cost)} nats.`
-        : `The encoder's q costs ${fixed(cost)} nats more than the best Gaussian q*, dashed.`;
+      const left = Math.max(0, star - bound);
+      if (!steps) return left < 0.5 ? `The encoder's q is nearly the best Gaussian: it costs ${fixed(left)} nats more than q*, dashed.`
+        : `The encoder's q costs ${fixed(left)} nats more than the best Gaussian q*, dashed.`;
       if (!trail) return "The way of q is being computed.";
       return steps === STEPS && left > 0.5
         ? `After ${steps} steps q rests on another hill, ${fixed(left)} nats below q*.`
-        : `After ${steps} of ${STEPS} steps up the ELBO, q is ${fixed(Math.max(0, left))} nats below q*.`;
+        : `After ${steps} of ${STEPS} steps up the ELBO, q is ${fixed(left)} nats below q*.`;
     };
     return {
       draw() {
@@ -266,7 +271,7 @@ defineFigure({
         const square_ = window_(), z = point();
         pad.draw(seen.x, frame.color("ink"));
         paint(pixels, SIDE, SIDE, frame.color("ink"), ((eta) => (i, j) => 1 / (1 + Math.exp(-eta[j * SIDE + i])))(decode(model, z[0], z[1])));
-        parts.pad.heading.textContent = frame.state.digit ? `x: test digit ${frame.state.digit}, a ${labels[frame.state.digit - 1]}. Draw on it.` : "x: yours";
+        parts.pad.heading.textContent = frame.state.digit ? `x: test digit ${frame.state.digit}, a ${labels[frame.state.digit - 1]}. Draw on it.` : "x: your own digit";
         parts.picture.heading.textContent = `decoded from ${hover ? "the pointer's z" : frame.state.z.length ? "your z" : "q's mean"}, (${fixed(z[0])}, ${fixed(z[1])})`;
         drawMap(square_, z);
         drawClose(square_, z);

@@ -19,12 +19,14 @@ import { D, binomialVae, decode, elbo, elboAndSlope, encode, logChoose, logJoint
  * @property {number} evidence log p(x) in nats, as far as the grid is fine enough
  * @property {Float64Array} cells midpoints of the cells that matter, as pairs of coordinates
  * @property {Place[]} peaks of the posterior, the highest first
+ * @property {boolean} edge whether the posterior reaches the grid's edge, so that the sum over the grid is not all of p(x)
  * @property {number[][]} near two corners of a box around the points that the posterior has in sight
  */
 
 export const LIMIT = 6.5;
 export const STEPS = 100; // of refinement
-const SIDES = [87, 261], FINER = 3, FAR = 25, IN_SIGHT = 4, ORDER = 6, MOST_PEAKS = 3;
+export const SIDES = [87, 261]; // of the grids, a coarse one first
+const FAR = 25, DEEPEST = 3, FEW = 50, IN_SIGHT = 4, AT_EDGE = 10, ORDER = 6, MOST_PEAKS = 3;
 
 /** @param {number} i @param {number} side @returns {number} the midpoint of a cell */
 export const midpoint = (i, side) => LIMIT * ((2 * i + 1) / side - 1);
@@ -73,24 +75,28 @@ export function logJointTable({ logits, ofZ }, x) {
  * @returns {Seen}
  */
 export function look({ side }, table, x) {
-  const top = table.reduce((high, value) => Math.max(high, value), -Infinity), cells = [], near = [[LIMIT, LIMIT], [-LIMIT, -LIMIT]];
+  const top = table.reduce((high, value) => Math.max(high, value), -Infinity);
+  const far = table.reduce((count, value) => count + Number(value > top - FAR), 0) < FEW ? 3 * FAR : FAR; // a narrow peak hides between points
+  const cells = [], near = [[LIMIT, LIMIT], [-LIMIT, -LIMIT]];
   /** @type {{ height: number, place: Place }[]} */
   const peaks = [];
+  let edge = false;
   for (let i = 0, g = 0; i < side; i++) {
     for (let j = 0; j < side; j++, g++) {
       const height = table[g];
-      if (height < top - FAR) continue;
+      if (height < top - far) continue;
       const place = { z1: midpoint(i, side), z2: midpoint(j, side) };
       cells.push(place.z1, place.z2);
+      edge ||= height > top - AT_EDGE && (i % (side - 1) === 0 || j % (side - 1) === 0);
       if (height > top - IN_SIGHT) [Math.min, Math.max].forEach((end, k) => { near[k] = [end(near[k][0], place.z1), end(near[k][1], place.z2)]; });
       const around = [-1, 0, 1].flatMap((a) => [-1, 0, 1].map((b) => [i + a, j + b]));
       const below = around.every(([a, b]) => a < 0 || b < 0 || a >= side || b >= side || table[a * side + b] <= height);
-      if (below && height > top - 20) peaks.push({ height, place });
+      if (below && height > top - 0.8 * far) peaks.push({ height, place });
     }
   }
   peaks.sort((a, b) => b.height - a.height);
   const evidence = logSumExp(table) + 2 * Math.log((2 * LIMIT) / side) + logChoose(x);
-  return { evidence, cells: Float64Array.from(cells), peaks: peaks.slice(0, MOST_PEAKS).map(({ place }) => place), near };
+  return { evidence, cells: Float64Array.from(cells), peaks: peaks.slice(0, MOST_PEAKS).map(({ place }) => place), edge, near };
 }
 
 /**
@@ -116,7 +122,8 @@ function cubic(t, a, b, c, d) {
 }
 
 /**
- * log p(x), eq. (4.11), on a grid that is three times as fine, over the cells that matter.
+ * log p(x), eq. (4.11), on a grid that is three times as fine, over the cells that matter; finer still, until the points lie
+ * about as close as the posterior is narrow, where the midpoint rule is right to six digits.
  * @param {import("./binomial_vae.js").Model} model
  * @param {ArrayLike<number>} x
  * @param {Float64Array} cells
@@ -124,16 +131,42 @@ function cubic(t, a, b, c, d) {
  * @returns {number} nats
  */
 export function fineEvidence(model, x, cells, side) {
-  const h = (2 * LIMIT) / side, values = new Float64Array((cells.length / 2) * FINER * FINER);
-  for (let c = 0, at = 0; c < cells.length; c += 2) {
-    for (let a = 0; a < FINER; a++) {
-      for (let b = 0; b < FINER; b++) {
-        const [da, db] = [a, b].map((k) => h * ((k + 0.5) / FINER - 0.5));
-        values[at++] = logJoint(model, x, cells[c] + da, cells[c + 1] + db);
+  const offsets = [-1, 0, 1].flatMap((a) => [-1, 0, 1].map((b) => [a, b]));
+  let h = (2 * LIMIT) / side, middles = cells;
+  for (let level = 0; ; level++) {
+    h /= 3;
+    const points = new Float64Array(9 * middles.length), values = new Float64Array(points.length / 2);
+    let top = 0;
+    for (let c = 0, at = 0; c < middles.length; c += 2) {
+      for (const [a, b] of offsets) {
+        points[2 * at] = middles[c] + a * h;
+        points[2 * at + 1] = middles[c + 1] + b * h;
+        values[at] = logJoint(model, x, points[2 * at], points[2 * at + 1]);
+        if (values[at] > values[top]) top = at;
+        at++;
       }
     }
+    const narrow = narrowest(model, x, points[2 * top], points[2 * top + 1], h / 4);
+    if (level === DEEPEST || h < 1.15 * narrow) return logSumExp(values) + 2 * Math.log(h) + logChoose(x);
+    const least = values[top] - FAR;
+    middles = points.filter((_, i) => values[i >> 1] > least);
   }
-  return logSumExp(values) + 2 * Math.log(h / FINER) + logChoose(x);
+}
+
+/**
+ * The smallest standard deviation of a Gaussian that bends as log p(x, z) does at a point.
+ * @param {import("./binomial_vae.js").Model} model
+ * @param {ArrayLike<number>} x
+ * @param {number} z1
+ * @param {number} z2
+ * @param {number} d
+ * @returns {number}
+ */
+function narrowest(model, x, z1, z2, d) {
+  const at = (/** @type {number} */ a, /** @type {number} */ b) => logJoint(model, x, z1 + a * d, z2 + b * d), middle = at(0, 0);
+  const [xx, yy] = [[1, 0], [0, 1]].map(([a, b]) => 2 * middle - at(a, b) - at(-a, -b));
+  const xy = (at(1, -1) + at(-1, 1) - at(1, 1) - at(-1, -1)) / 4;
+  return d / Math.sqrt(Math.max((xx + yy) / 2 + Math.hypot((xx - yy) / 2, xy), 1e-12));
 }
 
 /**
