@@ -45,7 +45,10 @@ const LAYOUT = `
 .keys span::before { content: ""; display: inline-block; width: 14px; border-top: 3px solid var(--of); vertical-align: 4px; margin-right: 6px; }
 .keys .dashed::before { border-top-style: dashed; border-top-width: 2px; }
 .keys .heat::before { height: 10px; border: 0; background: var(--of); vertical-align: -1px; border-radius: 2px; }
+.numbers { font-size: 14px; gap: 2px 9px; }
+.numbers b { display: inline-block; min-width: 3.4em; }
 @container (max-width: 36rem) {
+  .numbers { min-height: 4.6em; align-content: start; }
   .digit { grid-template: auto auto auto / minmax(0, 204px) minmax(0, 1fr); grid-template-areas: "pad picture" "map map" "close close"; gap: 14px; }
   .digit .title { min-height: 0; }
   .of-pad .title, .of-picture .title { min-height: 4.05em; }
