@@ -18,13 +18,13 @@ def call(module: str, code: str, values: object = None) -> Any:
 
     Args:
         module: the module whose exports ``code`` sees as ``m``: ``models/curve.js``.
-        code: an expression in ``m`` and ``values``.
+        code: an expression in ``m``, ``values`` and, where it needs another module, ``modules``.
         values: anything that JSON can hold.
     """
     figures = bundle.names()
     script = (
-        f"{bundle.bundle(figures)}const m = aevbFigures.{bundle.key(figures)}.modules[{json.dumps(module)}];"
-        f"const values = {json.dumps(values)};"
+        f"{bundle.bundle(figures)}const {{ modules }} = aevbFigures.{bundle.key(figures)};"
+        f"const m = modules[{json.dumps(module)}], values = {json.dumps(values)};"
     )
     if NODE:
         source = f"{script}process.stdout.write(JSON.stringify({code}));"

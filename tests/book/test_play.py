@@ -191,6 +191,107 @@ def test_a_number_of_samples_in_an_address_is_whole(page):
     page.wait_for_url(re.compile(r"#gradients\?samples=2&seed=4$"))
 
 
+def known(figure):
+    """Evidence, ELBO, the gap to q* and the approximation gap, once they are computed."""
+    expect(figure.locator(".numbers")).not_to_contain_text("…", timeout=20_000)
+    return numbers(figure)
+
+
+def test_a_digit_has_chapter_4_s_gaps_and_refining_closes_one(page):
+    figure = page.locator("#digit")
+    figure.scroll_into_view_if_needed()
+    evidence, elbo, amortization, approximation = known(figure)
+    assert elbo + amortization + approximation == pytest.approx(evidence, abs=0.02)
+    assert amortization > 5
+    figure.get_by_role("button", name="Refine q").click()
+    expect(figure.locator(".note")).to_contain_text("After 100 of 100 steps", timeout=20_000)
+    refined = known(figure)
+    assert refined[2] < 0.01
+    assert refined[::3] == pytest.approx([evidence, approximation], abs=0.011)
+    page.wait_for_url(re.compile(r"#digit\?steps=100$"))
+
+
+def test_what_the_page_says_about_two_digits_is_so(page):
+    page.goto(f"{PAGE}#digit?digit=68&steps=100")
+    figure = page.locator("#digit")
+    expect(figure.locator(".note")).to_contain_text("rests on another hill", timeout=20_000)
+    assert known(figure)[2] > 5
+    page.locator("a[href='#digit?digit=46&close=posterior']").evaluate("(link) => link.click()")
+    expect(figure.get_by_role("slider", name="test digit")).to_have_value("46")
+    expect(figure.get_by_role("radio", name="posterior alone")).to_be_checked()
+    assert known(figure)[3] > 0.5
+
+
+def test_a_digit_is_drawn_by_mouse_and_by_keys_and_kept_in_the_address(page):
+    page.goto(f"{PAGE}#digit?digit=0")
+    figure = page.locator("#digit")
+    pad = figure.get_by_role("slider", name="Your digit")
+    blank = known(figure)[0]
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    x = box["x"] + box["width"] / 2
+    page.mouse.move(x, box["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(x, box["y"] + box["height"] - 10, steps=8)
+    page.mouse.up()
+    page.wait_for_url(re.compile(r"#digit\?digit=0&ink=[0-9a-g]{64}$"))
+    assert known(figure)[0] > blank + 50
+    pad.focus()
+    for key in ("ArrowLeft", "ArrowLeft", "ArrowUp", "Space"):
+        pad.press(key)
+    expect(pad).to_have_attribute("aria-valuetext", "row 3, column 2: 4 of 16")
+    page.wait_for_url(re.compile(r"ink=.{17}4"))
+    shown = known(figure)
+    page.reload()
+    assert known(page.locator("#digit")) == shown
+    pad.press("Delete")
+    figure.get_by_role("button", name="Next test digit").click()
+    expect(figure.get_by_role("slider", name="test digit")).to_have_value("1")
+    figure.get_by_role("button", name="Clear the page").click()
+    page.wait_for_function(
+        "blank => document.querySelector('#digit .aevb-computing').shadowRoot"
+        ".querySelector('.numbers b').textContent === blank",
+        arg=f"{blank:.2f}".replace("-", "−"),
+    )
+
+
+def test_an_eraser_and_a_finger_work(browser, address):
+    context = browser.new_context(viewport=PHONE, base_url=address, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(f"{PAGE}#digit?digit=0&ink={'g' * 64}")
+    figure = page.locator("#digit")
+    expect(figure.locator(".note")).to_contain_text("beyond the plane", timeout=20_000)
+    figure.get_by_role("radio", name="eraser").check(force=True)
+    pad = figure.get_by_role("slider", name="Your digit")
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_url(re.compile(r"ink=g{27}ccg{6}ccg{27}&pen=eraser"))
+    context.close()
+
+
+def test_a_point_of_the_plane_is_decoded(page):
+    page.goto(PAGE)
+    figure = page.locator("#digit")
+    figure.scroll_into_view_if_needed()
+    known(figure)
+    title = figure.locator(".of-picture .title")
+    expect(title).to_contain_text("decoded from q's mean")
+    box = figure.locator(".of-map .plane").bounding_box()
+    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.3 * box["height"])
+    expect(title).to_contain_text("the pointer's z")
+    page.mouse.down()
+    page.mouse.up()
+    page.mouse.move(2, 2)
+    expect(title).to_contain_text("decoded from your z")
+    ring = figure.get_by_role("slider", name="Point of the plane")
+    before = title.inner_text()
+    ring.press("ArrowRight")
+    expect(title).not_to_have_text(before)
+    figure.get_by_role("button", name="Decode q's mean").click()
+    expect(title).to_contain_text("decoded from q's mean")
+
+
 def test_an_address_brings_back_a_state(page):
     figure = page.locator("#em")
     for step in ("E-step", "M-step", "E-step"):

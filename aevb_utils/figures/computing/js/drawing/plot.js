@@ -81,8 +81,8 @@ export class Plot {
         (hideY ? "" : `M${room.left} ${floor}V${room.top}${up.map((v) => `M${room.left} ${this.y(v)}h-5`).join("")}`),
     }));
     const words = [
-      ...across.map((v) => ({ x: this.x(v), y: floor + 19, "text-anchor": "middle", text: minus(v) })),
-      ...up.map((v) => ({ x: room.left - 9, y: this.y(v) + 4, "text-anchor": "end", text: minus(v) })),
+      ...across.map((v) => ({ x: this.x(v), y: floor + 19, "text-anchor": "middle", class: undefined, text: minus(v) })),
+      ...up.map((v) => ({ x: room.left - 9, y: this.y(v) + 4, "text-anchor": "end", class: undefined, text: minus(v) })),
       { x: width - room.right, y: height - 3, "text-anchor": "end", class: "ink", text: xLabel },
       { x: 2, y: 12, "text-anchor": "start", class: "ink", text: yLabel },
     ];

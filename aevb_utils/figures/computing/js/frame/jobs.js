@@ -8,6 +8,20 @@ const jobs = new Map();
 /** @type {string} */
 let source = "";
 
+/** @type {Worker | null} a worker that has done its job, for the next one: it takes some time to start one */
+let idle = null;
+
+/** @returns {Worker} */
+function readyWorker() {
+  const kept = idle;
+  idle = null;
+  if (kept) return kept;
+  const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+  const worker = new Worker(address);
+  URL.revokeObjectURL(address);
+  return worker;
+}
+
 /**
  * Name a job, at the top of a module.
  * @template I
@@ -28,16 +42,19 @@ export function defineJob(name, work) {
 export function runJob(name, input, tell) {
   let stopped = false;
   try {
-    const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-    const worker = new Worker(address);
-    URL.revokeObjectURL(address);
+    const worker = readyWorker();
     const inSlices = () => {
       worker.terminate();
       if (!stopped) stop = slices(name, input, tell);
     };
     worker.onmessage = (event) => {
-      if (!stopped) tell(event.data.result, event.data.done);
-      if (event.data.done) worker.terminate();
+      if (stopped) return;
+      if (event.data.done) {
+        stop = () => {};
+        idle?.terminate();
+        idle = worker;
+      }
+      tell(event.data.result, event.data.done);
     };
     worker.onerror = inSlices;
     worker.postMessage({ name, input });

@@ -1,0 +1,217 @@
+/** Chapter 4's binomial VAE with two latents and q of diagonal covariance, one datum at a time. All answers are in nats. */
+
+import { forward, layers } from "../numbers/dense.js";
+import { gaussHermite } from "../numbers/hermite.js";
+import { softplus } from "../numbers/vectors.js";
+
+/** @typedef {import("../numbers/dense.js").Layer} Layer */
+/** @typedef {{ decoder: Layer[], encoder: Layer[] }} Model */
+/** @typedef {ArrayLike<number>} Lambda m and k of q, eq. (4.9): two means, two logs of standard deviations */
+
+export const TRIALS = 16;
+export const D = 64;
+const LOG_2PI = Math.log(2 * Math.PI), DECODER = [2, 64, 64, D], ENCODER = [D, 64, 64, 4], H = 64;
+const ONE = new Float64Array(H), TWO = new Float64Array(H), ETA = new Float64Array(D);
+const BACK_ONE = new Float64Array(H), BACK_TWO = new Float64Array(H), SLOPE = new Float64Array(2);
+
+const LOG_FACTORIAL = [0];
+for (let i = 1; i <= TRIALS; i++) LOG_FACTORIAL.push(LOG_FACTORIAL[i - 1] + Math.log(i));
+
+/**
+ * @param {ArrayLike<number>} weights of the decoder, then of the encoder
+ * @returns {Model}
+ */
+export function binomialVae(weights) {
+  const all = Float64Array.from(weights);
+  const size = DECODER.slice(1).reduce((total, out, k) => total + out * (DECODER[k] + 1), 0);
+  return { decoder: layers(all.subarray(0, size), DECODER), encoder: layers(all.subarray(size), ENCODER) };
+}
+
+/**
+ * λ of q_φ, eq. (4.1).
+ * @param {Model} model
+ * @param {ArrayLike<number>} x counts
+ * @returns {Float64Array}
+ */
+export function encode(model, x) {
+  return forward(model.encoder, Array.from(x, (count) => count / TRIALS));
+}
+
+/**
+ * The pixels' logits at a point of the plane; the array is used again by the next call.
+ * @param {Model} model
+ * @param {number} z1
+ * @param {number} z2
+ * @returns {Float64Array}
+ */
+export function decode({ decoder: [first, second, third] }, z1, z2) {
+  for (let r = 0; r < H; r++) ONE[r] = Math.tanh(first.weight[2 * r] * z1 + first.weight[2 * r + 1] * z2 + first.bias[r]);
+  for (let r = 0; r < H; r++) TWO[r] = Math.tanh(row(second.weight, r * H, ONE, second.bias[r]));
+  for (let r = 0; r < D; r++) ETA[r] = row(third.weight, r * H, TWO, third.bias[r]);
+  return ETA;
+}
+
+/** @param {Float64Array} weight @param {number} from @param {Float64Array} input @param {number} bias @returns {number} */
+function row(weight, from, input, bias) {
+  let a = bias, b = 0, c = 0, d = 0;
+  for (let k = 0; k < H; k += 4) {
+    a += weight[from + k] * input[k];
+    b += weight[from + k + 1] * input[k + 1];
+    c += weight[from + k + 2] * input[k + 2];
+    d += weight[from + k + 3] * input[k + 3];
+  }
+  return a + b + c + d;
+}
+
+/**
+ * The part of log p(x, z) that z alone decides: log p(z) − 16 Σ softplus(η).
+ * @param {Float64Array} eta
+ * @param {number} z1
+ * @param {number} z2
+ * @returns {number}
+ */
+export function partOfZ(eta, z1, z2) {
+  let total = 0;
+  for (let d = 0; d < D; d++) total += softplus(eta[d]);
+  return -LOG_2PI - (z1 * z1 + z2 * z2) / 2 - TRIALS * total;
+}
+
+/**
+ * The logs of the binomial coefficients of eq. (4.8).
+ * @param {ArrayLike<number>} x
+ * @returns {number}
+ */
+export function logChoose(x) {
+  let total = 0;
+  for (let d = 0; d < D; d++) total += LOG_FACTORIAL[TRIALS] - LOG_FACTORIAL[x[d]] - LOG_FACTORIAL[TRIALS - x[d]];
+  return total;
+}
+
+/**
+ * log p(x, z), eqs. (4.7) and (4.8), without the binomial coefficients.
+ * @param {Model} model
+ * @param {ArrayLike<number>} x
+ * @param {number} z1
+ * @param {number} z2
+ * @returns {number}
+ */
+export function logJoint(model, x, z1, z2) {
+  const eta = decode(model, z1, z2);
+  let total = partOfZ(eta, z1, z2);
+  for (let d = 0; d < D; d++) total += x[d] * eta[d];
+  return total;
+}
+
+/**
+ * The slope of log p(x, z) in z, where `decode` has just been; the array is used again by the next call.
+ * @param {Model} model
+ * @param {ArrayLike<number>} x
+ * @param {number} z1
+ * @param {number} z2
+ * @returns {Float64Array}
+ */
+function slope({ decoder: [first, second, third] }, x, z1, z2) {
+  BACK_TWO.fill(0);
+  BACK_ONE.fill(0);
+  for (let r = 0; r < D; r++) {
+    const back = x[r] - TRIALS / (1 + Math.exp(-ETA[r]));
+    for (let c = 0, w = r * H; c < H; c++, w++) BACK_TWO[c] += third.weight[w] * back;
+  }
+  for (let r = 0; r < H; r++) {
+    const back = BACK_TWO[r] * (1 - TWO[r] * TWO[r]);
+    for (let c = 0, w = r * H; c < H; c++, w++) BACK_ONE[c] += second.weight[w] * back;
+  }
+  SLOPE[0] = -z1;
+  SLOPE[1] = -z2;
+  for (let r = 0; r < H; r++) {
+    const back = BACK_ONE[r] * (1 - ONE[r] * ONE[r]);
+    SLOPE[0] += first.weight[2 * r] * back;
+    SLOPE[1] += first.weight[2 * r + 1] * back;
+  }
+  return SLOPE;
+}
+
+/** @type {Map<number, { u: number[], w: number[] }>} */
+const rules = new Map();
+
+/** @param {number} order @returns {{ u: number[], w: number[] }} */
+function rule(order) {
+  const known = rules.get(order) ?? gaussHermite(order);
+  rules.set(order, known);
+  return known;
+}
+
+/**
+ * The ELBO by Gauss–Hermite nodes, eq. (4.12).
+ * @param {Model} model
+ * @param {ArrayLike<number>} x
+ * @param {Lambda} lambda
+ * @param {number} [order] nodes along a dimension
+ * @returns {number}
+ */
+export function elbo(model, x, lambda, order = 20) {
+  const { u, w } = rule(order), s1 = Math.exp(lambda[2]), s2 = Math.exp(lambda[3]);
+  let total = 0;
+  for (let i = 0; i < order; i++) {
+    for (let j = 0; j < order; j++) {
+      const weight = w[i] * w[j];
+      if (weight > 1e-22) total += weight * logJoint(model, x, lambda[0] + s1 * u[i], lambda[1] + s2 * u[j]);
+    }
+  }
+  return total + logChoose(x) + 1 + LOG_2PI + lambda[2] + lambda[3];
+}
+
+/**
+ * The ELBO and its slope in λ: of m it is E[∇ log p(x, z)], of k it is E[s u · ∇ log p(x, z)] + 1.
+ * @param {Model} model
+ * @param {ArrayLike<number>} x
+ * @param {Lambda} lambda
+ * @param {number} order nodes along a dimension
+ * @returns {{ value: number, slope: Float64Array }}
+ */
+export function elboAndSlope(model, x, lambda, order) {
+  const { u, w } = rule(order), s1 = Math.exp(lambda[2]), s2 = Math.exp(lambda[3]);
+  const by = Float64Array.of(0, 0, 1, 1);
+  let total = 0;
+  for (let i = 0; i < order; i++) {
+    for (let j = 0; j < order; j++) {
+      const weight = w[i] * w[j], z1 = lambda[0] + s1 * u[i], z2 = lambda[1] + s2 * u[j];
+      total += weight * logJoint(model, x, z1, z2);
+      const [g1, g2] = slope(model, x, z1, z2);
+      by[0] += weight * g1;
+      by[1] += weight * g2;
+      by[2] += weight * g1 * s1 * u[i];
+      by[3] += weight * g2 * s2 * u[j];
+    }
+  }
+  return { value: total + logChoose(x) + 1 + LOG_2PI + lambda[2] + lambda[3], slope: by };
+}
+
+/**
+ * The best λ so far after each step of the chapter's `refine`: Adam, whose rate falls from 0.05 to 0 on a cosine.
+ * @param {Model} model
+ * @param {ArrayLike<number>} x
+ * @param {Lambda} start
+ * @param {number} steps
+ * @returns {Generator<undefined, Float64Array[]>} `steps` + 1 of them
+ */
+export function* refine(model, x, start, steps) {
+  const at = Float64Array.from(start), first = new Float64Array(4), second = new Float64Array(4);
+  /** @type {Float64Array[]} */
+  const trail = [];
+  let best = -Infinity;
+  for (let t = 0; t <= steps; t++) {
+    const { value, slope: by } = elboAndSlope(model, x, at, 6);
+    trail.push(value > best ? at.slice() : trail[t - 1]);
+    best = Math.max(best, value);
+    const rate = 0.025 * (1 + Math.cos((Math.PI * t) / steps));
+    for (let i = 0; i < 4; i++) {
+      first[i] = 0.9 * first[i] - 0.1 * by[i];
+      second[i] = 0.999 * second[i] + 0.001 * by[i] * by[i];
+      const size = Math.sqrt(second[i] / (1 - 0.999 ** (t + 1))) + 1e-8;
+      at[i] -= (rate / (1 - 0.9 ** (t + 1))) * (first[i] / size);
+    }
+    yield;
+  }
+  return trail;
+}
