@@ -1,4 +1,4 @@
-"""The built site, made once a test run."""
+"""The built site, made once a test run, and the browser that opens it."""
 
 import os
 import time
@@ -32,3 +32,12 @@ def address(site):
     """The address at which the site is served."""
     with serve(site) as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser; without one, the tests that ask for it are skipped."""
+    from chromium import chromium
+
+    with chromium() as browser:
+        yield browser

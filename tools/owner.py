@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tools.commands import command
 from tools.notebooks import ROOT
-from tools.places import plan, replace_once, write_all
+from tools.places import plan, replace_once, stamped, write_all
 from tools.syntax import read_text
 
 HOLDER = r"(?<=^Copyright \(c\) \d{4} )[^\n]+"  # in a license
@@ -111,19 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tools.owner", description="Write the authors' names everywhere.")
     parser.add_argument("authors", help='their names: "Ada B. Name; van der Name, Carl"')
     options = parser.parse_args(arguments)
-    try:
-        changed = stamp(options.authors)
-    except (ValueError, FileNotFoundError) as error:
-        print(f"Nothing was changed. {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"Nothing was changed. {error.filename} cannot be written: {error.strerror}.", file=sys.stderr)
-        return 1
-    for path in changed:
-        print(f"stamped {path.relative_to(ROOT)}")
-    if not changed:
-        print("The authors were there already: nothing changed.")
-    return 0
+    return stamped(lambda: stamp(options.authors), "The authors were there already: nothing changed.", ROOT)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Writing one thing in many files, which have a place for it each: everywhere or nowhere."""
 
 import re
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -47,3 +48,26 @@ def replace_once(pattern: str, replacement: str, text: str, where: str) -> str:
     if count != 1:
         raise ValueError(f"{where} must have exactly one place for this and has {count}: put it back first.")
     return text
+
+
+def stamped(stamp: Callable[[], list[Path]], already: str, root: Path) -> int:
+    """Write one thing everywhere, and say what changed; return the exit status.
+
+    Args:
+        stamp: writes it, and returns the files that changed.
+        already: what is said where none did.
+        root: the folder that the files' names are told from.
+    """
+    try:
+        changed = stamp()
+    except (ValueError, FileNotFoundError) as error:
+        print(f"Nothing was changed. {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"Nothing was changed. {error.filename} cannot be written: {error.strerror}.", file=sys.stderr)
+        return 1
+    for path in changed:
+        print(f"stamped {path.relative_to(root)}")
+    if not changed:
+        print(already)
+    return 0

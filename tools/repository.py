@@ -17,7 +17,7 @@ import nbformat
 
 from tools.commands import command
 from tools.notebooks import ROOT, read, tags
-from tools.places import plan, replace_once, write_all
+from tools.places import plan, replace_once, stamped, write_all
 from tools.syntax import read_text
 
 ADDRESS = re.compile(
@@ -156,19 +156,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("url", help="https://github.com/owner/name")
     parser.add_argument("--branch", default="main", help="the published branch (default: main)")
     options = parser.parse_args(arguments)
-    try:
-        changed = stamp(options.url, branch=options.branch)
-    except (ValueError, FileNotFoundError) as error:
-        print(f"Nothing was changed. {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"Nothing was changed. {error.filename} cannot be written: {error.strerror}.", file=sys.stderr)
-        return 1
-    for path in changed:
-        print(f"stamped {path.relative_to(ROOT)}")
-    if not changed:
-        print("The address was there already: nothing changed.")
-    return 0
+    return stamped(
+        lambda: stamp(options.url, branch=options.branch), "The address was there already: nothing changed.", ROOT
+    )
 
 
 if __name__ == "__main__":

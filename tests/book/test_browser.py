@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from chromium import DESKTOP, PHONE, chromium
+from chromium import DESKTOP, PHONE
 from playwright.sync_api import Page, expect
 from site_build import page_names
 
@@ -120,12 +120,6 @@ class Visit:
     shift: float = 0.0  # how much moves while the page loads, as browsers sum it up
     axe: dict[str, list[str]] = field(default_factory=dict)
     overflow: list[str] = field(default_factory=list)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

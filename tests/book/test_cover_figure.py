@@ -5,19 +5,13 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from chromium import DESKTOP, PHONE, chromium
+from chromium import DESKTOP, PHONE
 from playwright.sync_api import expect
 
 from tools.notebooks import CHAPTERS, ROOT
 
 STEPS = json.loads((ROOT / "book" / "cover.json").read_text(encoding="utf-8"))["em"]["steps"]
 FIRST_SCREEN = (".cover-words > p:first-child", ".cover-figure", ".cover-results", ".cover-doors")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import gzip
 import re
 
 import pytest
-from chromium import DESKTOP, PHONE, chromium
+from chromium import DESKTOP, PHONE
 from playwright.sync_api import expect
 
 from aevb_utils.figures import ComputingFigure
@@ -12,12 +12,6 @@ from aevb_utils.figures.computing import bundle
 
 PAGE = "book/play.html"
 MAX_BYTES = 250_000  # of the page's own script, data and HTML, compressed
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

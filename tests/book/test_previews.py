@@ -4,19 +4,13 @@ import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from chromium import PHONE, chromium
+from chromium import PHONE
 from playwright.sync_api import Page, expect
 
 PAGE = "book/errata.html"
 EQUATION = "a.aevb-reference[href$='#eq-1-19']"
 WIDE = "a.aevb-reference[href$='#eq-9-8']"
 CHAPTER = "a.aevb-reference[href$='09_gaussian_mixture_vae.html']"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from chromium import DESKTOP, chromium
+from chromium import DESKTOP
 from playwright.sync_api import Page, expect
 
 # What is asked, and the places (a part of their address) of which one must be among the first three.
@@ -99,12 +99,6 @@ ASKED = {
 }
 FIND = "async (query) => (await bookSearch(query)).slice(0, 3).map((hit) => hit.url)"
 RIGHT = 0.95  # of the queries
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module", params=["served", "from disk"])
