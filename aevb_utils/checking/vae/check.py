@@ -25,7 +25,7 @@ from aevb_utils.checking.vae.report import Finding, Report, wrapped
 from aevb_utils.checking.vae.sampling import Sampling, at_evaluation, look_at_sampling
 from aevb_utils.checking.vae.subject import Run, Subject, Target
 from aevb_utils.checking.vae.texts import finding
-from aevb_utils.checking.vae.verdict import verdict
+from aevb_utils.checking.vae.verdict import conclusion, verdict
 from aevb_utils.evaluation.modes import own_random_numbers
 
 ROWS = 4
@@ -86,6 +86,7 @@ def check_vae(
     with _left_as_it_was(subject), own_random_numbers(subject.x.device, 0):
         _look(subject, report, optimizer, trained=trained)
     report.findings.sort(key=lambda each: ("mistake", "risk", "note").index(each.kind))
+    report.verdict = conclusion(report.verdict, mistakes=not report.ok)
     for line in (report.verdict, report.summary()):
         if line:
             say(wrapped(line))

@@ -15,6 +15,14 @@ AUTOENCODER = (
 )
 
 
+def conclusion(verdict: str, *, mistakes: bool) -> str:
+    """The verdict as the report ends with it: where there is a mistake, a right formula is not the last word."""
+    if not mistakes or " minus the ELBO, with " not in verdict:
+        return verdict
+    formula = verdict.replace("The loss is ", "As a formula, the loss is ", 1)
+    return f"{formula} That does not undo what is marked ✗."
+
+
 def verdict(objective: Objective) -> str:
     """What the loss is, in a sentence."""
     c, data, w = objective.latent.coefficients, objective.data, objective.weights
