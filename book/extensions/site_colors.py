@@ -13,7 +13,7 @@ INSIDE = r"\([^()&\\]*(?:\\(?!\\|tag|right|left)[a-zA-Z,;]+[^()&\\]*)*\)"
 LATENT = r"(?:z|c|y|s)(?![a-zA-Z])"
 ANY = re.compile(
     r"(?P<log>\\log\s*)?(?:"
-    rf"(?<![\\a-zA-Z])(?P<q>q{SCRIPT}*(?:{INSIDE})?(?![a-zA-Z]))"
+    rf"(?P<q>(?<![\\a-zA-Z_^])(?:\\(?:bar|hat|tilde)\s*)?q{SCRIPT}*(?:{INSIDE})?(?![a-zA-Z])|(?<=[_^])q(?![a-zA-Z]))"
     rf"|(?<![\\a-zA-Z])(?P<posterior>p{SCRIPT}*\(\s*{LATENT}[^()&|\\]*\\mid\s*x(?!_\{{1:t-1\}})[^()&]*\))"
     ")"
 )

@@ -28,13 +28,20 @@ EMPTY_HEADING = re.compile(r"<th(?P<attributes>[^>]*)>(?:<p></p>)?</th>")
 
 # The tables of the text, whose rows become cards on a phone: there each cell says what its column is.
 TABLE = re.compile(r'<table class="table">.*?</table>', re.DOTALL)
-HEADING = re.compile(r"<th[^>]*>(.*?)</th>", re.DOTALL)
+HEADING = re.compile(r"<t[hd][^>]*>(.*?)</t[hd]>", re.DOTALL)  # the corner of a table with row names is a td
 ROW = re.compile(r"<tr[^>]*>.*?</tr>", re.DOTALL)
 CELL = re.compile(r"<td(?P<rest>[^>]*)>")
 MARKUP = re.compile(r"<[^>]*>")
 
 # The mark at the start of a printed line, so that a check that holds, or fails, can be seen at a glance.
 MARK = re.compile(r"^(?P<start><div class=\".*<pre><span></span>)?(?P<mark>[✓✗])", re.MULTILINE)
+
+# Printed columns, which a narrow page must not break: lines with gaps of two spaces and more.
+PRINTED = re.compile(
+    r'(<div class="output stream)( [^"]*"><div class="highlight"><pre><span></span>)(.*?)</pre>', re.DOTALL
+)
+GAP = re.compile(r"\S {2,}\S")
+FEWEST_ROWS = 3
 
 # The theme measures each box after it has changed the one before, the folded ones too, and does so while the page is
 # still loading: a browser lays out the page anew each time.
@@ -76,6 +83,13 @@ def _label_cells(table: re.Match[str]) -> str:
     return head + body + ROW.sub(label_row, rest) if names and "data-label" not in rest else table[0]
 
 
+def _mark_columns(printed: re.Match[str]) -> str:
+    """What was printed, with a class where it is a table."""
+    lines = [MARKUP.sub("", line) for line in printed[3].splitlines()]
+    table = sum(bool(GAP.search(line)) for line in lines) >= FEWEST_ROWS
+    return f"{printed[1]} aevb-columns{printed[2]}{printed[3]}</pre>" if table else printed[0]
+
+
 def _repair_pages(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.format != "html":
         return
@@ -86,6 +100,7 @@ def _repair_pages(app: Sphinx, error: Exception | None) -> None:
         repaired = EMPTY_HEADING.sub(r"<td\g<attributes>></td>", repaired)
         repaired = MARK.sub(_color, repaired)
         repaired = TABLE.sub(_label_cells, repaired)
+        repaired = PRINTED.sub(_mark_columns, repaired)
         if repaired != text:
             path.write_text(repaired, encoding="utf-8")
 

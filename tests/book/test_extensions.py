@@ -15,6 +15,7 @@ from tools.notebooks import ROOT
 
 sys.path.insert(0, str(ROOT / "book" / "extensions"))
 import site_math
+import site_repairs
 from site_fonts import ITALICS, letters_of
 from site_formula_lines import in_lines
 from site_images import with_files, with_sizes
@@ -138,3 +139,19 @@ def test_images_and_sounds_within_a_page_become_files(tmp_path):
     assert f'<audio preload="none" controls src="../_static/held/{file.name}">' in shown
     assert '<img src="data:image/png;base64,AAAA">' in shown  # small
     assert with_files(shown, folder, tmp_path) == shown
+
+
+def test_a_table_with_an_empty_corner_names_its_columns_on_a_phone():
+    table = (
+        '<table class="table"><thead><tr><td class="head"></td><th>ours</th></tr></thead>'
+        "<tbody><tr><td>epochs</td><td>ten</td></tr></tbody></table>"
+    )
+    labelled = site_repairs.TABLE.sub(site_repairs._label_cells, table)
+    assert '<td data-label="">epochs</td><td data-label="ours">ten</td>' in labelled
+
+
+def test_printed_columns_are_marked_and_sentences_are_not():
+    head = '<div class="output stream highlight-x"><div class="highlight"><pre><span></span>'
+    rows = "\n".join(f"row {n}   1.0  2.0" for n in range(3))
+    assert "aevb-columns" in site_repairs.PRINTED.sub(site_repairs._mark_columns, f"{head}{rows}</pre>")
+    assert "aevb-columns" not in site_repairs.PRINTED.sub(site_repairs._mark_columns, f"{head}one\ntwo\nthree</pre>")

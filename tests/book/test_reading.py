@@ -38,6 +38,13 @@ def test_the_latex_that_is_copied_knows_no_colors():
     assert r"q(z) &lt; p(z \mid x)" in written
 
 
+def test_an_accent_stands_over_its_letter_and_a_subscript_ends_before_the_bracket():
+    assert in_color(r"\bar q(z)") == r"{\color{magenta}\bar q(z)}"
+    assert in_color(r"\mathbb E_q(x - z)^2") == r"\mathbb E_{\color{magenta}q}(x - z)^2"
+    bar = re.search(r"<mover[^>]*>(.*?)</mover>", mathml(r"\bar q(z)", displayed=False), re.DOTALL)[1]
+    assert "(" not in bar
+
+
 def test_only_the_quantities_themselves_are_colored():
     assert in_color(r"\text{square}") == r"\text{square}"
     heading = '<h2>The ELBO and the posterior mean<a class="headerlink" href="#the-elbo">#</a></h2>'
