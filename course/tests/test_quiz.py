@@ -58,6 +58,18 @@ def test_the_key_is_not_always_in_the_same_place():
     assert len(places) >= 3
 
 
+@pytest.mark.parametrize("choose", [max, min], ids=["longest", "shortest"])
+def test_the_key_is_not_given_away_by_its_length(choose):
+    """With four answers, chance makes a quarter; two fifths are the most."""
+    choices = [item for path in QUIZZES for item in quiz.load(path).items if not item.numeric]
+    given_away = [
+        item.key
+        for item in choices
+        if choose([item.right, *(wrong.text for wrong in item.wrong)], key=len) == item.right
+    ]
+    assert len(given_away) <= 0.4 * len(choices), given_away
+
+
 def test_qti_says_which_answer_is_right(tmp_path):
     with zipfile.ZipFile(io.BytesIO(quiz_formats.qti(made(tmp_path)))) as package:
         [name] = [n for n in package.namelist() if n.endswith(".xml") and re.search(r"/text2qti_assessment_", n)]
