@@ -14,15 +14,16 @@ override DIR := $(value DIR)
 override ROSTER := $(value ROSTER)
 override HAND := $(value HAND)
 override DEST := $(value DEST)
-export PYTHON URL BRANCH NOTEBOOK NAME AUTHORS A DIR ROSTER HAND DEST
+override FILE := $(value FILE)
+export PYTHON URL BRANCH NOTEBOOK NAME AUTHORS A DIR ROSTER HAND DEST FILE
 
 TOOLS := "$$PYTHON" -m tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book pdf epub zip test execute results refresh lab data export student course grade gradescope course-public test-course repository owner lint lock clean doctor python
+.PHONY: help setup book pdf epub zip test execute results refresh lab data export student course quiz calendar items grade gradescope course-public test-course repository owner lint lock clean doctor python
 .NOTPARALLEL:
 
-help setup book pdf epub zip test refresh lab data export student course test-course lint lock clean doctor: python
+help setup book pdf epub zip test refresh lab data export student course quiz calendar test-course lint lock clean doctor: python
 	@$(TOOLS) $@
 
 execute: python
@@ -36,6 +37,9 @@ grade: python
 
 gradescope: python
 	@$(TOOLS) gradescope -- "$$A"
+
+items: python
+	@$(TOOLS) items -- "$$FILE"
 
 course-public: python
 	@$(TOOLS) course-public -- "$$DEST"

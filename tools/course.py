@@ -1,17 +1,19 @@
-"""The course's commands: build its notebooks, grade a class, pack an autograder, write the public mirror.
+"""The course's commands: build its notebooks and quizzes, date its syllabus, grade a class, write the public mirror.
 
-``python -m tools course``, ``grade``, ``gradescope`` and ``course-public`` call it; ``course/README.md`` explains them.
+``python -m tools course``, ``quiz``, ``calendar``, ``items``, ``grade``, ``gradescope`` and ``course-public`` call it;
+``course/README.md`` explains them.
 """
 
 import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 
-from course.engine import archive, batch, box, build, gradescope, lms, settings
+from course.engine import archive, batch, box, build, calendar, gradescope, items, lms, quiz, quiz_formats, settings
 from course.engine.assignments import COURSE, assignment
 from course.engine.box import NoBoxError, Rung
 from course.engine.settings import Settings, SettingsError, Student
@@ -92,11 +94,44 @@ def public(args: argparse.Namespace, told: Settings) -> int:
     return 0
 
 
+def make_quizzes(_: argparse.Namespace, __: Settings) -> int:
+    """Write every quiz for Canvas, Moodle, paper and oneself."""
+    for path in sorted((COURSE / "quizzes").glob("*.yml")):
+        for made in quiz_formats.write(quiz.load(path), OUT / "quizzes"):
+            print(made.relative_to(ROOT).as_posix())
+    return 0
+
+
+def make_calendar(_: argparse.Namespace, told: Settings) -> int:
+    """Write the dated syllabus, as a page and for calendars."""
+    plan = calendar.load(COURSE / "syllabi" / f"{told.plan}.yml")
+    weeks = calendar.dated(plan, told)
+    hours = calendar.workload(plan, calendar.reading_minutes(ROOT / "notebooks"), told.class_minutes)
+    OUT.mkdir(parents=True, exist_ok=True)
+    (OUT / "syllabus.html").write_text(calendar.syllabus(plan, weeks, hours), encoding="utf-8")
+    (OUT / "calendar.ics").write_bytes(calendar.ics(plan, weeks, datetime.now(UTC)))
+    print(f"{(OUT / 'syllabus.html').relative_to(ROOT).as_posix()}: {weeks[0].monday} to {weeks[-1].monday}, ", end="")
+    print(f"{min(hours):.1f} to {max(hours):.1f} hours a week")
+    print((OUT / "calendar.ics").relative_to(ROOT).as_posix())
+    return 0
+
+
+def analyze(args: argparse.Namespace, _: Settings) -> int:
+    """Print what a quiz's results say of its items."""
+    print(items.report(items.read(args.file)))
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
     """What the command line holds."""
     found = argparse.ArgumentParser(prog="python -m tools", description=__doc__)
     parts = found.add_subparsers(required=True)
     parts.add_parser("course").set_defaults(run=make)
+    parts.add_parser("quiz", help="write the quizzes").set_defaults(run=make_quizzes)
+    parts.add_parser("calendar", help="write the dated syllabus").set_defaults(run=make_calendar)
+    part = parts.add_parser("items", help="analyze the items of a quiz")
+    part.add_argument("file", type=Path, help="results as Canvas or Moodle export them, a CSV file (make: FILE=)")
+    part.set_defaults(run=analyze)
     part = parts.add_parser("grade", help="grade a class")
     part.add_argument("assignment", help="such as a01 (make: A=)")
     part.add_argument("folder", type=Path, help="what was handed in, a folder or a zip file (make: DIR=)")

@@ -106,6 +106,22 @@ COMMANDS = {
         Level.WHOLE,
         lambda: [["-m", "tools.course", "course"]],
     ),
+    "quiz": Command(
+        "write the course's quizzes for Canvas, Moodle and paper to _build/course/quizzes",
+        Level.WHOLE,
+        lambda: [["-m", "tools.course", "quiz"]],
+    ),
+    "calendar": Command(
+        "write the course's syllabus with its dates, and a file for calendars, to _build/course",
+        Level.WHOLE,
+        lambda: [["-m", "tools.course", "calendar"]],
+    ),
+    "items": Command(
+        "say what a quiz's results tell of its items (a CSV file; make: FILE=…)",
+        Level.WHOLE,
+        lambda: [["-m", "tools.course", "items"]],
+        takes="a file",
+    ),
     "grade": Command(
         "grade a class (a01 FOLDER; make: A=a01 DIR=… [ROSTER=…] [HAND=…])",
         Level.WHOLE,

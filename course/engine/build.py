@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from course.engine import quiz
 from course.engine.assignments import COURSE, Assignment, assignments
 from course.engine.settings import Settings, SettingsError
 from course.engine.source import Cell, dumped, notebook, solution_lines, with_solution, without_solution
@@ -51,7 +52,9 @@ def publish(out: Path, settings: Settings) -> list[Path]:
     """
     if out.exists() and any(out.iterdir()):
         raise SettingsError(f"{out} holds something already: name a folder that is empty or not there.")
-    skipped = shutil.ignore_patterns("__pycache__", "*.pyc", *PRIVATE, "a[0-9][0-9].py", "tests", "course.yml")
+    skipped = shutil.ignore_patterns(
+        "__pycache__", "*.pyc", *PRIVATE, "a[0-9][0-9].py", "tests", "quizzes", "course.yml"
+    )
     shutil.copytree(COURSE, out / "course", dirs_exist_ok=True, ignore=skipped)
     public = (COURSE / "course.yml").read_text(encoding="utf-8").replace(settings.secret, "kept by the instructor")
     (out / "course" / "course.yml").write_text(public, encoding="utf-8", newline="\n")
@@ -76,6 +79,8 @@ def leaked(folder: Path, settings: Settings) -> list[str]:
             lines = {line.strip() for line in (assignment.folder / file).read_text(encoding="utf-8").splitlines()}
             lines -= {line for line in lines if line.startswith(("from ", "import ", "question:", "title:"))}
             private |= dict.fromkeys((line for line in lines - public if len(line) >= 40), f"a line of {name}'s {file}")
+    for path in sorted((COURSE / "quizzes").glob("*.yml")):
+        private |= {item.why: f"the key of {item.key}" for item in quiz.load(path).items}
     found = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         text = path.read_text(encoding="utf-8", errors="replace")

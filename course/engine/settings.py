@@ -22,6 +22,13 @@ class Settings:
     term: str
     salt: str
     secret: str
+    plan: str
+    start: str
+    class_hours: str
+    class_minutes: int
+    lab_hour: str
+    time_zone: str
+    holidays: str
     late_percent_per_day: float
     id_column: str
     name_column: str
@@ -56,7 +63,7 @@ def load(path: Path) -> Settings:
 def _of_kind(path: Path, name: str, value: object, kind: object) -> object:
     if kind is float and type(value) is int:
         value = float(value)
-    if type(value) is not kind or (kind is str and not value.strip()):
+    if type(value) is not kind or (kind is str and not value.strip() and name != "holidays"):
         wanted = {str: "text", int: "a whole number", float: "a number"}[kind]
         raise SettingsError(f"{path}: {name} is {wanted}, and is {value!r}.")
     return value

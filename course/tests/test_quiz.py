@@ -1,0 +1,201 @@
+"""Quizzes: items are whole, formats carry key and feedback, and results are analyzed with intervals."""
+
+import io
+import re
+import zipfile
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import yaml
+
+from course.engine import items, quiz, quiz_formats
+from course.engine.assignments import COURSE
+from course.engine.settings import SettingsError
+
+QUIZZES = sorted((COURSE / "quizzes").glob("*.yml"))
+ITEM = {
+    "key": "k",
+    "objective": "Add.",
+    "stem": "How much is $1 + 1$, # and = {in} ~ signs: x < y?",
+    "right": "Two",
+    "why": "Count.",
+    "wrong": [{"text": f"It is {n}", "misconception": "m", "feedback": f"Not {n}."} for n in (1, 3, 4)],
+}
+
+
+def made(tmp_path, **changed):
+    path = tmp_path / "q99.yml"
+    path.write_text(yaml.safe_dump({"title": "T", "chapter": 1, "items": [ITEM | changed]}), encoding="utf-8")
+    return quiz.load(path)
+
+
+@pytest.mark.parametrize("path", QUIZZES, ids=lambda path: path.stem)
+def test_each_quiz_is_whole_and_goes_into_every_format(path, tmp_path):
+    one = quiz.load(path)
+    assert one.name == f"q{one.chapter:02}"
+    assert len(one.items) >= 5
+    assert all(item.key.startswith(f"{one.name}-") for item in one.items)
+    for made_file in quiz_formats.write(one, tmp_path):
+        assert made_file.stat().st_size > 500
+    for page in tmp_path.glob("*.html"):
+        assert "$" not in page.read_text(encoding="utf-8")
+
+
+def test_keys_are_unique_over_all_quizzes():
+    keys = [item.key for path in QUIZZES for item in quiz.load(path).items]
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_key_is_not_always_in_the_same_place():
+    places = {
+        [wrong for _, wrong in item.options(version)].index(None)
+        for path in QUIZZES
+        for item in quiz.load(path).items
+        if not item.numeric
+        for version in quiz_formats.VERSIONS
+    }
+    assert len(places) >= 3
+
+
+@pytest.mark.parametrize("choose", [max, min], ids=["longest", "shortest"])
+def test_the_key_is_not_given_away_by_its_length(choose):
+    """With four answers, chance makes a quarter; two fifths are the most."""
+    choices = [item for path in QUIZZES for item in quiz.load(path).items if not item.numeric]
+    given_away = [
+        item.key
+        for item in choices
+        if choose([item.right, *(wrong.text for wrong in item.wrong)], key=len) == item.right
+    ]
+    assert len(given_away) <= 0.4 * len(choices), given_away
+
+
+def test_qti_says_which_answer_is_right(tmp_path):
+    with zipfile.ZipFile(io.BytesIO(quiz_formats.qti(made(tmp_path)))) as package:
+        [name] = [n for n in package.namelist() if n.endswith(".xml") and re.search(r"/text2qti_assessment_", n)]
+        root = ElementTree.fromstring(package.read(name))
+    space = {"q": root.tag.partition("}")[0][1:]}
+    labels = {one.get("ident"): "".join(one.itertext()).strip() for one in root.findall(".//q:response_label", space)}
+    full = [
+        condition.find(".//q:varequal", space).text
+        for condition in root.findall(".//q:respcondition", space)
+        if condition.find("q:setvar", space) is not None and condition.find("q:setvar", space).text == "100"
+    ]
+    assert [labels[ident] for ident in full] == ["<p>Two</p>"]
+    assert "Not 3." in "".join(root.itertext())
+
+
+def unescaped(text):
+    """What Moodle reads: a backslash before one of these characters is dropped."""
+    return re.sub(r"\\([\\~=#{}:])", r"\1", text)
+
+
+def test_gift_escapes_what_means_something_there(tmp_path):
+    text = quiz_formats.gift(made(tmp_path))
+    body = text.split("{\n")[1]
+    assert sum(line.startswith("=") for line in body.splitlines()) == 1
+    assert sum(line.startswith("~") for line in body.splitlines()) == 3
+    stem = unescaped(text.split("[html]")[1].split(" {\n")[0])
+    assert stem == r"How much is \(1 + 1\), # and = {in} ~ signs: x &lt; y?"
+    assert not re.search(r"(?<!\\)[{}=#~]", text.split("[html]")[1].split(" {\n")[0])
+
+
+def test_a_numeric_item_knows_its_wrong_numbers(tmp_path):
+    wrong = [{"text": "3", "misconception": "m", "feedback": "Not three."}]
+    one = made(tmp_path, right=2, tolerance=0.1, wrong=wrong)
+    assert "=%100%2:0.1#Count." in quiz_formats.gift(one)
+    assert "=%0%3:0.1#Not three." in quiz_formats.gift(one)
+    page = quiz_formats.self_check(one)
+    assert page.index("<summary>2") < page.index("<summary>3")
+
+
+def test_paper_has_no_key_and_the_key_fits_each_version(tmp_path):
+    one = made(tmp_path)
+    key = quiz_formats.key(one)
+    for version, letter in zip(quiz_formats.VERSIONS, re.findall(r"<td>([a-f])</td>", key), strict=True):
+        page = quiz_formats.paper(one, version)
+        assert "Count." not in page
+        answers = re.findall(r"<li>(.*?)</li>", page)
+        assert answers["abcdef".index(letter)] == "Two"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"wrong": ITEM["wrong"][:2]}, "three to 5 wrong answers"),
+        ({"stem": "How much is $1 + 1?"}, "formula without an end"),
+        ({"right": "It is 1"}, "two answers are the same"),
+        ({"tolerance": 0.1}, "all answers are numbers"),
+        ({"right": 2, "tolerance": 1, "wrong": [{"text": "3", "misconception": "m", "feedback": "f"}]}, "two of them"),
+        ({"points": 3}, "points"),
+        ({"why": True}, "line of text"),
+    ],
+)
+def test_a_broken_item_is_one_sentence(changed, said, tmp_path):
+    with pytest.raises(SettingsError, match=said):
+        made(tmp_path, **changed)
+
+
+def scores(n=200, k=8):
+    """A class: item 0 has a wrong key, item 1 says nothing, the others are good."""
+    generator = np.random.default_rng(1)
+    able = generator.normal(size=(n, 1))
+    right = generator.random((n, k)) < 1 / (1 + np.exp(-2 * able))
+    right[:, 0] = ~right[:, 0]
+    right[:, 1] = generator.random(n) < 0.5
+    return right.astype(float)
+
+
+def written(tmp_path, head, rows):
+    path = tmp_path / "results.csv"
+    path.write_text("\n".join(",".join(map(str, row)) for row in [head, *rows]), encoding="utf-8")
+    return path
+
+
+def test_a_wrong_key_is_flagged_and_a_dead_item_is_not_condemned(tmp_path):
+    values = scores()
+    path = written(tmp_path, ["id", *(f"i{k}" for k in range(8))], [[f"s{n}", *row] for n, row in enumerate(values)])
+    found = items.analyze(items.read(path))
+    assert [one.item for one in found if one.flag] == ["i0"]
+    low, high = found[1].discrimination_interval
+    assert low < 0 < high
+    by_hand = np.corrcoef(values[:, 3], values.sum(axis=1) - values[:, 3])[0, 1]
+    assert found[3].discrimination == pytest.approx(by_hand)
+    report = items.report(items.read(path))
+    assert "200 students, 8 items" in report
+
+
+def test_alpha_is_that_of_its_formula():
+    values = np.array([[1, 1, 1], [1, 1, 0], [0, 1, 0], [0, 0, 0]], dtype=float)
+    sums = values.sum(axis=1)
+    assert items.alpha(values) == pytest.approx(1.5 * (1 - values.var(axis=0, ddof=1).sum() / sums.var(ddof=1)))
+    low, high = items.alpha_interval(scores())
+    assert low < items.alpha(scores()) < high
+
+
+def test_canvas_and_moodle_are_read(tmp_path):
+    rows = [[f"s{n}", "yes" if n % 2 else "no", float(n % 2), "a", 2.0 * (n > 3)] for n in range(8)]
+    found = items.read(written(tmp_path, ["name", "11: Is it?", "1.0", "12: Which?", "2.0"], rows))
+    assert found.items == ["Is it?", "Which?"]
+    assert found.scores[:, 1].tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert found.given[0] == {"yes": 4, "no": 4}
+    rows = [[f"s{n}", "-" if n == 2 else n % 2, n % 2] for n in range(8)] + [["Overall average", 0.5, 0.5]]
+    found = items.read(written(tmp_path, ["Surname", "Q. 1 /1.00", "Q. 2 /1.00"], rows))
+    assert found.scores.shape == (8, 2)
+
+
+@pytest.mark.parametrize(
+    ("head", "cell", "said"),
+    [(["id", "a", "b"], "many", "a score is a number"), (["id", "a", "b"], "3", "none below 0")],
+)
+def test_odd_results_are_one_sentence(head, cell, said, tmp_path):
+    with pytest.raises(SettingsError, match=said):
+        items.read(written(tmp_path, head, [[f"s{n}", 1, cell] for n in range(6)]))
+    with pytest.raises(SettingsError, match="least"):
+        items.read(written(tmp_path, head, [["s", 1, 1]]))
+
+
+def test_the_documented_misconceptions_have_keys_of_one_form():
+    for path in QUIZZES:
+        for item in quiz.load(path).items:
+            assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", wrong.misconception) for wrong in item.wrong), item.key
