@@ -26,11 +26,11 @@ class Task:
         points: the points of all its cases together.
         extreme: how many of them the extreme case holds.
         reference: the right function; one more argument, last, names a mistake.
-        case: from a case's number and a generator to its arguments and its name.
+        case: from a case's number and a generator to its arguments, its name, and what the judge alone knows.
         mistakes: known wrong answers that every case shows: the share of the points, and the sentence.
         breaks: mistakes that some cases show, or that a judge finds: the share of all points, words of a sentence.
-        judge: from a case's arguments to what decides where more than one value is right.
-        tells: whether a judged case's arguments tell right from wrong; without it the first ones are taken.
+        judge: from a case's arguments and what is hidden to what decides where more than one value is right.
+        tells: from the same to whether this case tells right from wrong; without it the first one is taken.
         numbers: the cases there are.
         seconds: CPU seconds that a call may take.
     """
@@ -40,7 +40,7 @@ class Task:
     points: float
     extreme: float
     reference: Callable[..., object]
-    case: Callable[[int, torch.Generator], tuple[list[Any], str]]
+    case: Callable[[int, torch.Generator], tuple[Any, ...]]
     mistakes: Mapping[str, tuple[float, str]] = field(default_factory=dict)
     breaks: Mapping[str, tuple[float, str]] = field(default_factory=dict)
     judge: Callable[..., Judge] | None = None
@@ -77,38 +77,34 @@ def checks_of(tasks: Sequence[Task], assignment: str, student: str, salt: str, s
     for task in tasks:
         for number in task.numbers:
             hidden = number in SECRET
-            args, name, want, wrong = _draw(task, number, assignment, secret if hidden else salt, student)
+            drawn = _draw(task, number, assignment, secret if hidden else salt, student)
             made.append(
                 Check(
                     task.question,
-                    name,
-                    task.worth(number),
-                    task.function,
-                    args,
-                    want=want,
-                    judge=task.judge(*args) if task.judge else None,
-                    wrong=wrong,
+                    points=task.worth(number),
+                    function=task.function,
                     visible=number == 0,
                     secret=hidden,
                     seconds=task.seconds,
                     seed=number,
+                    **drawn,
                 )
             )
     return made
 
 
-def _draw(task: Task, number: int, assignment: str, salt: str, student: str) -> tuple[list[Any], str, Any, list[Wrong]]:
+def _draw(task: Task, number: int, assignment: str, salt: str, student: str) -> dict[str, Any]:
     """A case on which float32 passes and every known mistake is some times farther than is asked."""
     for attempt in range(MOST_DRAWS):
         g = generator(salt, assignment, student, f"{task.function} {number} {attempt}")
-        args, name = task.case(number, g)
+        args, name, *hidden = task.case(number, g)
         if task.judge:
-            if task.tells is None or task.tells(*args):
-                return args, name, None, []
+            if task.tells is None or task.tells(*args, *hidden):
+                return {"args": args, "name": name, "judge": task.judge(*args, *hidden)}
             continue
         want = task.reference(*args)
         wrong = [Wrong(task.reference(*args, mistake), *said) for mistake, said in task.mistakes.items()]
         apart = min((distance(one.value, want) for one in wrong), default=float("inf"))
         if distance(task.reference(*in_float32(args)), want) < RTOL / 3 and apart > 3 * FACTOR * RTOL:
-            return args, name, want, wrong
+            return {"args": args, "name": name, "want": want, "wrong": wrong}
     raise RuntimeError(f"No case {number} of {task.function} for {student!r} tells right from wrong.")
