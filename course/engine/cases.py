@@ -30,7 +30,7 @@ class Task:
         mistakes: known wrong answers that every case shows: the share of the points, and the sentence.
         breaks: mistakes that some cases show, or that a judge finds: the share of all points, words of a sentence.
         judge: from a case's arguments and what is hidden to what decides where more than one value is right.
-        tells: from the same to whether this case tells right from wrong; without it the first one is taken.
+        tells: from the judge and the arguments to whether it tells right from wrong; without it the first case is taken.
         numbers: the cases there are.
         seconds: CPU seconds that a call may take.
     """
@@ -99,8 +99,9 @@ def _draw(task: Task, number: int, assignment: str, salt: str, student: str) -> 
         g = generator(salt, assignment, student, f"{task.function} {number} {attempt}")
         args, name, *hidden = task.case(number, g)
         if task.judge:
-            if task.tells is None or task.tells(*args, *hidden):
-                return {"args": args, "name": name, "judge": task.judge(*args, *hidden)}
+            judge = task.judge(*args, *hidden)
+            if task.tells is None or task.tells(judge, *args):
+                return {"args": args, "name": name, "judge": judge}
             continue
         want = task.reference(*args)
         wrong = [Wrong(task.reference(*args, mistake), *said) for mistake, said in task.mistakes.items()]

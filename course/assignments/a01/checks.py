@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from course.engine.cases import Task, checks_of, uniform
+from course.engine.cases import Judge, Task, checks_of, uniform
 from course.engine.checks import Check, Verdict
 
 NAME = "a01"
@@ -158,10 +158,8 @@ def _case(function: str, k: int, g: torch.Generator) -> tuple[list[Tensor], str]
     return args, name
 
 
-def _tells(t: Tensor, event: Tensor, w0: Tensor, rate0: Tensor) -> bool:
+def _tells(judge: Judge, *args: Tensor) -> bool:
     """Whether a start tells an EM that stopped too early from one that did not."""
-    judge = fit_judge(t, event, w0, rate0)
-    args = (t, event, w0, rate0)
     return judge(fit(*args)).share == 1 and judge(fit(*args, "early")).share == TASKS[-1].breaks["early"][0]
 
 
