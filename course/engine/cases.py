@@ -30,7 +30,7 @@ class Task:
         mistakes: known wrong answers that every case shows: the share of the points, and the sentence.
         breaks: mistakes that some cases show, or that a judge finds: the share of all points, words of a sentence.
         judge: from a case's arguments and what is hidden to what decides where more than one value is right.
-        tells: from the judge and the arguments to whether it tells right from wrong; without it the first case is taken.
+        tells: whether a judge tells right from wrong at these arguments; without it the first ones are taken.
         numbers: the cases there are.
         seconds: CPU seconds that a call may take.
     """
