@@ -1,82 +1,110 @@
-"""Assignment 1: right answers pass, known mistakes get their share, and the student's notebook gives nothing away."""
+"""Each assignment: right answers pass, known mistakes get their share, no student's notebook gives anything away."""
 
 import os
 
 import pytest
+import torch
 from boxes import needs_box
 
-from course.assignments.a01 import checks as a01
 from course.engine import build
-from course.engine.assignments import assignment
+from course.engine.assignments import assignment, assignments
 from course.engine.box import Rung
+from course.engine.cases import in_float32
 from course.engine.checks import FACTOR, RTOL, distance
 from course.engine.grade import grade
 from course.engine.settings import SettingsError
 
+NAMES = list(assignments())
 STUDENTS = [f"student{n}" for n in range(int(os.environ.get("AEVB_COURSE_STUDENTS", "20")))]
+TASKS = {(name, task.function): task for name in NAMES for task in assignment(name).module().TASKS}
 
 
-@pytest.mark.parametrize("student", STUDENTS)
-def test_tolerances_tell_float32_from_every_known_mistake(student):
-    for check in a01.checks(student, "salt", "secret"):
-        low = [arg.float() for arg in check.args]
-        if check.judge:
-            assert check.judge(a01.fit(*check.args)).share == 1
-            assert check.judge(a01.fit(*low, rise=-1e9, most=600)).share == 1
-            continue
-        assert check.verdict(list_of(a01.REFERENCE[check.function](*low))).share == 1
-        assert all(distance(wrong.value, check.want) > FACTOR * RTOL for wrong in check.wrong)
+def checks_of(name, student="ada"):
+    return assignment(name).module().checks(student, "salt", "secret")
 
 
-def list_of(value):
+def of(name, function, student="ada"):
+    return [check for check in checks_of(name, student) if check.function == function]
+
+
+def answer(task, check, *mistake):
+    """What the reference returns, in the form in which it leaves the box."""
+    torch.manual_seed(check.seed)
+    value = task.reference(*check.args, *mistake)
     return list(value) if isinstance(value, tuple) else value
 
 
-@pytest.mark.parametrize(("function", "mistake"), [(f, m) for f, known in a01.MISTAKES.items() for m in known])
-def test_a_known_mistake_gets_its_share_and_sentence(function, mistake):
-    share, sentence = a01.MISTAKES[function][mistake]
-    for check in (one for one in a01.checks("ada", "salt", "secret") if one.function == function):
-        verdict = check.verdict(list_of(a01.REFERENCE[function](*check.args, mistake)))
-        assert (verdict.share, verdict.sentence) == (share, sentence)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("student", STUDENTS)
+def test_right_answers_pass_and_known_mistakes_are_far(name, student):
+    for check in checks_of(name, student):
+        task = TASKS[name, check.function]
+        assert check.verdict(answer(task, check)).share == 1, check
+        if not check.judge:
+            low = task.reference(*in_float32(check.args))
+            assert check.verdict(list(low) if isinstance(low, tuple) else low).share == 1, check
+            assert all(distance(wrong.value, check.want) > FACTOR * RTOL for wrong in check.wrong), check
 
 
-@pytest.mark.parametrize(("function", "mistake"), [(f, m) for f, known in a01.BREAKS.items() for m in known])
-def test_a_mistake_that_only_some_cases_show(function, mistake):
-    share, words = a01.BREAKS[function][mistake]
-    of = [check for check in a01.checks("ada", "salt", "secret") if check.function == function]
-    verdicts = [check.verdict(list_of(a01.REFERENCE[function](*check.args, mistake))) for check in of]
-    got = sum(v.share * check.points for v, check in zip(verdicts, of, strict=True)) / sum(c.points for c in of)
+@pytest.mark.parametrize(
+    ("name", "function", "mistake"), [(*key, m) for key, task in TASKS.items() for m in task.mistakes]
+)
+def test_a_known_mistake_gets_its_share_and_sentence(name, function, mistake):
+    task = TASKS[name, function]
+    for check in of(name, function):
+        verdict = check.verdict(answer(task, check, mistake))
+        assert (verdict.share, verdict.sentence) == task.mistakes[mistake]
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "mistake"), [(*key, m) for key, task in TASKS.items() for m in task.breaks]
+)
+def test_a_mistake_that_only_some_cases_or_a_judge_show(name, function, mistake):
+    task = TASKS[name, function]
+    share, words = task.breaks[mistake]
+    checks = of(name, function)
+    verdicts = [check.verdict(answer(task, check, mistake)) for check in checks]
+    got = sum(v.share * check.points for v, check in zip(verdicts, checks, strict=True)) / task.points
     assert got == pytest.approx(share)
     assert any(words in verdict.sentence for verdict in verdicts)
 
 
-def test_the_points_are_those_of_the_text():
-    points = {}
-    for check in a01.checks("ada", "salt", "secret"):
-        points[check.question] = points.get(check.question, 0) + check.points
-    assert points == pytest.approx({"q1": 10, "q2": 25, "q3": 15, "q4": 20})
-    assert sum(c["points"] for c in assignment("a01").rubric()["criteria"].values()) == 30
+@pytest.mark.parametrize("name", NAMES)
+def test_the_points_are_those_of_the_text(name):
+    text = "\n".join(line for cell in assignment(name).cells() for line in cell.lines)
+    checks = checks_of(name)
+    for question in {check.question for check in checks}:
+        points = sum(check.points for check in checks if check.question == question)
+        heading = next(line for line in text.splitlines() if line.startswith(f"## {question[1:]}. "))
+        assert heading.endswith(f"({points:g} points)")
+    assert sum(check.points for check in checks) == pytest.approx(70)
+    assert sum(criterion["points"] for criterion in assignment(name).rubric()["criteria"].values()) == 30
+    assert all(f"def {check.function}(" in text for check in checks)
 
 
-def test_cases_are_a_students_own_and_the_same_every_time():
-    first, again, other = (a01.checks(name, "salt", "secret")[0].args[0] for name in ("ada", "ada", "bob"))
-    assert first.equal(again)
-    assert not first.equal(other)
+@pytest.mark.parametrize("name", NAMES)
+def test_cases_are_a_students_own_and_the_same_every_time(name):
+    first, again, other = (checks_of(name, student) for student in ("ada", "ada", "bob"))
+    for a, b, c in zip(first, again, other, strict=True):
+        tensors = [[arg.nan_to_num() for arg in one.args if isinstance(arg, torch.Tensor)] for one in (a, b, c)]
+        assert all(map(torch.equal, tensors[0], tensors[1]))
+        assert not all(map(torch.equal, tensors[0], tensors[2]))
 
 
 @needs_box
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("side", "score"), [("instructor", 70), ("student", 0)])
-def test_the_notebooks_in_the_box(side, score, tmp_path, told):
+def test_the_notebooks_in_the_box(name, side, score, tmp_path, told):
     build.build(tmp_path, told)
-    result = grade(tmp_path / side / "a01.ipynb", "ada", assignment("a01").checks("ada", told), Rung.BOX)
+    result = grade(tmp_path / side / f"{name}.ipynb", "ada", assignment(name).checks("ada", told), Rung.BOX)
     assert (result.score, result.notes) == (score, ())
 
 
-def test_the_students_notebook_and_the_mirror_show_nothing_private(tmp_path, told):
+def test_the_students_notebooks_and_the_mirror_show_nothing_private(tmp_path, told):
     build.build(tmp_path / "made", told)
     assert build.leaked(tmp_path / "made" / "student", told) == []
     assert build.leaked(tmp_path / "made" / "instructor", told) != []
     made = build.publish(tmp_path / "mirror", told)
-    assert {path.name for path in made} >= {"a01.ipynb", "box.py", "README.md"}
+    assert {path.name for path in made} >= {*(f"{name}.ipynb" for name in NAMES), "box.py", "README.md"}
     with pytest.raises(SettingsError, match="holds something already"):
         build.publish(tmp_path / "mirror", told)

@@ -1,11 +1,13 @@
 """Assignment 1's reference, cases and known mistakes. Private: it never goes to students, nor into the box."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from course.engine.checks import FACTOR, RTOL, Check, Verdict, Wrong, distance, generator
+from course.engine.cases import Judge, Task, checks_of, uniform
+from course.engine.checks import Check, Verdict
 
 NAME = "a01"
 CLOSE, NEAR = 1e-4, 1e-2  # nats from the reference's end: right, and "stopped early"
@@ -92,52 +94,13 @@ def fit(
     return *path[-1], torch.tensor(values, dtype=torch.float64)
 
 
-REFERENCE: dict[str, Callable[..., object]] = {
-    "responsibilities": responsibilities,
-    "em_step": em_step,
-    "elbo_and_kl": elbo_and_kl,
-    "fit": fit,
-}
-MISTAKES: dict[str, dict[str, tuple[float, str]]] = {
-    "responsibilities": {
-        "events": (0.3, "A lamp that still burns tells its survival, exp(−λt), not its density: no factor λ there."),
-        "joint": (0.2, "These are joint densities: a row has to be divided by its sum."),
-        "columns": (0.2, "Each row sums to one, over the kinds; here each column does, over the lamps."),
-    },
-    "em_step": {
-        "after": (0.75, "The log-likelihood is asked for BEFORE the step; yours is after it."),
-        "drop": (0.25, "Lamps that still burn were left out: they have burned for t hours, and count in every sum."),
-        "hard": (0.25, "Each lamp is shared among the kinds by its responsibilities, not given to the best one."),
-        "events": (0.25, "Lamps that still burn count as failed: the numerator of a rate counts failures alone."),
-        "impute": (0.7, "A valid EM, which takes the rest of a censored life as missing too; here z alone is latent."),
-    },
-    "elbo_and_kl": {
-        "no entropy": (0.4, "The entropy of q is missing from the ELBO."),
-        "no entropy, by difference": (0.4, "The entropy of q is missing from the ELBO, and so from the KL."),
-        "reversed": (0.5, "The KL is asked for from q to the posterior; yours is the other way round."),
-        "mean": (0.7, "Sums over the lamps are asked for, not means."),
-    },
-}
-"""Of each function, its known mistakes: the share of the points that each gets, and its sentence."""
-BREAKS: dict[str, dict[str, tuple[float, str]]] = {
-    "responsibilities": {"no logs": (0.6, "It holds NaN or infinity.")},
-    "elbo_and_kl": {"no xlogy": (0.8, "It holds NaN or infinity.")},
-    "fit": {"early": (0.5, "stopped too early"), "falls": (0.3, "never falls")},
-}
-"""Mistakes that show on the extreme case alone, or that a judge finds: share of the question, words of the sentence."""
-
-
 def lamps(g: torch.Generator, n: int, kinds: int, *, censoring: float = 0.15) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Lifetimes in thousand hours, whether each has ended, and the weights and rates that they were drawn from."""
-
-    def uniform(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=g, dtype=torch.float64)
-
-    rate = torch.tensor([0.3, 5.0, 40.0][:kinds], dtype=torch.float64) * (1 + 0.3 * uniform(kinds))
-    w = torch.ones(kinds, dtype=torch.float64) + uniform(kinds)
+    rate = torch.tensor([0.3, 5.0, 40.0][:kinds], dtype=torch.float64) * (1 + 0.3 * uniform(g, kinds))
+    w = torch.ones(kinds, dtype=torch.float64) + uniform(g, kinds)
     w = w / w.sum()
     z = torch.multinomial(w, n, replacement=True, generator=g)
-    life, watched = -uniform(n).log() / rate[z], -uniform(n).log() / censoring
+    life, watched = -uniform(g, n).log() / rate[z], -uniform(g, n).log() / censoring
     event = (life <= watched).double()
     event[:2] = torch.tensor([1.0, 0.0])  # both occur
     return torch.minimum(life, watched) + 1e-3, event, w, rate
@@ -173,62 +136,6 @@ def fit_judge(t: Tensor, event: Tensor, w0: Tensor, rate0: Tensor) -> Callable[[
     return judge
 
 
-def checks(student: str, salt: str, secret: str) -> list[Check]:
-    """A student's checks: of each function four cases from the id, two from the term's secret, and an extreme one."""
-    return [check for function in REFERENCE for check in _of(function, student, salt, secret)]
-
-
-QUESTIONS = {
-    "responsibilities": ("q1", 10, 4),
-    "em_step": ("q2", 25, 4),
-    "elbo_and_kl": ("q3", 15, 3),
-    "fit": ("q4", 20, 2),
-}
-"""Of each function: its question, the points, and how many of them the extreme case holds."""
-
-
-def _of(function: str, student: str, salt: str, secret: str) -> list[Check]:
-    question, points, extreme = QUESTIONS[function]
-    made = []
-    for k in range(7):
-        hidden = k in (4, 5)
-        args, name, want, wrong = _draw(function, k, secret if hidden else salt, student)
-        made.append(
-            Check(
-                question,
-                name,
-                extreme if k == 6 else (points - extreme) / 6,
-                function,
-                args,
-                want=want,
-                judge=fit_judge(*args) if function == "fit" else None,
-                wrong=wrong,
-                visible=k == 0,
-                secret=hidden,
-            )
-        )
-    return made
-
-
-def _draw(function: str, k: int, salt: str, student: str) -> tuple[list[Tensor], str, object, list[Wrong]]:
-    """A case that tells float32 from every known mistake, by more than is asked; drawn anew until it does."""
-    reference, known = REFERENCE[function], MISTAKES.get(function, {})
-    for attempt in range(50):
-        args, name = _case(function, k, generator(salt, NAME, student, f"{function} {k} {attempt}"))
-        if function == "fit":
-            judge = fit_judge(*args)
-            if judge(fit(*args)).share == 1 and judge(fit(*args, "early")).share == BREAKS["fit"]["early"][0]:
-                return args, name, None, []
-            continue
-        want = reference(*args)
-        wrong = [Wrong(reference(*args, mistake), *said) for mistake, said in known.items()]
-        low = reference(*(arg.float() for arg in args))
-        apart = min(distance(one.value, want) for one in wrong)
-        if distance(low, want) < RTOL / 3 and apart > 3 * FACTOR * RTOL:
-            return args, name, want, wrong
-    raise RuntimeError(f"No case {k} of {function} for {student!r} tells right from wrong.")
-
-
 def _case(function: str, k: int, g: torch.Generator) -> tuple[list[Tensor], str]:
     """The arguments of one case, and its name."""
     kinds = 2 if function == "fit" else 2 + k % 2
@@ -249,3 +156,81 @@ def _case(function: str, k: int, g: torch.Generator) -> tuple[list[Tensor], str]
         t[1], args[3] = 2000.0, args[3] + 0.5
         name += ", one has burned for t = 2000 (stay in logs)"
     return args, name
+
+
+def _tells(judge: Judge, *args: Tensor) -> bool:
+    """Whether a start tells an EM that stopped too early from one that did not."""
+    return judge(fit(*args)).share == 1 and judge(fit(*args, "early")).share == TASKS[-1].breaks["early"][0]
+
+
+TASKS = (
+    Task(
+        "q1",
+        "responsibilities",
+        10,
+        4,
+        responsibilities,
+        partial(_case, "responsibilities"),
+        {
+            "events": (
+                0.3,
+                "A lamp that still burns tells its survival, exp(−λt), not its density: no factor λ there.",
+            ),
+            "joint": (0.2, "These are joint densities: a row has to be divided by its sum."),
+            "columns": (0.2, "Each row sums to one, over the kinds; here each column does, over the lamps."),
+        },
+        {"no logs": (0.6, "It holds NaN or infinity.")},
+    ),
+    Task(
+        "q2",
+        "em_step",
+        25,
+        4,
+        em_step,
+        partial(_case, "em_step"),
+        {
+            "after": (0.75, "The log-likelihood is asked for BEFORE the step; yours is after it."),
+            "drop": (
+                0.25,
+                "Lamps that still burn were left out: they have burned for t hours, and count in every sum.",
+            ),
+            "hard": (0.25, "Each lamp is shared among the kinds by its responsibilities, not given to the best one."),
+            "events": (0.25, "Lamps that still burn count as failed: the numerator of a rate counts failures alone."),
+            "impute": (
+                0.7,
+                "A valid EM, which takes the rest of a censored life as missing too; here z alone is latent.",
+            ),
+        },
+    ),
+    Task(
+        "q3",
+        "elbo_and_kl",
+        15,
+        3,
+        elbo_and_kl,
+        partial(_case, "elbo_and_kl"),
+        {
+            "no entropy": (0.4, "The entropy of q is missing from the ELBO."),
+            "no entropy, by difference": (0.4, "The entropy of q is missing from the ELBO, and so from the KL."),
+            "reversed": (0.5, "The KL is asked for from q to the posterior; yours is the other way round."),
+            "mean": (0.7, "Sums over the lamps are asked for, not means."),
+        },
+        {"no xlogy": (0.8, "It holds NaN or infinity.")},
+    ),
+    Task(
+        "q4",
+        "fit",
+        20,
+        2,
+        fit,
+        partial(_case, "fit"),
+        breaks={"early": (0.5, "stopped too early"), "falls": (0.3, "never falls")},
+        judge=fit_judge,
+        tells=_tells,
+    ),
+)
+
+
+def checks(student: str, salt: str, secret: str) -> list[Check]:
+    """A student's checks."""
+    return checks_of(TASKS, NAME, student, salt, secret)

@@ -1,0 +1,1 @@
+"""Assignment 2: what a family of q costs, and what a network adds to it."""

@@ -1,0 +1,1 @@
+"""Assignment 4: AEVB for factor analysis of a table in which whole blocks of columns are missing."""
