@@ -6,17 +6,16 @@ on many rows: how far a program's peak rises above what it held with the data lo
 """
 
 import argparse
-import ctypes
 import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from _memory import extra_memory
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture as SklearnMixture
 
@@ -69,23 +68,13 @@ def theirs(x: torch.Tensor, start: MixtureParameters, iterations: int) -> torch.
 PROGRAMS: dict[str, Callable[[torch.Tensor, MixtureParameters, int], torch.Tensor]] = {"ours": ours, "sklearn": theirs}
 
 
-def status(field: str) -> float:
-    """A memory figure of this process, in MB."""
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024
-
-
-def extra_memory(program: str, problem: Problem) -> float:
-    """How many MB a program's peak rises above what is held before it, in this process."""
+def memory(program: str, problem: Problem) -> float:
+    """How many MB a program needs besides the data, in this process."""
     warm = problem._replace(n=1000).draw()
     PROGRAMS[program](warm, random_start(warm, problem.components, seed=0), problem.iterations)  # pools, libraries
     x = problem.draw()
     start = random_start(x, problem.components, seed=0)
-    ctypes.CDLL("libc.so.6").malloc_trim(0)  # give back what making the data left free
-    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak starts anew
-    held = status("VmRSS")
-    PROGRAMS[program](x, start, problem.iterations)
-    return status("VmHWM") - held
+    return extra_memory(lambda: PROGRAMS[program](x, start, problem.iterations))
 
 
 def compare(problem: Problem) -> None:
@@ -116,7 +105,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = ROWS._replace(n=arguments.n)
     if arguments.memory:
-        print(extra_memory(arguments.memory, rows))
+        print(memory(arguments.memory, rows))
         return
 
     for problem in (rows, COLUMNS):

@@ -2,6 +2,7 @@
 
 import re
 
+import killed_processes
 import numpy as np
 import pytest
 import several_processes
@@ -111,6 +112,12 @@ def test_a_run_of_which_a_process_is_killed_goes_on_with_another_number(saves, t
         load(file, model, optimizer)
         ends.append(nn.utils.parameters_to_vector(model.parameters()))
     torch.testing.assert_close(*ends, rtol=1e-6, atol=1e-9)
+
+
+def test_a_run_that_is_killed_and_goes_on_ends_in_the_same_bits(tmp_path):
+    """One moment; ``killed_processes.py`` itself takes twenty."""
+    (kill,) = killed_processes.report("vae", tmp_path / "runs", 1, first=4)
+    assert killed_processes.is_whole(kill), kill
 
 
 class Line(nn.Module):
