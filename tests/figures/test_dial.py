@@ -194,3 +194,89 @@ def test_the_gradients_by_hand_are_autograd_s(q, hidden):
 
 def test_the_points_are_the_book_s():
     assert_close(torch.tensor(POINTS), simulated_mixture().train.double(), atol=0.0051, rtol=0)
+
+
+# What the page says about the figure as it begins
+
+
+def noted(told):
+    """Passes, ELBO, evidence and KL of all that a run notes."""
+    return {name: torch.tensor([one[name] for one in told["noted"]]) for name in ("passes", "elbo", "evidence", "kl")}
+
+
+def run_for(passes, q, inner, theta, rows, *, hidden=HIDDEN):
+    """What a run of so many passes notes."""
+    setting = setting_of(q, inner, theta, rows)
+    readings = 1 if q == "exact" or (inner == 1 and theta == "gradient") else inner + 1
+    return noted(watch(setting, round(passes * N / rows / readings), hidden=hidden))
+
+
+@pytest.fixture(scope="module")
+def em():
+    """EM from the figure's start, to its end."""
+    return watch(EM, 60)
+
+
+def arrival(run, em):
+    """Passes after which a run is within 0.05 nats of where EM ends, and stays there."""
+    far = (em["told"][-1][2] - run["evidence"] > 0.05).nonzero().flatten()
+    return run["passes"][int(far[-1]) + 1].item()
+
+
+def test_em_closes_the_gap_in_each_turn_and_is_there_after_nine(em):
+    run = noted(em)
+    assert run["kl"][1::2].abs().max() < 1e-12
+    assert (run["kl"][2:30:2] > 1e-5).all()
+    assert run["evidence"].diff().min() > -1e-12
+    assert arrival(run, em) == 9
+
+
+def test_with_fifty_steps_a_turn_is_em_s(em):
+    told = watch(setting_of("table", 50, "closed", N), 10)
+    of_each = torch.tensor([[turn[2] for turn in one["told"][:11]] for one in (told, em)])
+    assert (of_each[0] - of_each[1])[2:].abs().max() < 0.01
+    assert told["told"][10][3] == 510
+    before_m = noted(told)["kl"][50::51]
+    assert before_m.max() < 0.01
+    assert before_m[-1] < 3e-4
+
+
+def test_with_one_step_both_rise_together_and_end_where_em_does(em):
+    run = run_for(200, "table", 1, "gradient", N)
+    every = {name: run[name][1:101:10] for name in ("elbo", "evidence")}
+    assert all((values.diff() > 0).all() for values in every.values())
+    end = em["told"][-1][2]
+    assert [run["evidence"][-1].item(), run["elbo"][-1].item()] == pytest.approx([end, end], abs=2e-3)
+    assert arrival(run, em) == 92
+
+
+def test_a_network_pays_a_gap_that_lambda_does_not(em):
+    end = {
+        name: run_for(396, q, 10, "closed", N, hidden=hidden)["kl"][-1].item()
+        for name, q, hidden in (("λ", "table", 0), ("linear", "network", 0), ("hidden", "network", 8))
+    }
+    assert end["linear"] == pytest.approx(0.02, abs=0.005)
+    assert end["hidden"] < end["linear"] / 10
+    assert end["λ"] < end["hidden"] / 3
+    for_good = run_for(3300, "network", 10, "closed", N, hidden=0)
+    late = for_good["passes"] > 2500
+    assert for_good["kl"][late].min() == pytest.approx(0.012, abs=5e-4)
+    assert for_good["kl"][late].max() == pytest.approx(0.012, abs=5e-4)
+    assert em["told"][-1][2] - for_good["evidence"][-1].item() == pytest.approx(0.003, abs=2e-4)
+
+
+def test_few_points_arrive_after_fewer_passes_and_then_hover(em):
+    few = run_for(40, "network", 1, "gradient", 20)
+    assert arrival(few, em) == pytest.approx(7.6, abs=0.05)
+    assert arrival(run_for(200, "network", 1, "gradient", N), em) == 145
+    late = few["evidence"][few["passes"] > 20]
+    assert (late.diff() < -1e-4).sum() > 20
+    assert em["told"][-1][2] - late.mean() > 0.005
+
+
+def test_a_closed_form_on_few_points_loses_a_gaussian():
+    dies = WATCH.replace("[...run.turn()]", "try { [...run.turn()]; } catch (e) { return [e.message, run.turns]; }")
+    values = {"x": POINTS, "setting": EM | {"rows": 20}, "hidden": 0, "seed": 5, "turns": 600}
+    message, turns = call("models/turns.js", dies, values)
+    assert message == "Component 1 has died: no data are left to it."
+    assert turns < 30
