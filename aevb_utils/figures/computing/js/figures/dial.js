@@ -158,8 +158,8 @@ defineFigure({
       const counted = (/** @type {number} */ n) => fixed(n, Number.isInteger(n) ? 0 : 1);
       const done = `${turns} ${turns === 1 ? "turn" : "turns"}, ${counted(Math.round(passes * 1000) / 1000)} passes through the data${now.run.together ? ", q and θ in one step" : ""}.`;
       const own = arrival(noted), theirs = arrival(em.run.noted), below = em.best - at.evidence;
-      const near = own === null ? `The evidence is ${fixed(Math.max(0, below), 3)} nats below where EM ends.`
-        : `Within ${NEAR} nats of where EM ends since pass ${counted(Math.round(own * 10) / 10)}.`;
+      const near = own === null ? `The evidence is ${fixed(Math.max(0, below), 3)} nats below EM's end.`
+        : `Within ${NEAR} nats of EM's end since pass ${counted(Math.round(own * 10) / 10)}.`;
       return `${done} ${near} EM is there after pass ${theirs === null ? "…" : counted(theirs)}.`;
     };
     const drawPlane = () => {
