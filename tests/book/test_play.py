@@ -129,9 +129,7 @@ def test_the_ladder_s_rungs_arrive_where_the_page_says(page):
     figure = page.locator("#dial")
     figure.scroll_into_view_if_needed()
     note = figure.locator(".note")
-    expect(note).to_contain_text(
-        "10 turns, 110 passes through the data. Within 0.05 nats of EM's end since pass 66."
-    )
+    expect(note).to_contain_text("10 turns, 110 passes through the data. Within 0.05 nats of EM's end since pass 66.")
     evidence, elbo, kl = numbers(figure)
     assert elbo + kl == pytest.approx(evidence, abs=0.0002)
     for rung, words in (
