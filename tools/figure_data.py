@@ -40,6 +40,11 @@ def em() -> dict[str, Any]:
     }
 
 
+def dial() -> dict[str, Any]:
+    """The book's simulated mixture, to two digits."""
+    return {"x": [[round(value, 2) for value in row] for row in simulated_mixture().train.tolist()]}
+
+
 def digit() -> dict[str, Any]:
     """Chapter 4's binomial VAE, trained by its code, and the test digits: a letter for each pixel, 0 to 9, a to g."""
     if FAST:
@@ -54,7 +59,7 @@ def digit() -> dict[str, Any]:
     }
 
 
-DATA: dict[str, Callable[[], dict[str, Any]]] = {"be_q": be_q, "digit": digit, "em": em}
+DATA: dict[str, Callable[[], dict[str, Any]]] = {"be_q": be_q, "dial": dial, "digit": digit, "em": em}
 """What each figure's module in ``computing/js/figures`` finds in ``frame.data``."""
 
 

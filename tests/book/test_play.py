@@ -125,6 +125,71 @@ def test_the_climb_ends_at_the_chapter_s_best_gaussian(page):
     expect(figure.locator(".numbers b").last).to_have_text("0.686")
 
 
+def test_the_ladder_s_rungs_arrive_where_the_page_says(page):
+    figure = page.locator("#dial")
+    figure.scroll_into_view_if_needed()
+    note = figure.locator(".note")
+    expect(note).to_contain_text("10 turns, 110 passes through the data. Within 0.05 nats of EM's end since pass 66.")
+    evidence, elbo, kl = numbers(figure)
+    assert elbo + kl == pytest.approx(evidence, abs=0.0002)
+    for rung, words in (
+        ("EM", "20 turns, 20 passes through the data. Within 0.05 nats of EM's end since pass 9."),
+        ("A network", "10 turns, 110 passes"),
+        (
+            "Both at once: AEVB",
+            "600 turns, 20 passes through the data, q and θ in one step. Within 0.05 nats",
+        ),
+    ):
+        button = figure.get_by_role("button", name=rung, exact=True)
+        button.press("Enter")
+        expect(note).to_contain_text(words)
+        expect(button).to_have_attribute("aria-pressed", "true")
+    expect(note).to_contain_text("since pass 7.6. EM is there after pass 9.")
+    page.wait_for_url(re.compile(r"#dial\?q=network&inner=1&theta=gradient&rows=20&passes=20$"))
+    shown = numbers(figure)
+    page.reload()
+    expect(page.locator("#dial .note")).to_contain_text("600 turns, 20 passes")
+    assert numbers(page.locator("#dial")) == shown
+
+
+def test_a_dial_is_turned_and_a_turn_is_taken(page):
+    figure = page.locator("#dial")
+    figure.scroll_into_view_if_needed()
+    note = figure.locator(".note")
+    figure.get_by_role("button", name="Start again").click()
+    expect(note).to_contain_text("0 turns, 0 passes")
+    evidence, _, kl = numbers(figure)
+    assert kl > 0.5
+    figure.get_by_role("button", name="One turn").press("Enter")
+    expect(note).to_contain_text("1 turn, 11 passes")
+    assert numbers(figure)[0] > evidence + 0.1
+    steps = figure.get_by_role("slider", name="inference steps")
+    steps.press("ArrowRight")
+    expect(steps).to_have_attribute("aria-valuetext", "11")
+    expect(note).to_contain_text("1 turn, 12 passes")
+    figure.get_by_role("radio", name="one gradient step").check()
+    figure.get_by_role("radio", name="100", exact=True).check()
+    expect(note).to_contain_text("6 turns, 12 passes")
+    figure.get_by_role("radio", name="exact posterior").check()
+    expect(steps).to_be_disabled()
+    expect(note).to_contain_text("66 turns, 11 passes")
+    figure.get_by_role("button", name="Play").click()
+    expect(note).to_contain_text("61 passes")
+    figure.get_by_role("button", name="Another start").click()
+    page.wait_for_url(re.compile(r"&seed=6$"))
+
+
+def test_the_page_s_states_of_the_dial_show_what_it_says(page):
+    figure = page.locator("#dial")
+    links = page.locator("a[href^='#dial?']")
+    words = ("510 passes", "200 passes through the data, q and θ", "396 passes", "since pass 145", "has died")
+    assert links.count() == len(words)
+    for link, said in zip(links.all(), words, strict=True):
+        link.evaluate("(link) => link.click()")
+        expect(figure.locator(".note")).to_contain_text(said)
+    expect(figure.get_by_role("button", name="One turn")).to_be_disabled()
+
+
 def variances(figure):
     """Measured and exact variance of each row, by the row's name."""
     words = figure.locator("svg text").all_text_contents()

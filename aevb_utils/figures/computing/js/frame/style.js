@@ -26,7 +26,7 @@ export const PAGE_STYLE = `
 
 /** For the shadow root of a figure. */
 export const STYLE = `
-:host { color: var(--ink); font: 400 15px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
+:host { color: var(--ink); text-align: start; font: 400 15px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
 * { box-sizing: border-box; }
 .frame { border: 1px solid var(--line); border-radius: 10px; padding: 16px; background: var(--paper); container-type: inline-size; }
 .stage { position: relative; }
