@@ -21,12 +21,14 @@ const DARK_PAGES = [
 /** For the page: the colors, which a shadow root inherits. */
 export const PAGE_STYLE = `
 .aevb-computing { display: block; ${variables(PALETTE)} ${variables(LIGHT_ROOM)} }
+.aevb-computing[data-source]:not([data-ready]) { min-height: var(--room-720); }
+@media (max-width: 36rem) { .aevb-computing[data-source]:not([data-ready]) { min-height: var(--room-340); } }
 @media not print { ${DARK_PAGES.map((page) => `${page} .aevb-computing`).join(", ")} { ${variables(DARK)} ${variables(DARK_ROOM)} } }
 `;
 
 /** For the shadow root of a figure. */
 export const STYLE = `
-:host { color: var(--ink); font: 400 15px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
+:host { color: var(--ink); text-align: start; font: 400 15px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
 * { box-sizing: border-box; }
 .frame { border: 1px solid var(--line); border-radius: 10px; padding: 16px; background: var(--paper); container-type: inline-size; }
 .stage { position: relative; }
