@@ -17,6 +17,7 @@ from aevb_utils.results.json_files import BrokenFileError
 from tools.commands import command
 from tools.environments import FULL_RUN, python_path
 from tools.fast_run import FastRunError
+from tools.figure_outputs import draw_anew
 from tools.kernels import SocketKernelManager
 from tools.notebooks import (
     CHAPTERS,
@@ -109,6 +110,7 @@ def _executed(path: Path) -> NotebookNode:
     execute(notebook, path.parent)
     clean(notebook)
     add_pictures(notebook)
+    draw_anew(notebook)
     full = notebook_hash(before, name=path.name, fast=False)
     stamp = Stamp.of_full_run(path, made_of, full, outputs_of(notebook))
     if notebook_hash(before) != made_of or read(path) != before:

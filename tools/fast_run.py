@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from tools.environments import FAST_RUN, ROOT, UTF8, python_path
+from tools.figure_outputs import with_names_alone
 from tools.fingerprint import Recorder
 from tools.rows import Row, figures_rows
 from tools.viewer_pages import with_words_alone
@@ -99,7 +100,7 @@ def said(page: str) -> str:
     def content(data: re.Match[str]) -> str:
         return "" if data[1] else hashlib.sha256(data[0].encode()).hexdigest()[:12]
 
-    return DATA.sub(content, with_words_alone(page))
+    return DATA.sub(content, with_names_alone(with_words_alone(page)))
 
 
 def _unseen(file: Path) -> Iterator[tuple[str, str]]:

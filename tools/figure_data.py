@@ -6,11 +6,12 @@
 
 import json
 import sys
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from aevb_utils.budget import FAST
@@ -22,6 +23,7 @@ from tools.chapter_code import names_of_chapter
 from tools.commands import command
 
 WIDTH = 720  # of a picture, in pixels
+WIDTHS = (340, WIDTH)  # at which a figure's height is noted
 
 
 def be_q() -> dict[str, Any]:
@@ -53,10 +55,24 @@ def digit() -> dict[str, Any]:
     vae, test, labels = chapter["vae"], chapter["digits"].test, chapter["digits"].test_labels
     weights = torch.cat([p.detach().flatten() for net in (vae.decoder, vae.encoder) for p in net.parameters()])
     return {
-        "weights": b64encode(weights.numpy().astype("<f4").tobytes()).decode(),
+        "weights": packed(weights),
         "digits": ["".join("0123456789abcdefg"[int(count)] for count in row) for row in test.tolist()],
         "labels": "".join(map(str, labels.tolist())),
     }
+
+
+def packed(values: torch.Tensor) -> dict[str, float | str]:
+    """Numbers as whole multiples of a scale, of three bytes each: right to 6e-8 of the largest."""
+    scale = values.abs().max().item() / (2**23 - 1)
+    whole = (values.double() / scale).round().to(torch.int32).numpy().astype("<i4")
+    return {"scale": scale, "packed": b64encode(whole.view("u1").reshape(-1, 4)[:, :3].tobytes()).decode()}
+
+
+def unpacked(packed: dict[str, Any]) -> torch.Tensor:
+    """The numbers that :func:`packed` has packed, (count,), in float64."""
+    parts = np.frombuffer(b64decode(packed["packed"]), "u1").reshape(-1, 3).astype(np.int64)
+    whole = parts @ np.array([1, 256, 65536])
+    return torch.tensor(np.where(whole >= 2**23, whole - 2**24, whole) * packed["scale"])
 
 
 DATA: dict[str, Callable[[], dict[str, Any]]] = {"be_q": be_q, "dial": dial, "digit": digit, "em": em}
@@ -71,13 +87,13 @@ def write_data(name: str) -> Path:
 
 
 def write_stills(names: list[str]) -> list[Path]:
-    """Take pictures of figures as they begin, on white, and note what they show; return what was written."""
+    """Take pictures of figures as they begin, on white, note what they show and how high they are; return the files."""
     from PIL import Image
     from playwright.sync_api import sync_playwright
 
-    said_in = bundle.FOLDER / "stills" / "words.json"
-    words = json.loads(said_in.read_text(encoding="utf-8")) if said_in.is_file() else {}
-    written = [said_in]
+    noted_in = {what: bundle.FOLDER / "stills" / f"{what}.json" for what in ("words", "heights")}
+    notes = {what: json.loads(path.read_text(encoding="utf-8")) for what, path in noted_in.items()}
+    written = [*noted_in.values()]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": WIDTH, "height": 900}, device_scale_factor=1.5)
@@ -86,13 +102,20 @@ def write_stills(names: list[str]) -> list[Path]:
             page.add_script_tag(content=f"{bundle.bundle([name])}aevbFigures.{bundle.key([name])}.mount();")
             stage = page.locator(".aevb-computing .stage")
             page.wait_for_timeout(1000)
-            words[name] = stage.get_attribute("aria-label")
             path = bundle.still_of(name)
             stage.screenshot(path=path)
             Image.open(path).convert("RGB").quantize(64).save(path, optimize=True)
             written.append(path)
+            heights = {}
+            for width in WIDTHS:
+                page.set_viewport_size({"width": width, "height": 900})
+                page.wait_for_timeout(300)
+                heights[str(width)] = round(page.locator(".aevb-computing").bounding_box()["height"])
+            page.set_viewport_size({"width": WIDTH, "height": 900})
+            notes["words"][name], notes["heights"][name] = stage.get_attribute("aria-label"), heights
         browser.close()
-    write_atomically(said_in, f"{json.dumps(words, indent=2, ensure_ascii=False, sort_keys=True)}\n".encode())
+    for what, path in noted_in.items():
+        write_atomically(path, f"{json.dumps(notes[what], indent=2, ensure_ascii=False, sort_keys=True)}\n".encode())
     return written
 
 

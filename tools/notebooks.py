@@ -12,6 +12,7 @@ from nbformat import NotebookNode
 from aevb_utils.results.json_files import BrokenFileError, read_object
 from aevb_utils.training.atomic_write import write_atomically
 from tools.environments import ROOT
+from tools.figure_outputs import named
 from tools.freshness import code_hash
 from tools.syntax import parse
 
@@ -96,8 +97,8 @@ def code_cells(notebook: NotebookNode, *, without: str | None = None) -> Iterato
 
 
 def outputs_of(notebook: NotebookNode) -> list[Any]:
-    """The outputs of a notebook's code cells, by cell."""
-    return [[cell.get("id", ""), cell.outputs] for cell in code_cells(notebook)]
+    """The outputs of a notebook's code cells, by cell; of figures that compute only which they are."""
+    return [[cell.get("id", ""), list(map(named, cell.outputs))] for cell in code_cells(notebook)]
 
 
 def notebook_hash(notebook: NotebookNode, root: Path = ROOT, *, name: str = "The notebook", fast: bool = True) -> str:

@@ -9,7 +9,8 @@ JupyterLab, Colab and VS Code know no roles and no captions in metadata. So a no
 - the number of a figure, in the cell tagged ``caption`` below it: ``**Fig.** See …`` becomes ``**Fig. 2.3.** See …``;
 - what folds cells tagged ``solution``, ``setup`` or ``folded``: metadata for JupyterLab, a title for Colab, which the
   author of a ``folded`` cell has written: ``# @title How the figure is drawn``;
-- the time that it takes to read, in the first cell, see ``tools/road.py``.
+- the time that it takes to read, in the first cell, see ``tools/road.py``;
+- script and data of the figures that compute, in the outputs that hold them, see ``tools/figure_outputs.py``.
 
 The site turns them back into its own, see ``book/extensions/site_notebooks.py``.
 """
@@ -25,6 +26,7 @@ from pybtex.plugin import find_plugin
 
 from aevb_utils.results.json_files import BrokenFileError
 from tools.environments import ROOT
+from tools.figure_outputs import draw_anew
 from tools.notebooks import tags, where
 from tools.road import fill_times
 
@@ -65,6 +67,7 @@ def make_readable(notebook: NotebookNode, path: Path) -> None:
         if cell.cell_type == "code":
             _fold(cell, {"setup": "Setup", "solution": f"Solution to exercise {exercise}", "folded": ""}, path.name)
     fill_times(notebook, path.name)
+    draw_anew(notebook)
 
 
 def _fold(cell: NotebookNode, titles: dict[str, str], name: str) -> None:

@@ -11,7 +11,7 @@ from aevb_utils.figures import ComputingFigure
 from aevb_utils.figures.computing import bundle
 
 PAGE = "book/play.html"
-MAX_BYTES = 250_000  # of the page's own script, data and HTML, compressed
+MAX_BYTES = 60_000  # of the page's own script and HTML, compressed
 
 
 @pytest.fixture
@@ -33,8 +33,41 @@ def numbers(figure):
 
 
 def test_all_figures_of_the_package_are_played_with_and_filled(page):
-    shown = page.locator(".aevb-computing").evaluate_all("(all) => all.map((e) => [e.dataset.figure, e.dataset.ready])")
-    assert sorted(shown) == [[name, "true"] for name in bundle.names()]
+    for figure in page.locator(".aevb-computing").all():
+        figure.scroll_into_view_if_needed()
+        expect(figure).to_have_attribute("data-ready", "true")
+    shown = page.locator(".aevb-computing").evaluate_all("(all) => all.map((e) => e.dataset.figure)")
+    assert sorted(shown) == [*bundle.names()]
+
+
+def test_data_of_many_kilobytes_come_when_their_figure_is_near_or_asked_for(page):
+    asked = []
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    page.reload()
+    assert not [name for name in asked if name.startswith("digit-")]
+    figure = page.locator("#digit .aevb-computing")
+    expect(figure).not_to_have_attribute("data-ready", "true")
+    free = figure.bounding_box()["height"]
+    page.evaluate("location.hash = '#digit?digit=46'")
+    expect(page.locator("#digit").get_by_role("slider", name="test digit")).to_have_value("46")
+    assert len([name for name in asked if name.startswith("digit-")]) == 1
+    assert figure.bounding_box()["height"] == pytest.approx(free, abs=60)
+
+
+def test_pages_share_the_data_of_a_figure(site):
+    held = re.compile(r'data-source="\.\./(_static/digit-\w+\.js)"')
+    pages = [*(site / "notebooks").glob("04_*.html"), site / PAGE]
+    files = {name for page in pages for name in held.findall(page.read_text(encoding="utf-8"))}
+    assert len(files) == 1
+    assert all(name in page.read_text(encoding="utf-8") for page in pages for name in files)
+
+
+def test_data_that_do_not_come_are_said(browser, address):
+    page = browser.new_page()
+    page.route("**/digit-*.js", lambda route: route.abort())
+    page.goto(f"{address}/{PAGE}#digit?digit=46")
+    expect(page.locator("#digit")).to_contain_text("did not come: reload the page")
+    page.close()
 
 
 def test_an_e_step_closes_the_gap_and_an_m_step_moves_the_evidence(page):

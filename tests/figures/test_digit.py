@@ -3,9 +3,7 @@
 import json
 import os
 import re
-from base64 import b64decode
 
-import numpy as np
 import pytest
 import torch
 from javascript import call
@@ -37,7 +35,7 @@ def double():
 def vae():
     """The figure's model, as the package has it."""
     model = BinomialVAE()
-    weights = torch.tensor(np.frombuffer(b64decode(DATA["weights"]), "<f4").astype(float))
+    weights = figure_data.unpacked(DATA["weights"])
     torch.nn.utils.vector_to_parameters(weights, [*model.decoder.parameters(), *model.encoder.parameters()])
     return model.requires_grad_(requires_grad=False)
 
@@ -62,6 +60,13 @@ def test_the_model_is_the_one_that_chapter_4_shows(vae):
     assert [f"{evidence:.2f}", f"{elbo:.2f}"] == shown
 
 
+def test_numbers_are_packed_to_the_seventh_digit():
+    values = torch.tensor([-2.5, 0.0, 1e-7, 0.1, 2.4999999])
+    kept = figure_data.packed(values)
+    assert_close(figure_data.unpacked(kept), values, atol=2.5 * 6e-8, rtol=0)
+    assert call("numbers/dense.js", "[...m.unpack(values)]", kept) == figure_data.unpacked(kept).tolist()
+
+
 def test_data_of_a_fast_training_are_refused():
     with pytest.raises(ValueError, match="run this without AEVB_FAST"):
         figure_data.digit()
@@ -69,7 +74,7 @@ def test_data_of_a_fast_training_are_refused():
 
 ANSWERS = """(() => {
     const { weights, letters, digits, trails } = values;
-    const all = { weights: Float32Array.from(weights) }, vae = modules["models/binomial_vae.js"];
+    const all = { weights: modules["numbers/dense.js"].unpack(weights) }, vae = modules["models/binomial_vae.js"];
     const model = vae.binomialVae(all.weights);
     const grid = [...m.latentGrids(all)].filter((each) => each).pop();
     return digits.map((row) => {
@@ -89,8 +94,7 @@ ANSWERS = """(() => {
 
 def answers(digits, *, trails):
     """What the figure says about some digits."""
-    weights = np.frombuffer(b64decode(DATA["weights"]), "<f4").tolist()
-    values = {"weights": weights, "letters": LETTERS, "digits": digits, "trails": trails}
+    values = {"weights": DATA["weights"], "letters": LETTERS, "digits": digits, "trails": trails}
     told = call("models/latent_plane.js", ANSWERS, values)
     return {
         name: torch.tensor([each[name] for each in told], dtype=torch.float64)
@@ -140,7 +144,7 @@ def test_a_posterior_that_reaches_beyond_the_grid_is_noticed():
 def test_the_slope_of_the_elbo_is_torch_s(vae):
     x, lam = counts(DATA["digits"][:1]), torch.tensor([[0.3, -1.2, -2.5, -3.0]]).requires_grad_()
     quadrature_elbo(vae, x, lam, order=6).sum().backward()
-    weights = np.frombuffer(b64decode(DATA["weights"]), "<f4").tolist()
+    weights = figure_data.unpacked(DATA["weights"]).tolist()
     told = call(
         "models/binomial_vae.js",
         "[...m.elboAndSlope(m.binomialVae(values[0]), values[1], values[2], 6).slope]",

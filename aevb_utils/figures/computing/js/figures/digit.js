@@ -12,7 +12,7 @@ import { choice, number, numbers, text } from "../frame/state.js";
 import { fixed } from "../frame/words.js";
 import { binomialVae, decode, elbo, encode } from "../models/binomial_vae.js";
 import { LIMIT, SIDES, STEPS, logJointTable, look, valueAt } from "../models/latent_plane.js";
-import { unpackFloats } from "../numbers/dense.js";
+import { unpack } from "../numbers/dense.js";
 import { contour } from "../numbers/plane.js";
 import { clamp } from "../numbers/vectors.js";
 
@@ -68,7 +68,7 @@ defineFigure({
   },
   build(frame) {
     const { digits, labels } = /** @type {{ digits: string[], labels: string }} */ (frame.data);
-    const weights = unpackFloats(frame.data.weights), model = binomialVae(weights);
+    const weights = unpack(frame.data.weights), model = binomialVae(weights);
     const box = (/** @type {string} */ name, /** @type {string} */ title) => {
       const heading = element("p", { class: "title" }, title), made = element("div", { class: `of-${name}` }, heading);
       return { made, heading };

@@ -1,7 +1,7 @@
 /** What all figures have in common: state, address, drawing once a frame, a voice, the places of their parts. */
 
 import { element } from "./element.js";
-import { read, startOf, written } from "./state.js";
+import { read, written } from "./state.js";
 import { STYLE } from "./style.js";
 import { voice } from "./words.js";
 
@@ -16,6 +16,7 @@ import { voice } from "./words.js";
  * @property {HTMLElement} controls where controls go
  * @property {() => number} width of the stage, in pixels
  * @property {boolean} calm whether the reader asked for reduced motion
+ * @property {boolean} brief whether there is room for the first controls alone
  * @property {(changes: Partial<import("./state.js").StateOf<K>>) => void} change the state, and draw
  * @property {() => void} redraw draw once, before the next frame is shown
  * @property {(onReset: () => void) => void} whenReset do something when the state is set from outside: by Reset, by an address
@@ -57,16 +58,21 @@ export function defineFigure(definition) {
  * @property {(words: string) => void} load a state, as an address tells it
  */
 
+/** @param {string} name @returns {boolean} whether the script has this figure */
+export const isDefined = (name) => definitions.has(name);
+
 /**
  * Fill an element with its figure.
- * @param {HTMLElement} host
- * @returns {Mounted | null} null where the script does not have this figure
+ * @param {HTMLElement} host of a figure that is defined
+ * @param {any} data what Python wrote for it
+ * @param {string} [asked] a state, as an address tells it, in place of the one that the element has
+ * @returns {Mounted}
  */
-export function build(host) {
+export function build(host, data, asked) {
   const name = host.dataset.figure ?? "", definition = definitions.get(name);
-  if (!definition) return null;
+  if (!definition) throw new Error(`There is no figure ${name}.`);
   host.dataset.ready = "true";
-  const data = JSON.parse(host.querySelector('script[type="application/json"]')?.textContent ?? "null");
+  const first = host.dataset.state ?? "", brief = host.hasAttribute("data-brief");
   const root = host.attachShadow({ mode: "open" });
   const stage = element("div", { class: "stage" });
   const numbers = element("p", { class: "numbers" });
@@ -75,7 +81,7 @@ export function build(host) {
   const live = element("p", { class: "unseen", "aria-live": "polite" });
   const foot = element("div", { class: "foot" });
   const style = element("style", {}, STYLE);
-  root.append(style, element("div", { class: "frame" }, stage, numbers, note, controls, foot, live));
+  root.append(style, element("div", { class: brief ? "frame brief" : "frame" }, stage, numbers, note, controls, foot, live));
   host.addEventListener("keydown", (event) => event.stopPropagation()); // JupyterLab takes keys as commands
 
   const kinds = definition.state, say = voice(live), permanent = host.hasAttribute("data-permalink");
@@ -93,8 +99,8 @@ export function build(host) {
   };
   /** @type {Frame<any>} */
   const frame = {
-    state: read(kinds, host.dataset.state ?? ""),
-    data, stage, numbers, note, controls,
+    state: read(kinds, asked ?? first),
+    data, brief, stage, numbers, note, controls,
     width: () => stage.clientWidth || 640,
     calm: matchMedia("(prefers-reduced-motion: reduce)").matches,
     change: (changes) => {
@@ -117,10 +123,10 @@ export function build(host) {
   };
   const reset = element("button", { type: "button" }, "Reset");
   reset.addEventListener("click", () => {
-    load(startOf(kinds));
+    load(read(kinds, first));
     frame.change({});
   });
-  foot.append(reset);
+  if (!brief) foot.append(reset);
   if (permanent) foot.append(copier(address));
 
   draw();

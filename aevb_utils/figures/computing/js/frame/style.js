@@ -21,6 +21,8 @@ const DARK_PAGES = [
 /** For the page: the colors, which a shadow root inherits. */
 export const PAGE_STYLE = `
 .aevb-computing { display: block; ${variables(PALETTE)} ${variables(LIGHT_ROOM)} }
+.aevb-computing[data-source]:not([data-ready]) { min-height: var(--room-720); }
+@media (max-width: 36rem) { .aevb-computing[data-source]:not([data-ready]) { min-height: var(--room-340); } }
 @media not print { ${DARK_PAGES.map((page) => `${page} .aevb-computing`).join(", ")} { ${variables(DARK)} ${variables(DARK_ROOM)} } }
 `;
 

@@ -33,7 +33,7 @@ export const midpoint = (i, side) => LIMIT * ((2 * i + 1) / side - 1);
 
 /**
  * A job: the grids, a coarse one first.
- * @param {{ weights: Float32Array }} input
+ * @param {{ weights: ArrayLike<number> }} input
  * @returns {Generator<Grid | undefined, void>}
  */
 export function* latentGrids({ weights }) {
@@ -207,7 +207,7 @@ export function onPeak(model, x, { z1, z2 }) {
 
 /**
  * A job: all that is searched for about one digit, the evidence and q* first.
- * @param {{ weights: Float32Array, x: number[], cells: Float64Array, side: number, peaks: Place[] }} input
+ * @param {{ weights: ArrayLike<number>, x: number[], cells: Float64Array, side: number, peaks: Place[] }} input
  * @returns {Generator<Answer | undefined, Answer>}
  */
 export function* answer(input) {

@@ -45,11 +45,14 @@ export function forward(network, x) {
 }
 
 /**
- * Numbers that were packed as base64 of little-endian float32.
- * @param {string} text
- * @returns {Float32Array}
+ * Numbers that were packed as base64 of whole numbers of three bytes, the lowest first.
+ * @param {{ scale: number, packed: string }} numbers the scale is what a whole number is multiplied by
+ * @returns {Float64Array}
  */
-export function unpackFloats(text) {
-  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  return new Float32Array(bytes.buffer);
+export function unpack({ scale, packed }) {
+  const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
+  return Float64Array.from({ length: bytes.length / 3 }, (_, i) => {
+    const [low, middle, high] = bytes.subarray(3 * i, 3 * i + 3);
+    return ((((high << 24) | (middle << 16) | (low << 8)) >> 8)) * scale;
+  });
 }
