@@ -20,6 +20,7 @@ from aevb_utils.training.atomic_write import write_atomically
 from tools.browser import MISSING, find_browser
 from tools.chapter_code import names_of_chapter
 from tools.commands import command
+from tools.planted_mistakes import six_runs
 
 WIDTH = 720  # of a picture, in pixels
 
@@ -54,7 +55,7 @@ def digit() -> dict[str, Any]:
     }
 
 
-DATA: dict[str, Callable[[], dict[str, Any]]] = {"be_q": be_q, "digit": digit, "em": em}
+DATA: dict[str, Callable[[], dict[str, Any]]] = {"be_q": be_q, "bug": six_runs, "digit": digit, "em": em}
 """What each figure's module in ``computing/js/figures`` finds in ``frame.data``."""
 
 
