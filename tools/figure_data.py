@@ -21,6 +21,7 @@ from aevb_utils.training.atomic_write import write_atomically
 from tools.browser import MISSING, find_browser
 from tools.chapter_code import names_of_chapter
 from tools.commands import command
+from tools.planted_mistakes import six_runs
 
 WIDTH = 720  # of a picture, in pixels
 WIDTHS = (340, WIDTH)  # at which a figure's height is noted
@@ -75,7 +76,13 @@ def unpacked(packed: dict[str, Any]) -> torch.Tensor:
     return torch.tensor(np.where(whole >= 2**23, whole - 2**24, whole) * packed["scale"])
 
 
-DATA: dict[str, Callable[[], dict[str, Any]]] = {"be_q": be_q, "dial": dial, "digit": digit, "em": em}
+DATA: dict[str, Callable[[], dict[str, Any]]] = {
+    "be_q": be_q,
+    "bug": six_runs,
+    "dial": dial,
+    "digit": digit,
+    "em": em,
+}
 """What each figure's module in ``computing/js/figures`` finds in ``frame.data``."""
 
 

@@ -384,6 +384,20 @@ def test_a_point_of_the_plane_is_decoded(page):
     expect(title).to_contain_text("decoded from q's mean")
 
 
+def test_a_bug_is_found_and_the_address_keeps_what_was_asked(page):
+    figure = page.locator("#bug")
+    figure.get_by_role("radio", name="Run A").check()
+    figure.get_by_role("button", name="be sure of y").click()
+    figure.get_by_role("button", name="nudge the encoder").click()
+    figure.get_by_role("button", name=".sample()").click()
+    page.wait_for_url(re.compile(r"#bug\?check=nudge&asked=A6&said=A4$"))
+    shown = figure.locator(".note").inner_text()
+    assert "You said" in shown
+    page.reload()
+    expect(page.locator("#bug .note")).to_have_text(shown)
+    expect(page.locator("#bug .score")).to_contain_text("2 checks made")
+
+
 def test_an_address_brings_back_a_state(page):
     figure = page.locator("#em")
     for step in ("E-step", "M-step", "E-step"):

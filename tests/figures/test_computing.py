@@ -1,6 +1,7 @@
 """The figures that compute: their script, their numbers against the book's Python, their types."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from aevb_utils.models.mixture_checks import floor_for
 from aevb_utils.models.mixture_em import e_step, elbo, m_step, sufficient_statistics
 from tools import figure_data
 from tools.chapter_code import names_of_chapter
+from tools.notebooks import ROOT
 
 NAMES = bundle.names()
 
@@ -276,11 +278,29 @@ def test_the_bundle_of_a_figure_is_no_larger_than_it_needs():
     assert 'modules["models/curve.js"]' not in bundle.bundle(["em"])
 
 
-@pytest.mark.skipif(not shutil.which("tsc"), reason="there is no tsc: npm install --global typescript")
+def check_types(folder):
+    """Run the compiler of ``.ci/types``, or the one on the PATH, on the modules of a folder."""
+    tsc = shutil.which("tsc", path=ROOT / ".ci" / "types" / "node_modules" / ".bin") or shutil.which("tsc")
+    if tsc is None and os.environ.get("AEVB_REQUIRE_TYPES") != "1":
+        pytest.skip("there is no TypeScript: npm ci --prefix .ci/types")
+    assert tsc, "there is no TypeScript, and AEVB_REQUIRE_TYPES is set: npm ci --prefix .ci/types"
+    check = [tsc, "-p", str(folder / "tsconfig.json")]
+    return subprocess.run(check, capture_output=True, encoding="utf-8", check=False)
+
+
 def test_the_types_are_right():
-    check = [shutil.which("tsc"), "-p", str(bundle.FOLDER / "tsconfig.json")]
-    run = subprocess.run(check, capture_output=True, encoding="utf-8", check=False)
+    run = check_types(bundle.FOLDER)
     assert run.returncode == 0, run.stdout
+
+
+def test_a_wrong_type_is_seen(tmp_path):
+    (tmp_path / "js").mkdir()
+    shutil.copyfile(bundle.FOLDER / "tsconfig.json", tmp_path / "tsconfig.json")
+    source = "/** @param {number} a @returns {string} */\nexport const f = (a) => a;\n"
+    (tmp_path / "js" / "f.js").write_text(source, encoding="utf-8")
+    run = check_types(tmp_path)
+    assert run.returncode != 0
+    assert "Type 'number' is not assignable to type 'string'" in run.stdout
 
 
 # The figure in Python

@@ -79,6 +79,23 @@ export function radios(frame, name, label, options, act) {
 }
 
 /**
+ * Buttons side by side, of which one may be pressed: unlike in `radios`, arrow keys take none on their way.
+ * @template {string} T
+ * @param {Frame} frame
+ * @param {string} label
+ * @param {readonly (readonly [T, string])[]} options value and words
+ * @param {(value: T) => void} act
+ * @returns {(pressed: string | undefined) => void} shows which is pressed; call it when drawing
+ */
+export function buttons(frame, label, options, act) {
+  const made = options.map(([, words]) => element("button", { type: "button" }, words));
+  made.forEach((one, i) => one.addEventListener("click", () => act(options[i][0])));
+  const group = element("fieldset", {}, element("legend", {}, label), ...made);
+  frame.controls.append(group);
+  return (pressed) => made.forEach((one, i) => set(one, { "aria-pressed": String(options[i][0] === pressed) }));
+}
+
+/**
  * A button that does a step again and again, until the step says that it is the last, or the reader presses Pause.
  * @param {Frame} frame
  * @param {() => boolean} step does a step; false: there is no more to do

@@ -2,8 +2,12 @@
 
 import { DARK, PALETTE } from "./colors.js";
 
-const LIGHT_ROOM = { ink: "#24292f", quiet: "#57606a", line: "#d0d7de", soft: "#f6f8fa", paper: "#ffffff", link: "#0969da" };
-const DARK_ROOM = { ink: "#e6edf3", quiet: "#a9b4c0", line: "#3d444d", soft: "#1c2128", paper: "#14181e", link: "#7ab7ff" };
+const LIGHT_ROOM = {
+  ink: "#24292f", quiet: "#57606a", line: "#d0d7de", soft: "#f6f8fa", paper: "#ffffff", link: "#0969da", good: "#1a7f37", bad: "#b3261e",
+};
+const DARK_ROOM = {
+  ink: "#e6edf3", quiet: "#a9b4c0", line: "#3d444d", soft: "#1c2128", paper: "#14181e", link: "#7ab7ff", good: "#56d364", bad: "#ff8a80",
+};
 
 /**
  * @param {Record<string, string>} colors
