@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from docutils import nodes
+from site_figures import computing
 from site_math import TAG
 from site_references import NUMBER, Reference, references_in
 from sphinx import addnodes
@@ -122,6 +123,9 @@ def _note_targets(app: Sphinx, doctree: nodes.document) -> None:
             if number[1]:
                 targets.figures[figure["ids"][0]] = number[1]
                 targets.numbered["figure", number[1]] = figure["ids"][0]
+    for figure in doctree.findall(computing):
+        if figure["number"]:
+            targets.numbered["figure", figure["number"]] = figure["figure"]
     for section in doctree.findall(nodes.section):
         heading = _plain(section[0].astext())
         targets.headings.setdefault(heading, section["ids"][0])

@@ -6,7 +6,8 @@ tag              on the page
 ``solution``     the whole cell is folded behind "Show the solution"
 ``setup``        the code is folded behind "Show the setup"
 ``folded``       the code is folded behind "Show the code: " and its title
-``caption``      the caption of the figure above, with its number
+``caption``      the caption of the figure above, with its number; a figure that computes becomes the directive
+                 ``computing``, see ``site_figures.py``
 ``references``   nothing: the page "Bibliography" has what the whole book cites
 ===============  =====================================================================
 
@@ -16,6 +17,7 @@ citations become roles, and links to headings, which JupyterLab names by their w
 
 import json
 import re
+from html import unescape
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -29,6 +31,8 @@ TITLE = re.compile(r"\A# @title (\S[^\n]*)\n")
 ONE = r'\[[^\[\]]*\]\(#References "[^"]*"\)'
 CITATION = re.compile(rf"\((?P<group>{ONE}(?:;\s{ONE})*)\)|(?P<one>{ONE})")
 KEY = re.compile(r'\(#References "([^"]*)"\)')
+COMPUTING = re.compile(r'class="aevb-computing" data-figure="(?P<name>\w+)"[^>]* data-state="(?P<state>[^"]*)"')
+NUMBER = re.compile(r"\A\*\*Fig\.(?: (?P<number>[A-Z\d.]+)\.)?\*\*\s*")
 HEADING = re.compile(r"\]\((?P<file>[\w.]*)#(?P<heading>[^)\s]*)\)")
 
 
@@ -46,7 +50,11 @@ def _as_the_site_has_it(app: Sphinx, docname: str, source: list[str]) -> None:
     for cell in notebook["cells"]:
         tags = cell["metadata"].get("tags", [])
         if "caption" in tags:
-            cells[-1]["metadata"]["mystnb"]["figure"]["caption"] = _in_roles("".join(cell["source"]))
+            caption = _in_roles("".join(cell["source"]))
+            if computing := _take_computing(cells[-1]):
+                cells.append(cell | {"source": _directive(computing, caption)})
+            else:
+                cells[-1]["metadata"]["mystnb"]["figure"]["caption"] = caption
         elif "references" not in tags:
             if cell["cell_type"] == "markdown":
                 cell["source"] = _in_roles("".join(cell["source"]))
@@ -55,6 +63,23 @@ def _as_the_site_has_it(app: Sphinx, docname: str, source: list[str]) -> None:
             cells.append(cell)
     notebook["cells"] = cells
     source[0] = json.dumps(notebook)
+
+
+def _take_computing(cell: dict[str, Any]) -> re.Match[str] | None:
+    """Take the figure that computes out of a cell's outputs; None if there is none."""
+    for output in cell.get("outputs", []):
+        if found := COMPUTING.search("".join(output.get("data", {}).get("text/html", ""))):
+            cell["outputs"].remove(output)
+            return found
+    return None
+
+
+def _directive(figure: re.Match[str], caption: str) -> str:
+    """A figure that computes, as a page of text has it."""
+    number = NUMBER.match(caption)
+    options = {"state": unescape(figure["state"]), "number": number["number"] or "" if number else ""}
+    lines = [f":{name}: {value}" for name, value in options.items() if value]
+    return "\n".join([f"```{{computing}} {figure['name']}", *lines, "", NUMBER.sub("", caption), "```"])
 
 
 def _fold(cell: dict[str, Any], tags: list[str]) -> None:

@@ -102,6 +102,15 @@ def viewers(path: Path) -> list[str]:
     return [page for page in pages if 'class="aevb-viewer"' in page]
 
 
+def computing(path: Path) -> list:
+    """The cells that show a figure that computes, which has its words in itself."""
+    return [
+        cell
+        for cell, output in outputs(path)
+        if 'class="aevb-computing"' in output.get("data", {}).get("text/html", "")
+    ]
+
+
 def figures(path: Path) -> list:
     """The cells that show a figure, once for each; a viewer has its words in itself."""
     return [
@@ -249,6 +258,17 @@ def test_figures_have_words(path):
 
 
 @every_notebook
+def test_figures_that_compute_have_captions_and_pictures(path):
+    below = dict(zip([cell.id for cell in chapter(path).cells], chapter(path).cells[1:], strict=False))
+    for cell in computing(path):
+        assert cell.metadata.get("mystnb", {}).get("figure", {}).get("name", "").strip(), f"no name:\n{cell.source}"
+        assert "caption" in tags(below[cell.id]), f"no caption below:\n{cell.source}"
+        (output,) = cell.outputs
+        assert output.data["image/png"]
+        assert all(address.startswith("data:") for address in Loads(output.data["text/html"]).addresses)
+
+
+@every_notebook
 def test_what_follows_from_the_rest_is_filled_in(path):
     notebook = read(path)
     make_readable(notebook, path)
@@ -282,7 +302,7 @@ class Loads(HTMLParser):
 
 @every_chapter
 def test_viewers_work_alone(path):
-    assert viewers(path), "a chapter has a viewer"
+    assert viewers(path) or computing(path), "a chapter has a viewer, or a figure that computes"
     for page in viewers(path):
         (packed,) = re.findall(r'<script type="application/gzip">([A-Za-z0-9+/=]+)</script>', page)
         data = payload(packed)
