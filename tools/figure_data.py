@@ -17,7 +17,7 @@ from aevb_utils.budget import FAST
 from aevb_utils.data import old_faithful, simulated_mixture
 from aevb_utils.figures.computing import bundle
 from aevb_utils.training.atomic_write import write_atomically
-from tools import plane_figure
+from tools import cluster_figure, plane_figure
 from tools.browser import MISSING, find_browser
 from tools.chapter_code import names_of_chapter
 from tools.commands import command
@@ -60,10 +60,14 @@ DATA: dict[str, Callable[[], dict[str, Any]]] = {
     "digit": digit,
     "em": em,
     "latent_plane": plane_figure.codes,
+    "which_cluster": cluster_figure.digits,
 }
 """What each figure's module in ``computing/js/figures`` finds in ``frame.data``."""
 
-LATER: dict[str, Callable[[], dict[str, Any]]] = {"latent_plane": plane_figure.decoder}
+LATER: dict[str, Callable[[], dict[str, Any]]] = {
+    "latent_plane": plane_figure.decoder,
+    "which_cluster": cluster_figure.encoder,
+}
 """What a figure gets from ``frame.later()``, which loads it when a reader first touches the figure."""
 
 

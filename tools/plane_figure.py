@@ -9,8 +9,7 @@ import torch
 from torch.distributions import kl_divergence
 
 from aevb_utils.budget import FAST
-from tools.chapter_code import names_of_chapter
-from tools.notebooks import CHAPTERS, code_cells, read
+from tools.chapter_code import names_of_cell, printed
 
 START = (-0.2, 1.3)  # where the figure begins
 REACH = 4.0  # of the square of latents, to each side of 0, in which the decoder must be right
@@ -26,24 +25,20 @@ def trained() -> dict[str, Any]:
     """
     if FAST:
         raise ValueError("The plane's model is trained as the page shows it: run this without AEVB_FAST.")
-    chapter = names_of_chapter(7, "VAE", "train", "mnist", "WIDTHS", "D")
-    torch.manual_seed(3)  # as the chapter does
-    plane = chapter["VAE"](chapter["D"], 2, hidden=chapter["WIDTHS"])
-    chapter["train"](plane, chapter["mnist"].draw, epochs=15, bfloat16=True)
+    chapter, _ = names_of_cell(7, "c07-047", fast=True)
     with torch.no_grad():
-        kl = kl_divergence(plane.q_z_given_x(chapter["mnist"].test[:5000]), plane.p_z()).mean()
-    outputs = [output.get("text", "") for cell in code_cells(read(CHAPTERS[6])) for output in cell.outputs]
-    if (words := f"mean KL {kl:.2f} ") not in "".join(outputs):
-        raise ValueError(f"This plane is not the one of chapter 7, which does not print {words!r}: run its machine.")
-    return chapter | {"plane": plane}
+        kl = kl_divergence(chapter["plane"].q_z_given_x(chapter["mnist"].test[:5000]), chapter["plane"].p_z()).mean()
+    if (words := f"mean KL {kl:.2f} ") not in printed(7):
+        raise ValueError(f"This plane is not the one of chapter 7, which does not print {words!r}: execute it here.")
+    return chapter
 
 
-@torch.no_grad()
 def codes() -> dict[str, Any]:
     """Means of q for test digits, some digits whole, the picture at the start, and what there is to load later."""
     chapter = trained()
     plane, x, labels = chapter["plane"], chapter["mnist"].test[:CODES], chapter["mnist"].test_labels[:CODES]
-    q = plane.q_z_given_x(x)
+    with torch.no_grad():
+        q, start = plane.q_z_given_x(x), plane.p_x_given_z(torch.tensor([START])).mean[0]
     digits = [
         {
             "x": packed(np.packbits(x[i].numpy().astype("u1"))),
@@ -58,7 +53,7 @@ def codes() -> dict[str, Any]:
         "codes": packed((1000 * q.mean).round().numpy().astype("<i2")),
         "labels": "".join(map(str, labels.tolist())),
         "digits": digits,
-        "start": packed((255 * plane.p_x_given_z(torch.tensor([START])).mean[0]).round().numpy().astype("u1")),
+        "start": packed((255 * start).round().numpy().astype("u1")),
         "megabytes": round(len(decoder()["weights"]) / 1e6, 1),
     }
 

@@ -232,8 +232,13 @@ def _link_references(parent: nodes.Element, index: Index) -> None:
                 f"correct the reference, or number what it means so.",
                 location=parent,
             )
-        elif not (section and target[1] in section["ids"]):
+        elif not (section and target[1] in section["ids"]) and target != (index.docname, _figure_around(parent)):
             _wrap(words, index.link(target, "aevb-reference"))
+
+
+def _figure_around(node: nodes.Element) -> str:
+    """The anchor of the figure that computes whose caption the node is in; empty if it is in none."""
+    return next((around["figure"] for around in around_of(node) if isinstance(around, computing)), "")
 
 
 def _join_texts(parent: nodes.Element) -> None:

@@ -252,11 +252,29 @@ def test_a_bundle_has_each_module_once_and_no_comment(tmp_path, monkeypatch):
     use = 'import {\n  one,\n  two,\n} from "../numbers/n.js";\n\nexport const a = one;\n'
     modules(tmp_path, monkeypatch, numbers_n=shared, figures_a=use, figures_b=use)
     script = bundle.bundle(["a", "b"])
-    assert script.count("const one = 1; // kept") == 1
-    assert "Twice" not in script
-    assert "left out" not in script
-    assert 'const { one, two } = modules["numbers/n.js"];' in script
-    assert "return { one, two };" in script
+    assert script.count("const one=1;") == 1
+    assert not any(words in script for words in ("Twice", "kept", "left out"))
+    assert 'const{one,two}=modules["numbers/n.js"];' in script
+    assert "return{one,two};" in script
+
+
+@pytest.mark.parametrize(
+    ("source", "small"),
+    [
+        ("const a = 1; // one\nconst b = a  +  1;\n", "const a=1;const b=a+1;"),
+        ("let a = 1\n\n/* two\n */ let b = a", "let a=1\nlet b=a"),
+        ("f(\"a  // b\", '/* c */');", "f(\"a  // b\",'/* c */');"),
+        ("a = b / c / d; // e", "a=b/c/d;"),
+        ("a = b\n  / c / d;", "a=b\n/c/d;"),
+        ('s.replace(/ "\\/[/"] /g, "  ");', 's.replace(/ "\\/[/"] /g,"  ");'),
+        ("return / a /.test(b);", "return/ a /.test(b);"),
+        ("a = b - -c + +d - e;", "a=b- -c+ +d-e;"),
+        ("s = `a  // b ${c  +  `d  ${e}`}  \\` f`;  g();", "s=`a  // b ${c  +  `d  ${e}`}  \\` f`;g();"),
+        ("if (a) {\n  b();\n}\nelse {\n  c();\n}\n", "if(a){b();}\nelse{c();}"),
+    ],
+)
+def test_what_code_does_not_need_is_left_out_and_nothing_else(source, small):
+    assert bundle.minified(source) == small
 
 
 def test_the_bundle_of_a_figure_is_no_larger_than_it_needs():

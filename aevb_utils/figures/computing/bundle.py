@@ -5,7 +5,7 @@ since a page that is opened from disk may not load modules.
 
 A module begins with its imports, ``import { a, b } from "./other.js";``, and exports what it declares,
 ``export function``, ``export class`` or ``export const``; nothing else of the module syntax is understood, and said so.
-Lines that are only comment are left out.
+Comments, and the spaces and lines that only help a reader, are left out.
 """
 
 import base64
@@ -14,6 +14,7 @@ import html
 import json
 import re
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 FOLDER = Path(__file__).parent
@@ -28,7 +29,13 @@ WITHOUT_SCRIPT = (
 IMPORT = re.compile(r'^import \{(?P<names>[^}]*)\} from "(?P<path>\.{1,2}/[^"]+\.js)";\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function\*? |class |const )(?P<name>[\w$]+))", re.MULTILINE)
 LEFT = re.compile(r"^(?:import|export)\b.*", re.MULTILINE)
-COMMENT = re.compile(r"^[ \t]*(?:/\*\*.*?\*/|//[^\n]*)[ \t]*\n", re.MULTILINE | re.DOTALL)
+TOKEN = re.compile(
+    r"""(?P<comment>/\*.*?\*/|//[^\n]*)|(?P<blank>\s+)|(?P<text>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')"""
+    r"""|(?P<pattern>/(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n\[])+/[a-z]*)|(?P<word>[\w$]+)|(?P<template>`)|(?P<sign>.)""",
+    re.DOTALL,
+)
+AFTER_A_VALUE = re.compile(r"[\w$)\]}`\"']\Z")  # where / divides, and begins no pattern
+BEFORE_A_VALUE = frozenset({"return", "typeof", "case", "yield", "in", "of", "new", "delete", "void", "throw"})
 
 
 class BundleError(ValueError):
@@ -49,7 +56,7 @@ def bundle(figures: Iterable[str]) -> str:
     Raises:
         BundleError: a module has a form that is not understood, is missing, or imports in a circle.
     """
-    return f"(globalThis.aevbFigures ??= {{}}).{key(figures)} ??= ({_program(figures)})();\n"
+    return f"(globalThis.aevbFigures??={{}}).{key(figures)}??=({_program(figures)})();\n"
 
 
 def key(figures: Iterable[str]) -> str:
@@ -61,10 +68,10 @@ def _program(figures: Iterable[str]) -> str:
     order: dict[str, str] = {}
     for entry in (*(f"figures/{name}.js" for name in figures), ENTRY):
         _add(entry, order, ())
-    parts = "".join(f"modules[{json.dumps(name)}] = (() => {{\n{text}}})();\n" for name, text in order.items())
+    parts = "".join(f"modules[{json.dumps(name)}]=(()=>{{{text}}})();\n" for name, text in order.items())
     return (
-        f'function program() {{\n"use strict";\nconst modules = {{}};\n{parts}'
-        f"return modules[{json.dumps(ENTRY)}].start(program, modules);\n}}"
+        f'function program(){{"use strict";const modules={{}};\n{parts}'
+        f"return modules[{json.dumps(ENTRY)}].start(program,modules)}}"
     )
 
 
@@ -82,17 +89,75 @@ def _add(name: str, order: dict[str, str], above: tuple[str, ...]) -> None:
     for found in IMPORT.finditer(source):
         other = _resolve(name, found["path"])
         _add(other, order, (*above, name))
-        wanted = ", ".join(filter(None, (part.strip() for part in found["names"].split(","))))
-        lines.append(f"const {{ {wanted} }} = modules[{json.dumps(other)}];\n")
+        wanted = ",".join(filter(None, (part.strip() for part in found["names"].split(","))))
+        lines.append(f"const{{{wanted}}}=modules[{json.dumps(other)}];")
     body = IMPORT.sub("", source)
     exported = [found["name"] for found in EXPORT.finditer(body)]
-    body = COMMENT.sub("", EXPORT.sub("", body))
+    body = EXPORT.sub("", body)
     if left := LEFT.search(body):
         raise BundleError(
             f'{name} has "{left[0].strip()}": a module may only import {{ names }} from "./other.js" and export '
             "functions, classes and constants where it declares them."
         )
-    order[name] = f"{''.join(lines)}{body.strip()}\nreturn {{ {', '.join(exported)} }};\n"
+    order[name] = f"{''.join(lines)}{minified(body)}\nreturn{{{','.join(exported)}}};"
+
+
+@cache
+def minified(source: str) -> str:
+    """JavaScript without comments, and without the spaces and lines that it does not need."""
+    written: list[str] = []
+    at = 0
+    while at < len(source):
+        at = _take(source, at, written)
+    return "".join(written).strip()
+
+
+def _take(source: str, at: int, written: list[str]) -> int:
+    """Write the token that begins at a place, and return where the next one begins."""
+    found = TOKEN.match(source, at)
+    before = next((part for part in reversed(written) if part.strip()), "\n")
+    if found["pattern"] and AFTER_A_VALUE.search(before) and before not in BEFORE_A_VALUE:
+        written.append("/")
+        return at + 1
+    if found["template"]:
+        end = _end_of_template(source, at + 1)
+        written.append(source[at:end])
+        return end
+    if found["comment"] or found["blank"]:
+        end = found.end()
+        while more := TOKEN.match(source, end):
+            if not (more["comment"] or more["blank"]):
+                break
+            end = more.end()
+        following = source[end : end + 1]
+        if "\n" in source[at:end]:
+            written.append("" if before[-1:] in "\n{([,;" or following in "}])" else "\n")
+        elif _apart(before[-1:], following):
+            written.append(" ")
+        return end
+    written.append(found[0])
+    return found.end()
+
+
+def _apart(left: str, right: str) -> bool:
+    """Whether two characters would mean something else without a space between them."""
+    word = re.compile(r"[\w$]")
+    return bool(word.match(left) and word.match(right)) or (left in "+-/" and left == right) or left + right == "/*"
+
+
+def _end_of_template(source: str, at: int) -> int:
+    """Where a template ends whose text begins at a place; expressions in it may hold others."""
+    while source[at] != "`":
+        if source[at] == "\\":
+            at += 2
+        elif source.startswith("${", at):
+            depth, at, inside = 1, at + 2, ["{"]
+            while depth:
+                depth += {"{": 1, "}": -1}.get(source[at], 0)
+                at = _take(source, at, inside)
+        else:
+            at += 1
+    return at + 1
 
 
 def _resolve(name: str, path: str) -> str:

@@ -193,7 +193,7 @@ defineFigure({
         const prior = element("span", {}, swatch("prior"), "log p(z) ", element("b", {}, fixed(logPrior(z))));
         frame.numbers.replaceChildren(...(seen && a
           ? [part("log p(x | z)", fixed(joint - logPrior(z))), sign("+"), prior, sign("="), part("log p(x, z)", fixed(joint)), sign("nats")]
-          : [prior, sign("nats"), part("of the prior, nearer to 0:", `${fixed(100 * nearer(z), 0)} %`),
+          : [prior, sign("nats"), part("prior nearer to 0:", `${fixed(100 * nearer(z), 0)} %`),
             part("pixels that a draw flips:", p ? `${fixed(flipped(p), 1)} of ${D}` : "…")]));
         frame.note.textContent = words();
         for (const show of shows) show();
