@@ -47,6 +47,40 @@ def names_of_chapter(number: int, *wanted: str) -> dict[str, Any]:
     return names
 
 
+def names_of_cell(number: int, cell_id: str, **given: object) -> tuple[dict[str, Any], str]:
+    """The global names of a chapter when one of its cells has run whole, and what that prints.
+
+    Of what stands above, only what the cell is made of is run.
+
+    Args:
+        number: the chapter's.
+        cell_id: the cell's.
+        given: names that are not to be worked out.
+
+    Raises:
+        LookupError: there is no such cell.
+    """
+    path = CHAPTERS[number - 1]
+    all_cells = list(code_cells(read(path)))
+    at = next((i for i, cell in enumerate(all_cells) if cell.get("id") == cell_id), None)
+    if at is None:
+        raise LookupError(f"Chapter {number} has no cell {cell_id!r}: name one of its code cells.")
+    body = parse(all_cells[at].source, where(path.name, all_cells[at])).body
+    above = [parse(c.source, where(path.name, c)).body for c in all_cells[:at] if not LEFT_OUT & tags(c)]
+    defined = set().union(*(_bound(statement) for cell in above for statement in cell))
+    names = names_of_chapter(number, *sorted((global_names(body) & defined) - {*given})) | given
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(ast.Module(body, []), path.name, "exec"), names)
+    return names, printed.getvalue()
+
+
+def printed(number: int) -> str:
+    """All that the cells of a chapter have printed, as its notebook stores it."""
+    outputs = [output for cell in code_cells(read(CHAPTERS[number - 1])) for output in cell.outputs]
+    return "".join(output.get("text", "") for output in outputs)
+
+
 def _bound(statement: ast.stmt) -> set[str]:
     """The names that a statement defines or imports, or whose objects it sets a part of."""
     if isinstance(statement, ast.Import | ast.ImportFrom):

@@ -8,7 +8,7 @@ The caption, in Markdown.
 The script stands right before the first figure, and a call that fills it right behind each: what follows is not laid
 out before, so nothing moves. Without scripts the figure's picture shows. A figure's anchor is its name, and
 ``#be_q?mean=0.3`` its address in a state. Data of more than a few kilobytes are a file, the same for all pages, which
-the script loads when the figure is near.
+the script loads when the figure is near; what a figure asks for at the first touch is another.
 
 A notebook has such a figure as the output of a cell, with all of it inside: here the directive takes its place, with
 the caption of the cell below.
@@ -154,7 +154,9 @@ def placed(site: Path, root: str, name: str, on_page: list[str], *, state: str =
         address = f"{root}{STILLS}/{still.name}"
     shared = package().data_file(name)
     data = f"{root}{_written(site, *shared)}" if shared else ""
-    element = package().markup(name, state=state, site=True, still=address, data=data, brief=brief)
+    touched = package().later_script(name)
+    later = f"{root}{_written(site, f'{name}-later-{_hash(touched)}.js', touched)}" if touched else ""
+    element = package().markup(name, state=state, site=True, still=address, data=data, later=later, brief=brief)
     return f"{script}{element}<script>aevbFigures.{package().key(figures)}.mount()</script>"
 
 

@@ -441,4 +441,5 @@ def test_a_planted_mistake_is_named(name, capsys):
     assert found.section
     assert " ".join(str(found).split()) in " ".join(capsys.readouterr().out.split())
     if found.kind == "mistake" and " minus the ELBO, with " in report.verdict:
-        assert report.verdict.startswith("As a formula") and report.verdict.endswith("what is marked ✗.")
+        assert report.verdict.startswith("As a formula")
+        assert report.verdict.endswith("what is marked ✗.")

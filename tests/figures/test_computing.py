@@ -7,9 +7,11 @@ import shutil
 import subprocess
 from html.parser import HTMLParser
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 from javascript import call
+from matplotlib.colors import to_hex
 from torch.testing import assert_close
 
 from aevb_utils.data import simulated_mixture
@@ -168,8 +170,9 @@ def test_the_data_that_need_no_download_are_those_of_python():
 
 
 def test_every_figure_that_needs_data_has_them():
-    assert {*figure_data.DATA} <= {*NAMES}
+    assert {*figure_data.DATA, *figure_data.LATER} <= {*NAMES}
     assert all((bundle.FOLDER / "data" / f"{name}.json").is_file() for name in figure_data.DATA)
+    assert all(bundle.later_of(name).is_file() for name in figure_data.LATER)
     assert all(bundle.still_of(name).is_file() and bundle.words_of(name) for name in NAMES)
 
 
@@ -188,6 +191,9 @@ def test_random_numbers_are_normal_and_repeat():
 def test_the_colors_are_the_book_s():
     assert call("frame/colors.js", "m.PALETTE") == PALETTE
     assert call("frame/colors.js", "m.COMPONENTS") == [*COMPONENTS]
+    assert call("frame/colors.js", "m.DIGITS.map((color) => color.toLowerCase())") == [
+        to_hex(color) for color in plt.cm.tab10.colors
+    ]
 
 
 STATE = """(() => {

@@ -194,6 +194,20 @@ def data_file(figure: str) -> tuple[str, str] | None:
     return f"{figure}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.js", text
 
 
+def later_of(figure: str) -> Path:
+    """What a figure loads when a reader first touches it, as JSON: what is too much for the page itself."""
+    return FOLDER / "data" / "later" / f"{figure}.json"
+
+
+def later_script(figure: str) -> str:
+    """What a figure loads later, as a script: a page that is opened from disk may not load JSON. Empty without any."""
+    path = later_of(figure)
+    if not path.is_file():
+        return ""
+    text = path.read_text(encoding="utf-8").strip().replace("</", "<\\/")
+    return f"((globalThis.aevbFigures ??= {{}}).later ??= {{}})[{json.dumps(figure)}] ??= {text};\n"
+
+
 def still_of(figure: str) -> Path:
     """The picture of a figure, a PNG, for where no script runs."""
     return FOLDER / "stills" / f"{figure}.png"
@@ -215,7 +229,14 @@ def _noted(what: str) -> dict[str, Any]:
 
 
 def markup(
-    figure: str, *, state: str = "", site: bool = False, still: str = "", data: str = "", brief: bool = False
+    figure: str,
+    *,
+    state: str = "",
+    site: bool = False,
+    still: str = "",
+    data: str = "",
+    later: str = "",
+    brief: bool = False,
 ) -> str:
     """The element that a figure's script fills: its data, and its picture for where no script runs.
 
@@ -225,6 +246,7 @@ def markup(
         site: whether the page is one of the site's, whose address may hold the state.
         still: address of the picture; none shows only the words.
         data: address of the file with its data, see :func:`data_file`; without one they stand in the element.
+        later: address of the script that it loads at the first touch, see :func:`later_script`.
         brief: whether it leaves out all controls but the first ones.
     """
     picture = f'<img src="{html.escape(still)}" alt="{html.escape(words_of(figure))}">' if still else ""
@@ -234,6 +256,8 @@ def markup(
     if data:
         room = "".join(f"--room-{width}:{height}px;" for width, height in heights_of(figure).items())
         kinds += f' data-source="{data}" style="{room}"'
+    if later:
+        kinds += f' data-later="{html.escape(later)}"'
     return (
         f'<div class="aevb-computing" data-figure="{figure}"{kinds} data-state="{html.escape(state)}">'
         f"{f'<noscript>{inside}</noscript>' if site else inside}{held}</div>"

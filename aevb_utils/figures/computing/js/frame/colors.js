@@ -15,6 +15,11 @@ export const DARK = {
 /** Components and classes, in order, on white and on dark. */
 export const COMPONENTS = ["#7755CC", "#CC6677", "#44AA99", "#999933", "#882255", "#88CCEE"];
 
+/** Ten digits: Matplotlib's "tab10", as in the book's figures. */
+export const DIGITS = [
+  "#1F77B4", "#FF7F0E", "#2CA02C", "#D62728", "#9467BD", "#8C564B", "#E377C2", "#7F7F7F", "#BCBD22", "#17BECF",
+];
+
 /**
  * A mixture of the components' colors.
  * @param {ArrayLike<number>} shares sum to one

@@ -1,4 +1,4 @@
-/** Networks of dense layers: tanh between them, nothing after the last, as the book's. */
+/** Networks of dense layers: tanh or another map between them, nothing after the last, as the book's. */
 
 /**
  * @typedef {object} Layer
@@ -27,9 +27,10 @@ export function layers(values, sizes) {
 /**
  * @param {Layer[]} network
  * @param {ArrayLike<number>} x
+ * @param {(value: number) => number} [between] what a hidden layer does to each number
  * @returns {Float64Array} the network's output
  */
-export function forward(network, x) {
+export function forward(network, x, between = Math.tanh) {
   let input = x;
   network.forEach(({ weight, bias }, k) => {
     const output = new Float64Array(bias.length);
@@ -37,7 +38,7 @@ export function forward(network, x) {
     for (let r = 0, w = 0; r < output.length; r++) {
       let total = bias[r];
       for (let c = 0; c < width; c++, w++) total += weight[w] * input[c];
-      output[r] = k < network.length - 1 ? Math.tanh(total) : total;
+      output[r] = k < network.length - 1 ? between(total) : total;
     }
     input = output;
   });
@@ -55,4 +56,9 @@ export function unpack({ scale, packed }) {
     const [low, middle, high] = bytes.subarray(3 * i, 3 * i + 3);
     return ((((high << 24) | (middle << 16) | (low << 8)) >> 8)) * scale;
   });
+}
+
+/** @param {number} value @returns {number} max(0, value) */
+export function relu(value) {
+  return value > 0 ? value : 0;
 }
