@@ -17,6 +17,7 @@ from aevb_utils.budget import FAST
 from aevb_utils.data import old_faithful, simulated_mixture
 from aevb_utils.figures.computing import bundle
 from aevb_utils.training.atomic_write import write_atomically
+from tools import chorale_figure
 from tools.browser import MISSING, find_browser
 from tools.chapter_code import names_of_chapter
 from tools.commands import command
@@ -54,15 +55,27 @@ def digit() -> dict[str, Any]:
     }
 
 
-DATA: dict[str, Callable[[], dict[str, Any]]] = {"be_q": be_q, "digit": digit, "em": em}
+DATA: dict[str, Callable[[], dict[str, Any]]] = {
+    "be_q": be_q,
+    "compose": chorale_figure.pieces,
+    "digit": digit,
+    "em": em,
+}
 """What each figure's module in ``computing/js/figures`` finds in ``frame.data``."""
 
+LATER: dict[str, Callable[[], dict[str, Any]]] = {"compose": chorale_figure.model}
+"""What a figure gets from ``frame.later()``, which loads it when a reader first touches the figure."""
 
-def write_data(name: str) -> Path:
+
+def write_data(name: str) -> list[Path]:
     """Write the data of a figure, and return where."""
-    path = bundle.FOLDER / "data" / f"{name}.json"
-    write_atomically(path, f"{json.dumps(DATA[name](), separators=(',', ':'))}\n".encode())
-    return path
+    written = []
+    for functions, path in ((DATA, bundle.FOLDER / "data" / f"{name}.json"), (LATER, bundle.later_of(name))):
+        if name in functions:
+            path.parent.mkdir(exist_ok=True)
+            write_atomically(path, f"{json.dumps(functions[name](), separators=(',', ':'))}\n".encode())
+            written.append(path)
+    return written
 
 
 def write_stills(names: list[str]) -> list[Path]:
@@ -78,7 +91,9 @@ def write_stills(names: list[str]) -> list[Path]:
         page = browser.new_page(viewport={"width": WIDTH, "height": 900}, device_scale_factor=1.5)
         for name in names:
             page.set_content(f"<!doctype html><body style='margin: 0'>{bundle.markup(name)}</body>")
-            page.add_script_tag(content=f"{bundle.bundle([name])}aevbFigures.{bundle.key([name])}.mount();")
+            page.add_script_tag(
+                content=f"{bundle.later_script(name)}{bundle.bundle([name])}aevbFigures.{bundle.key([name])}.mount();"
+            )
             stage = page.locator(".aevb-computing .stage")
             page.wait_for_timeout(1000)
             words[name] = stage.get_attribute("aria-label")
@@ -100,8 +115,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"There is no figure {unknown[0]!r} that computes: it is one of {', '.join(known)}.", file=sys.stderr)
         return 2
     for name in names:
-        if name in DATA:
-            print(f"wrote {write_data(name)}")
+        for path in write_data(name):
+            print(f"wrote {path}")
     if find_browser() is None:
         print(f"No pictures were taken: {MISSING}", file=sys.stderr)
         return 1

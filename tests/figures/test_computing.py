@@ -166,8 +166,9 @@ def test_the_data_that_need_no_download_are_those_of_python():
 
 
 def test_every_figure_that_needs_data_has_them():
-    assert {*figure_data.DATA} <= {*NAMES}
+    assert {*figure_data.DATA, *figure_data.LATER} <= {*NAMES}
     assert all((bundle.FOLDER / "data" / f"{name}.json").is_file() for name in figure_data.DATA)
+    assert all(bundle.later_of(name).is_file() for name in figure_data.LATER)
     assert all(bundle.still_of(name).is_file() and bundle.words_of(name) for name in NAMES)
 
 
@@ -309,5 +310,5 @@ def test_a_figure_has_a_picture_for_where_no_script_runs():
 
 
 def test_a_figure_that_is_not_there_is_said():
-    with pytest.raises(ValueError, match="no figure 'be_p' that computes: it is one of be_q, digit, em"):
+    with pytest.raises(ValueError, match="no figure 'be_p' that computes: it is one of be_q, compose, digit, em"):
         ComputingFigure("be_p")

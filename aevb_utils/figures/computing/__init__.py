@@ -14,12 +14,16 @@ class ComputingFigure:
     from its own start where it is given. Where no script runs, its picture shows, and a sentence that says what to do.
     """
 
-    def __init__(self, name: str, *, caption: str = "", **state: float | str | Sequence[float]) -> None:
+    def __init__(
+        self, name: str, *, caption: str = "", whole: bool = False, **state: float | str | Sequence[float]
+    ) -> None:
         """Choose a figure.
 
         Args:
             name: the figure's.
             caption: one or two sentences below the figure.
+            whole: whether it holds what it would else load from the book's website at the first touch: some figures
+                have more than a stored notebook should.
             state: where it begins, by the names in the figure's ``state``.
 
         Raises:
@@ -27,7 +31,7 @@ class ComputingFigure:
         """
         if name not in bundle.names():
             raise ValueError(f"There is no figure {name!r} that computes: it is one of {', '.join(bundle.names())}.")
-        self.name, self.caption, self.state = name, caption, state
+        self.name, self.caption, self.whole, self.state = name, caption, whole, state
 
     def __repr__(self) -> str:
         return f"<ComputingFigure: {self.name}>"
@@ -36,7 +40,7 @@ class ComputingFigure:
         state = urlencode({name: _written(value) for name, value in self.state.items()})
         element = bundle.markup(self.name, state=state, still=bundle.picture_address(self.name))
         caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
-        script = bundle.bundle([self.name])
+        script = f"{bundle.later_script(self.name) if self.whole else ''}{bundle.bundle([self.name])}"
         start = f"aevbFigures.{bundle.key([self.name])}.mount();"
         return f'<figure style="margin: 1em 0">{element}{caption}</figure><script>{script}{start}</script>'
 

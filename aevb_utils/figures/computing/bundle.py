@@ -115,6 +115,20 @@ def data_of(figure: str) -> str:
     return text.replace("</", "<\\/")
 
 
+def later_of(figure: str) -> Path:
+    """What a figure loads when a reader first touches it, as JSON: what is too much for the page itself."""
+    return FOLDER / "data" / "later" / f"{figure}.json"
+
+
+def later_script(figure: str) -> str:
+    """What a figure loads later, as a script: a page that is opened from disk may not load JSON. Empty without any."""
+    path = later_of(figure)
+    if not path.is_file():
+        return ""
+    text = path.read_text(encoding="utf-8").strip().replace("</", "<\\/")
+    return f"((globalThis.aevbFigures ??= {{}}).later ??= {{}})[{json.dumps(figure)}] ??= {text};\n"
+
+
 def still_of(figure: str) -> Path:
     """The picture of a figure, a PNG, for where no script runs."""
     return FOLDER / "stills" / f"{figure}.png"
@@ -126,7 +140,7 @@ def words_of(figure: str) -> str:
     return words.get(figure, "")
 
 
-def markup(figure: str, *, state: str = "", site: bool = False, still: str = "") -> str:
+def markup(figure: str, *, state: str = "", site: bool = False, still: str = "", later: str = "") -> str:
     """The element that a figure's script fills: its data, and its picture for where no script runs.
 
     Args:
@@ -134,12 +148,14 @@ def markup(figure: str, *, state: str = "", site: bool = False, still: str = "")
         state: what differs from the start, as in the address of a page: ``mean=0.3&sd=0.2``.
         site: whether the page is one of the site's, whose address may hold the state.
         still: address of the picture; none shows only the words.
+        later: address of the script that it loads at the first touch, see :func:`later_script`.
     """
     picture = f'<img src="{html.escape(still)}" alt="{html.escape(words_of(figure))}">' if still else ""
     inside = f'{picture}<p class="aevb-still">{WITHOUT_SCRIPT}</p>'
+    address = f' data-later="{html.escape(later)}"' if later else ""
     return (
         f'<div class="aevb-computing" data-figure="{figure}"{" data-permalink" if site else ""}'
-        f' data-state="{html.escape(state)}">{f"<noscript>{inside}</noscript>" if site else inside}'
+        f'{address} data-state="{html.escape(state)}">{f"<noscript>{inside}</noscript>" if site else inside}'
         f'<script type="application/json">{data_of(figure)}</script></div>'
     )
 

@@ -1,6 +1,7 @@
 /** What all figures have in common: state, address, drawing once a frame, a voice, the places of their parts. */
 
 import { element } from "./element.js";
+import { later } from "./later.js";
 import { read, startOf, written } from "./state.js";
 import { STYLE } from "./style.js";
 import { voice } from "./words.js";
@@ -10,6 +11,9 @@ import { voice } from "./words.js";
  * @typedef {object} Frame what a figure is built on
  * @property {import("./state.js").StateOf<K>} state what the reader chose; change it by `change`
  * @property {any} data what Python wrote for this figure, in data/NAME.json
+ * @property {() => Promise<any>} later what Python wrote in data/later/NAME.json, loaded when first asked for; null where the page lacks it
+ * @property {boolean} distant whether `later` asks for a file, which a page should not do by itself
+ * @property {(act: () => void) => void} whenTouched do something once, when a reader first touches the figure or comes to it by keys
  * @property {HTMLElement} stage where drawings go
  * @property {HTMLElement} numbers the line of numbers below them
  * @property {HTMLElement} note a sentence below the numbers, which says what just happened
@@ -35,6 +39,8 @@ import { voice } from "./words.js";
  * @property {K} state what can be chosen, with its start
  * @property {(frame: Frame<K>) => Parts} build makes the parts, once
  */
+
+const TOUCHES = ["pointerdown", "focusin"];
 
 /** @type {Map<string, Definition<any>>} */
 const definitions = new Map();
@@ -105,6 +111,15 @@ export function build(host) {
       toAddress = setTimeout(() => history.replaceState(history.state, "", address()), 400);
     },
     redraw: () => { waiting ||= requestAnimationFrame(draw); },
+    later: () => later(name, host.dataset.later),
+    distant: Boolean(host.dataset.later),
+    whenTouched: (act) => {
+      const once = () => {
+        for (const kind of TOUCHES) host.removeEventListener(kind, once);
+        act();
+      };
+      for (const kind of TOUCHES) host.addEventListener(kind, once);
+    },
     whenReset: (onReset) => { resets.push(onReset); },
     color: (color) => getComputedStyle(host).getPropertyValue(`--${color}`).trim(),
   };
