@@ -43,7 +43,10 @@ defineFigure({
   build(frame) {
     const { state } = frame, { chorales, drawn, control } = /** @type {Record<string, Chord[][]>} */ (frame.data);
     const pieces = [...chorales, ...drawn, ...control];
-    const nameOfPiece = () => (state.piece <= chorales.length ? `test chorale ${state.piece}` : state.piece === pieces.length ? "drawn by the control" : "drawn by the network");
+    const nameOfPiece = () => {
+      if (state.piece <= chorales.length) return `Bach, test chorale ${state.piece}`;
+      return state.piece === pieces.length ? "drawn by the control, from nothing" : "drawn by the network, from nothing";
+    };
     const roll = new Roll(frame.stage, (step, key) => change({ changes: flipped(step * D + key) }));
     const mark = (/** @type {string} */ color, /** @type {string} */ words, opacity = 1) =>
       element("span", { style: `--of: ${color}; --much: ${opacity}` }, words);
@@ -103,7 +106,7 @@ defineFigure({
       playButton.textContent = player.playing ? "■ Stop" : "▶ Play";
       frame.redraw();
     });
-    button(frame, "Draw what comes next", () => {
+    const drawButton = button(frame, "Draw what comes next", () => {
       change({ seed: (state.seed % SEEDS) + 1, changes: state.changes.filter((cell) => cell < D * state.from) });
     }, { main: true });
     const playButton = button(frame, "▶ Play", () => {
@@ -113,7 +116,7 @@ defineFigure({
     });
     playButton.style.minWidth = "6em";
     const back = button(frame, "Take back", () => change({ seed: 0, changes: [] }));
-    button(frame, "Other noise", () => change({ noise: (state.noise % SEEDS) + 1 }));
+    const noiseButton = button(frame, "Other noise", () => change({ noise: (state.noise % SEEDS) + 1 }));
     const show = slider(frame, "piece", {
       label: "piece", low: 1, high: pieces.length, step: 1, words: (v) => (v <= chorales.length ? `Bach ${v}` : v === pieces.length ? "control" : "network"),
       act: (value) => change({ piece: value, seed: 0, changes: [] }),
@@ -130,6 +133,7 @@ defineFigure({
     // What is shown
     const words = () => {
       const now = told(), sheet = chords();
+      if (stage === "none" && frame.distant) return "The network could not be loaded. Touch the figure to try again.";
       if (stage === "none") return "The network itself is not in this notebook: it would be larger than all the rest. On the book's website it draws and counts.";
       if (stage === "asleep") return "Touch the figure, and the network is loaded (0.65 MB).";
       if (!now) return stage === "loading" ? "The network is being loaded." : "The network is at work.";
@@ -150,7 +154,7 @@ defineFigure({
         ask();
         const sheet = chords(), now = told(), shown = known?.told;
         const marked = state.changes.map((cell) => ({ step: Math.floor(cell / D), key: cell % D }));
-        roll.draw(sheet, { room: [...piece()], from: state.seed ? state.from : T, now: sounding, marked });
+        roll.draw(sheet, { room: [...piece()], from: state.seed ? state.from : T, now: frame.calm ? null : sounding, marked });
         line.draw(state.from + 0.5, roll.plot.ySpan[1], `${counted(state.from, "step")} given, then the network`);
         roll.plot.curve("from", [[state.from + 0.5, roll.plot.ySpan[0]], [state.from + 0.5, roll.plot.ySpan[1]]], { stroke: "var(--q)", "stroke-width": 2 });
         join(roll.plot.layer("title", "g", roll.plot.front), "text", [0], () => ({ x: 2, y: 12, class: "ink", text: `${nameOfPiece()}${state.seed ? `, continued by draw ${state.seed}` : ""}` }));
@@ -175,6 +179,7 @@ defineFigure({
           part("ELBO", all ? all.log - all.kl : undefined), sign("="), part("log p(x | z, h)", all?.log), sign("−"), part("KL", all?.kl), sign("nats;"),
           part("a step costs", all ? (all.kl - all.log) / T : undefined),
         );
+        drawButton.disabled = noiseButton.disabled = stage === "none" && !frame.distant;
         back.disabled = !state.seed && !state.changes.length;
         frame.note.textContent = words();
         show();

@@ -38,6 +38,7 @@ export class Player {
     this.stop();
     const context = new AudioContext(), first = context.currentTime + AHEAD;
     this.context = context;
+    void context.resume();
     const master = new GainNode(context, { gain: LOUD });
     master.connect(new DynamicsCompressorNode(context)).connect(context.destination);
     const wave = new PeriodicWave(context, { real: OVERTONES.map(() => 0), imag: OVERTONES });
