@@ -14,7 +14,7 @@
  * @returns {Random}
  */
 export function random(seed) {
-  let a = 0x9e3779b9, b = 0x243f6a88, c = seed | 0, d = 1;
+  let a = 2654435769, b = 608135816, c = seed | 0, d = 1;
   const next = () => {
     const t = (((a + b) | 0) + d) | 0;
     d = (d + 1) | 0;
