@@ -18,7 +18,7 @@ from aevb_utils.budget import FAST
 from aevb_utils.data import old_faithful, simulated_mixture
 from aevb_utils.figures.computing import bundle
 from aevb_utils.training.atomic_write import write_atomically
-from tools import cluster_figure, plane_figure
+from tools import chorale_figure, cluster_figure, plane_figure
 from tools.browser import MISSING, find_browser
 from tools.chapter_code import names_of_chapter
 from tools.commands import command
@@ -80,6 +80,7 @@ def unpacked(packed: dict[str, Any]) -> torch.Tensor:
 DATA: dict[str, Callable[[], dict[str, Any]]] = {
     "be_q": be_q,
     "bug": six_runs,
+    "compose": chorale_figure.pieces,
     "dial": dial,
     "digit": digit,
     "em": em,
@@ -89,6 +90,7 @@ DATA: dict[str, Callable[[], dict[str, Any]]] = {
 """What each figure's module in ``computing/js/figures`` finds in ``frame.data``."""
 
 LATER: dict[str, Callable[[], dict[str, Any]]] = {
+    "compose": chorale_figure.model,
     "latent_plane": plane_figure.decoder,
     "which_cluster": cluster_figure.encoder,
 }

@@ -1,0 +1,27 @@
+/** A gated recurrent unit with two inputs, chapter 10's. */
+
+import { linear } from "./bytes.js";
+
+/** @typedef {import("./bytes.js").ByteLayer} ByteLayer */
+/** @typedef {{ ofX: ByteLayer, ofZ: ByteLayer, ofH: ByteLayer }} GatedUnit the gates r, u and the proposal n, one below the other */
+
+/**
+ * h_{t+1} from x_t, z_t and h_t, eq. (10.18).
+ * @param {GatedUnit} unit
+ * @param {ArrayLike<number>} x
+ * @param {ArrayLike<number>} z
+ * @param {ArrayLike<number>} h
+ * @returns {Float64Array}
+ */
+export function nextState({ ofX, ofZ, ofH }, x, z, h) {
+  const fromX = linear(ofX, x), fromZ = linear(ofZ, z), fromH = linear(ofH, h), H = h.length;
+  return Float64Array.from({ length: H }, (_, i) => {
+    const r = sigmoid(fromX[i] + fromZ[i] + fromH[i]), u = sigmoid(fromX[H + i] + fromZ[H + i] + fromH[H + i]);
+    return u * h[i] + (1 - u) * Math.tanh(fromX[2 * H + i] + fromZ[2 * H + i] + r * fromH[2 * H + i]);
+  });
+}
+
+/** @param {number} value @returns {number} */
+export function sigmoid(value) {
+  return 1 / (1 + Math.exp(-value));
+}
