@@ -10,8 +10,7 @@ import { defineFigure } from "../frame/figure.js";
 import { choice, number, text } from "../frame/state.js";
 import { fixed } from "../frame/words.js";
 import { C, D, biasOf, bits, classEncoder, classProbabilities, gumbel, klToUniform, leadingBias, relaxed } from "../models/relaxation.js";
-import { unpackBytes, unpackHalves } from "../numbers/bytes.js";
-import { unpackFloats } from "../numbers/dense.js";
+import { unpackBytes, unpackFloats, unpackHalves } from "../numbers/bytes.js";
 import { random } from "../numbers/random.js";
 
 const LETTERS = "0123456789abcdefg", SHOWN = 120, DRAWS = 2000, SIDE = 8; // draws that are shown, and that are averaged

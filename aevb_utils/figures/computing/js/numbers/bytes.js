@@ -32,6 +32,15 @@ export function unpackHalves(text) {
 }
 
 /**
+ * Numbers that were packed as base64 of little-endian float32.
+ * @param {string} text
+ * @returns {Float64Array}
+ */
+export function unpackFloats(text) {
+  return Float64Array.from(new Float32Array(unpackBytes(text).buffer));
+}
+
+/**
  * W x + b.
  * @param {ByteLayer} layer
  * @param {ArrayLike<number>} x
