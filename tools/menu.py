@@ -44,7 +44,6 @@ def _notebooks(pattern: str) -> list[str]:
 
 
 PYTEST = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--nbval-lax", "--nbval-current-env")
-STUDENT = ("--TagRemovePreprocessor.enabled=True", "--TagRemovePreprocessor.remove_cell_tags=solution")
 
 COMMANDS = {
     "setup": Command("make .venv, with all that the book needs", Level.WHOLE),
@@ -99,7 +98,7 @@ COMMANDS = {
     "student": Command(
         "write the notebooks without their solutions to _build/student",
         Level.WHOLE,
-        lambda: [["-m", "nbconvert", "--to", "notebook", "--output-dir", "_build/student", *STUDENT, *_notebooks("*")]],
+        lambda: [["-m", "tools.student"]],
     ),
     "course": Command(
         "write the notebooks of the course's assignments to _build/course",

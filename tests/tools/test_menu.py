@@ -82,12 +82,6 @@ def test_all_tests_are_run_on_one_thread(calls):
     assert line[line.index("tests") + 1 :] == [page.relative_to(ROOT).as_posix() for page in PAGES]
 
 
-def test_a_student_gets_all_notebooks(calls):
-    assert menu.main(["student"]) == 0
-    every = [*CHAPTERS, *PAGES]
-    assert calls[1][0][-len(every) :] == [page.relative_to(ROOT).as_posix() for page in every]
-
-
 @pytest.mark.parametrize("text", ["-x", "--look", "x; touch run", "two\nlines", "$(touch run)", "é * ~"])
 def test_arguments_are_passed_on_as_they_are(calls, text):
     assert menu.main(["execute", text, "another"]) == 0
