@@ -1,6 +1,6 @@
 """Write the notebooks as students get them: without solutions, with places for a name and for how an answer was found.
 
-They go to ``_build/student``, all of them, so that links between them lead somewhere. What an executed notebook notes of
+They go to ``_build/student``, all of them, so that links between them lead somewhere. What a notebook notes of
 its run is left out: a copy with other cells is not what was run.
 """
 

@@ -14,7 +14,7 @@ from sentences import one_sentence
 
 from tools import clean, menu
 from tools.install import InstallError, Level
-from tools.notebooks import CHAPTERS, PAGES, ROOT
+from tools.notebooks import PAGES, ROOT
 from tools.processes import Ended, run
 
 
