@@ -28,7 +28,8 @@ const LAYOUT = `
 .keys b { font-weight: 600; }
 .keys span::before { content: ""; display: inline-block; width: 12px; height: 10px; background: var(--of); opacity: var(--much); border-radius: 2px; margin-right: 6px; }
 .keys .line::before { height: 0; background: none; border-top: 2px solid var(--evidence); vertical-align: 4px; border-radius: 0; }
-@container (max-width: 36rem) { .numbers { min-height: 3em; align-content: start; } .keys { margin-left: 2px; } }
+.note { min-height: 2.9em; }
+@container (max-width: 36rem) { .numbers { min-height: 4.5em; align-content: start; } .numbers .sign { margin: 0; } .note { min-height: 5.8em; } .keys { margin-left: 2px; } }
 `;
 
 defineFigure({
@@ -95,6 +96,8 @@ defineFigure({
     // What a reader does
     const flipped = (/** @type {number} */ cell) =>
       state.changes.includes(cell) ? state.changes.filter((other) => other !== cell) : [...state.changes, cell];
+    /** Changes of the steps that stay when the others are drawn. @param {number} from @returns {number[]} */
+    const given = (from) => state.changes.filter((cell) => cell < D * Math.min(from, state.seed ? state.from : T));
     const change = (/** @type {Partial<typeof state>} */ changes) => {
       player.stop();
       void wake();
@@ -107,7 +110,7 @@ defineFigure({
       frame.redraw();
     });
     const drawButton = button(frame, "Draw what comes next", () => {
-      change({ seed: (state.seed % SEEDS) + 1, changes: state.changes.filter((cell) => cell < D * state.from) });
+      change({ seed: (state.seed % SEEDS) + 1, changes: given(state.from) });
     }, { main: true });
     const playButton = button(frame, "▶ Play", () => {
       if (player.playing) return player.stop();
@@ -123,7 +126,7 @@ defineFigure({
     });
     const setFrom = (/** @type {number} */ x) => {
       const from = clamp(Math.round(x - 0.5), 0, T - 1);
-      if (from !== state.from) change({ from });
+      if (from !== state.from) change({ from, changes: state.seed ? given(from) : state.changes });
     };
     const line = new Handle(roll.plot, { color: "var(--q)", label: "Continue from here: steps that are given", move: setFrom, step: () => [1, 0] });
     frame.whenReset(() => player.stop());
