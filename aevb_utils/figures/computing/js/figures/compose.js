@@ -22,6 +22,8 @@ import { Player } from "../sound/player.js";
 const T = 32, SEEDS = 9999, FAINT = 0.55;
 const costs = (/** @type {readonly Term[]} */ terms) => terms.map(({ reconstruction, kl }) => kl - reconstruction);
 const counted = (/** @type {number} */ n, /** @type {string} */ word) => `${n} ${word}${n === 1 ? "" : "s"}`;
+const WITHOUT = "The network is not in this notebook. On the book's website it draws and counts, and here, while a kernel runs, " +
+  'after ComputingFigure("compose", whole=True).';
 
 const LAYOUT = `
 .keys { display: flex; flex-wrap: wrap; gap: 2px 14px; font-size: 13px; margin: 4px 0 4px ${SIDES.left}px; }
@@ -137,7 +139,7 @@ defineFigure({
     const words = () => {
       const now = told(), sheet = chords();
       if (stage === "none" && frame.distant) return "The network could not be loaded. Touch the figure to try again.";
-      if (stage === "none") return "The network itself is not in this notebook: it would be larger than all the rest. On the book's website it draws and counts.";
+      if (stage === "none") return WITHOUT;
       if (stage === "asleep") return "Touch the figure, and the network is loaded (0.65 MB).";
       if (!now) return stage === "loading" ? "The network is being loaded." : "The network is at work.";
       const { terms, before } = now, cost = costs(terms), was = costs(before);
