@@ -440,6 +440,22 @@ def test_the_page_works_from_disk(browser, site):
     page.close()
 
 
+def test_the_network_of_a_chapter_s_figure_is_a_file_of_the_site(browser, address, site):
+    for place in (address, site.as_uri()):  # from disk, too
+        page = browser.new_page()
+        loaded = []
+        page.on("request", lambda request, loaded=loaded: loaded.append(request.url))
+        page.goto(f"{place}/notebooks/10_variational_rnn.html#compose?from=12")
+        figure = page.locator("#compose")
+        expect(figure.locator(".note")).to_contain_text("Touch the figure")
+        assert not any("/_static/later/compose-" in url for url in loaded)
+        figure.get_by_role("button", name="Draw what comes next").click()
+        expect(figure.locator(".note")).to_contain_text("Of the 20 steps that were drawn")
+        page.wait_for_url(re.compile(r"#compose\?from=12&seed=1$"))
+        assert sum("/_static/later/compose-" in url for url in loaded) == 1
+        page.close()
+
+
 def test_the_page_is_small(site):
     html = (site / PAGE).read_bytes()
     [script] = re.findall(rb'src="\.\./(_static/figures-\w+\.js)"', html)

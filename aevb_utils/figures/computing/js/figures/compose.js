@@ -22,13 +22,16 @@ import { Player } from "../sound/player.js";
 const T = 32, SEEDS = 9999, FAINT = 0.55;
 const costs = (/** @type {readonly Term[]} */ terms) => terms.map(({ reconstruction, kl }) => kl - reconstruction);
 const counted = (/** @type {number} */ n, /** @type {string} */ word) => `${n} ${word}${n === 1 ? "" : "s"}`;
+const WITHOUT = "The network is not in this notebook. On the book's website it draws and counts, and here, while a kernel runs, " +
+  'after ComputingFigure("compose", whole=True).';
 
 const LAYOUT = `
 .keys { display: flex; flex-wrap: wrap; gap: 2px 14px; font-size: 13px; margin: 4px 0 4px ${SIDES.left}px; }
 .keys b { font-weight: 600; }
 .keys span::before { content: ""; display: inline-block; width: 12px; height: 10px; background: var(--of); opacity: var(--much); border-radius: 2px; margin-right: 6px; }
 .keys .line::before { height: 0; background: none; border-top: 2px solid var(--evidence); vertical-align: 4px; border-radius: 0; }
-@container (max-width: 36rem) { .numbers { min-height: 3em; align-content: start; } .keys { margin-left: 2px; } }
+.note { min-height: 2.9em; }
+@container (max-width: 36rem) { .numbers { min-height: 4.5em; align-content: start; } .numbers .sign { margin: 0; } .note { min-height: 5.8em; } .keys { margin-left: 2px; } }
 `;
 
 defineFigure({
@@ -95,6 +98,8 @@ defineFigure({
     // What a reader does
     const flipped = (/** @type {number} */ cell) =>
       state.changes.includes(cell) ? state.changes.filter((other) => other !== cell) : [...state.changes, cell];
+    /** Changes of the steps that stay when the others are drawn. @param {number} from @returns {number[]} */
+    const given = (from) => state.changes.filter((cell) => cell < D * Math.min(from, state.seed ? state.from : T));
     const change = (/** @type {Partial<typeof state>} */ changes) => {
       player.stop();
       void wake();
@@ -107,7 +112,7 @@ defineFigure({
       frame.redraw();
     });
     const drawButton = button(frame, "Draw what comes next", () => {
-      change({ seed: (state.seed % SEEDS) + 1, changes: state.changes.filter((cell) => cell < D * state.from) });
+      change({ seed: (state.seed % SEEDS) + 1, changes: given(state.from) });
     }, { main: true });
     const playButton = button(frame, "▶ Play", () => {
       if (player.playing) return player.stop();
@@ -123,7 +128,7 @@ defineFigure({
     });
     const setFrom = (/** @type {number} */ x) => {
       const from = clamp(Math.round(x - 0.5), 0, T - 1);
-      if (from !== state.from) change({ from });
+      if (from !== state.from) change({ from, changes: state.seed ? given(from) : state.changes });
     };
     const line = new Handle(roll.plot, { color: "var(--q)", label: "Continue from here: steps that are given", move: setFrom, step: () => [1, 0] });
     frame.whenReset(() => player.stop());
@@ -134,7 +139,7 @@ defineFigure({
     const words = () => {
       const now = told(), sheet = chords();
       if (stage === "none" && frame.distant) return "The network could not be loaded. Touch the figure to try again.";
-      if (stage === "none") return "The network itself is not in this notebook: it would be larger than all the rest. On the book's website it draws and counts.";
+      if (stage === "none") return WITHOUT;
       if (stage === "asleep") return "Touch the figure, and the network is loaded (0.65 MB).";
       if (!now) return stage === "loading" ? "The network is being loaded." : "The network is at work.";
       const { terms, before } = now, cost = costs(terms), was = costs(before);
