@@ -217,7 +217,14 @@ def test_a_dial_is_turned_and_a_turn_is_taken(page):
 def test_the_page_s_states_of_the_dial_show_what_it_says(page):
     figure = page.locator("#dial")
     links = page.locator("a[href^='#dial?']")
-    words = ("510 passes", "200 passes through the data, q and θ", "396 passes", "since pass 145", "has died")
+    words = (
+        "510 passes",
+        "200 passes through the data, q and θ",
+        "396 passes",
+        "since pass 145",
+        "higher hill",
+        "has died",
+    )
     assert links.count() == len(words)
     for link, said in zip(links.all(), words, strict=True):
         link.evaluate("(link) => link.click()")

@@ -274,6 +274,14 @@ def test_few_points_arrive_after_fewer_passes_and_then_hover(em):
     assert em["told"][-1][2] - late.mean() > 0.005
 
 
+def test_from_one_start_few_points_end_on_a_higher_hill_than_em():
+    (*_, em), (*_, few) = (
+        watch(setting, turns, seed=33)["told"]
+        for setting, turns in ((EM, 300), (setting_of("network", 1, "gradient", 20), 2400))
+    )
+    assert few[2] > em[2] + 0.03
+
+
 def test_a_closed_form_on_few_points_loses_a_gaussian():
     dies = WATCH.replace("[...run.turn()]", "try { [...run.turn()]; } catch (e) { return [e.message, run.turns]; }")
     values = {"x": POINTS, "setting": EM | {"rows": 20}, "hidden": 0, "seed": 5, "turns": 600}
