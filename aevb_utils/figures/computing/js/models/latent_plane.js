@@ -26,7 +26,7 @@ import { D, binomialVae, decode, elbo, elboAndSlope, encode, logChoose, logJoint
 export const LIMIT = 6.5;
 export const STEPS = 100; // of refinement
 export const SIDES = [87, 261]; // of the grids, a coarse one first
-const FAR = 25, DEEPEST = 3, FEW = 50, IN_SIGHT = 4, AT_EDGE = 10, ORDER = 6, MOST_PEAKS = 3;
+const FAR = 25, DEEPEST = 4, FEW = 50, IN_SIGHT = 4, AT_EDGE = 10, ORDER = 6, MOST_PEAKS = 3, KEEP = 12;
 
 /** @param {number} i @param {number} side @returns {number} the midpoint of a cell */
 export const midpoint = (i, side) => LIMIT * ((2 * i + 1) / side - 1);
@@ -122,8 +122,9 @@ function cubic(t, a, b, c, d) {
 }
 
 /**
- * log p(x), eq. (4.11), on a grid that is three times as fine, over the cells that matter; finer still, until the points lie
- * about as close as the posterior is narrow, where the midpoint rule is right to six digits.
+ * log p(x), eq. (4.11), over the cells that matter, on grids that are three times as fine each, until the points lie about
+ * as close as the posterior is narrow, where the midpoint rule is right to six digits. What lies far below the top is not
+ * summed finer: it counts as the coarser grid has it.
  * @param {import("./binomial_vae.js").Model} model
  * @param {ArrayLike<number>} x
  * @param {Float64Array} cells
@@ -131,11 +132,10 @@ function cubic(t, a, b, c, d) {
  * @returns {number} nats
  */
 export function fineEvidence(model, x, cells, side) {
-  const offsets = [-1, 0, 1].flatMap((a) => [-1, 0, 1].map((b) => [a, b]));
-  let h = (2 * LIMIT) / side, middles = cells;
+  let h = (2 * LIMIT) / side, middles = cells, offsets = [[0, 0]];
+  const sums = [];
   for (let level = 0; ; level++) {
-    h /= 3;
-    const points = new Float64Array(9 * middles.length), values = new Float64Array(points.length / 2);
+    const points = new Float64Array(offsets.length * middles.length), values = new Float64Array(points.length / 2);
     let top = 0;
     for (let c = 0, at = 0; c < middles.length; c += 2) {
       for (const [a, b] of offsets) {
@@ -147,9 +147,13 @@ export function fineEvidence(model, x, cells, side) {
       }
     }
     const narrow = narrowest(model, x, points[2 * top], points[2 * top + 1], h / 4);
-    if (level === DEEPEST || h < 1.15 * narrow) return logSumExp(values) + 2 * Math.log(h) + logChoose(x);
-    const least = values[top] - FAR;
+    const done = level === DEEPEST || h < (level ? 1.15 : 0.5) * narrow;
+    const least = done ? Infinity : values[top] - KEEP - (h / narrow) ** 2 / 4;
+    sums.push(logSumExp(values.filter((value) => value <= least)) + 2 * Math.log(h));
+    if (done) return logSumExp(sums) + logChoose(x);
     middles = points.filter((_, i) => values[i >> 1] > least);
+    offsets = [-1, 0, 1].flatMap((a) => [-1, 0, 1].map((b) => [a, b]));
+    h /= 3;
   }
 }
 
