@@ -242,7 +242,7 @@ look("a link of 1", found, [-2 * math.e])
 # Draw particles from the prior, weight them by the count, add the log of the mean weight, resample in proportion to the
 # weights, move them on, and so on to the last count. The product of the means is an unbiased estimate of the
 # *evidence* (exercise 10.5). Judged are the mean of your estimates, in that scale, and how much they scatter. Write one
-# loop over the steps and none over runs or particles: 200 runs of 100 particles have four seconds.
+# loop over the steps and none over runs or particles: 200 runs of 60 particles have four seconds.
 
 
 # %%
