@@ -1,0 +1,1 @@
+"""Assignment 6: a level that wanders, seen at odd times and through counts."""
