@@ -1,8 +1,8 @@
 """Factor analysis: time of EM to the same optimum, ours against scikit-learn's, in one run.
 
-``python benchmarks/fa_speed.py`` (a minute, on an idle machine). Data of 1,000 rows and 20 columns are drawn from a
-model with three factors. Both begin where they do by themselves, and run until a round gains less than 1e-6 nats a
-datum, in float64; the mean log-likelihoods of both answers are compared, computed by the same function.
+``python benchmarks/fa_speed.py`` (a minute, on an idle machine; one thread). Data of 1,000 rows and 20 columns are
+drawn from a model with three factors. Both begin where they do by themselves, and run until a round gains less than
+1e-6 nats a datum, in float64; the mean log-likelihoods of both answers are compared, computed by the same function.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import torch
 from _rows import Row, in_turns, ratios
 from sklearn.decomposition import FactorAnalysis as SklearnFactorAnalysis
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from aevb_utils.models import FactorAnalysis
@@ -51,7 +52,8 @@ def measure(rounds: int) -> tuple[dict[str, list[float]], dict[str, float]]:
         ends["theirs"] = float(model.score(x.numpy()))
         return took
 
-    with warnings.catch_warnings():
+    torch.set_num_threads(1)  # the matrices are small
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("error", ConvergenceWarning)
         ours(), theirs()  # libraries, pools
         return in_turns({"ours": ours, "theirs": theirs}, rounds), ends

@@ -11,6 +11,7 @@ gradients of weights and of input (the first layer's input is data and has none)
 """
 
 import argparse
+import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +32,8 @@ try:
     from pyro.infer import SVI, Trace_ELBO, TraceMeanField_ELBO
 except ImportError:
     pyro = None
+if torch.get_num_threads() == 1:  # JAX is told before it is imported
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
 try:
     import jax
     import numpyro
@@ -198,7 +201,8 @@ def by_pyro(
 def by_numpyro(x: Tensor, batch_size: int, *, analytic_kl: bool = False) -> Pass:
     """NumPyro's stochastic variational inference, as it is fastest: a compiled loop over all minibatches of a pass.
 
-    The layers are plain products, with PyTorch's starts. JAX takes as many threads as there are cores.
+    The layers are plain products, with PyTorch's starts. JAX takes as many threads as there are cores,
+    or one where PyTorch has one.
     """
     vae, data = VAE(x.shape[1]), jax.numpy.asarray(x.numpy())
     starts = {

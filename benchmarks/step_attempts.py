@@ -114,7 +114,11 @@ def loop(
     x: Tensor, batch_size: int, *, model: Callable[[int], VAE] = VAE, bfloat16: bool = False, **options: bool
 ) -> Pass:
     """The loop by hand, with another model or another Adam."""
-    vae = model(x.shape[1])
+    return loop_of(model(x.shape[1]), x, batch_size, bfloat16=bfloat16, **options)
+
+
+def loop_of(vae: VAE, x: Tensor, batch_size: int, *, bfloat16: bool = False, **options: bool) -> Pass:
+    """The same with a model that is there."""
     optimizer = Adam(vae.parameters(), **({"fused": True} | options))
 
     def go() -> None:
@@ -125,9 +129,8 @@ def loop(
     return go
 
 
-def flat(x: Tensor, batch_size: int) -> Pass:
+def flat(vae: VAE, x: Tensor, batch_size: int) -> Pass:
     """All parameters are parts of one tensor, and so are their gradients."""
-    vae = VAE(x.shape[1])
     each = list(vae.parameters())
     values = nn.Parameter(torch.cat([p.detach().flatten() for p in each]))
     values.grad = torch.zeros_like(values)
@@ -146,9 +149,8 @@ def flat(x: Tensor, batch_size: int) -> Pass:
     return go
 
 
-def compiled(x: Tensor, batch_size: int, *, whole: bool = False) -> Pass:
+def compiled(vae: VAE, x: Tensor, batch_size: int, *, whole: bool = False) -> Pass:
     """The loss compiled, or the loss and the optimizer's step."""
-    vae = VAE(x.shape[1])
     optimizer = Adam(vae.parameters(), fused=not whole)
     loss = torch.compile(lambda batch: -sum(term.mean() for term in vae.elbo_terms(batch).values()))
     update = torch.compile(optimizer.step) if whole else optimizer.step
@@ -163,9 +165,8 @@ def compiled(x: Tensor, batch_size: int, *, whole: bool = False) -> Pass:
     return go
 
 
-def kept_buffers(x: Tensor, batch_size: int) -> Pass:
+def kept_buffers(vae: VAE, x: Tensor, batch_size: int) -> Pass:
     """A step without autograd: every product goes into a buffer that is kept, and so does every gradient."""
-    vae = VAE(x.shape[1])
     optimizer = Adam(vae.parameters(), fused=True)
     layers = [layer for network in (vae.encoder, vae.decoder) for layer in network if isinstance(layer, nn.Linear)]
     inputs = [torch.empty(batch_size, layer.in_features) for layer in layers]
@@ -225,12 +226,12 @@ def with_threads(threads: int, build: Callable[[Tensor, int], Pass]) -> Callable
 
 
 def forward_products(x: Tensor, batch_size: int, *, packed: str = "") -> Pass:
-    """The products on the way forward, plain or with weights that oneDNN has packed: once, or anew at each step."""
+    """The products on the way forward, plain or by oneDNN with weights in its own form: made once, or at each step."""
     weights = [layer.weight.detach() for layer in VAE(x.shape[1]).modules() if isinstance(layer, nn.Linear)]
     inputs = [torch.randn(batch_size, weight.shape[1]) for weight in weights]
 
     def pack() -> list[Tensor]:
-        return [torch.ops.mkldnn._reorder_linear_weight(weight.to_mkldnn(), batch_size) for weight in weights]
+        return [weight.to_mkldnn() for weight in weights]
 
     once = pack() if packed else []
 
@@ -246,6 +247,29 @@ def forward_products(x: Tensor, batch_size: int, *, packed: str = "") -> Pass:
     return go
 
 
+def of_new(program: Callable[..., Pass], **options: bool) -> Callable[[Tensor, int], Pass]:
+    """A program on a new model."""
+    return lambda x, batch_size: program(VAE(x.shape[1]), x, batch_size, **options)
+
+
+def check() -> None:
+    """The attempts with gradients of their own take the steps of the loop by hand. (Compiled code draws other noise.)
+
+    Raises:
+        AssertionError: they do not.
+    """
+    x, start, ends = pixels(3 * BATCH, D), VAE(D), []
+    before = nn.utils.parameters_to_vector(start.parameters()).detach()
+    for model, program in ((VAE, loop_of), (OneDraw, loop_of), (OneOfEach, loop_of), (VAE, flat), (VAE, kept_buffers)):
+        vae = model(D)
+        vae.load_state_dict(start.state_dict())
+        torch.manual_seed(0)
+        program(vae, x, BATCH)()
+        ends.append(nn.utils.parameters_to_vector(vae.parameters()).detach())
+        apart = (ends[-1] - ends[0]).norm() / (ends[0] - before).norm()
+        assert apart < 1e-3, f"{program.__name__} with {model.__name__} takes other steps: {apart:.1e} of the way apart"
+
+
 BARE, HAND = "bare matrix products", "loop by hand, fused Adam"
 ATTEMPTS: dict[str, Callable[[Tensor, int], Pass]] = {
     BARE: bare_products,
@@ -253,26 +277,27 @@ ATTEMPTS: dict[str, Callable[[Tensor, int], Pass]] = {
     HAND: by_hand,
     "Adam(foreach=True)": partial(loop, fused=False, foreach=True),
     "Adam()": partial(loop, fused=None),
-    "flat parameters": flat,
+    "flat parameters": of_new(flat),
     "sampling and KL in one": partial(loop, model=OneDraw),
     "and the log-likelihood with its gradient": partial(loop, model=OneOfEach),
     "weights stored transposed": partial(loop, model=transposed),
     "bfloat16": partial(loop, bfloat16=True),
-    "torch.compile of the loss": compiled,
-    "torch.compile of loss and step": partial(compiled, whole=True),
-    "no autograd, buffers kept": kept_buffers,
+    "torch.compile of the loss": of_new(compiled),
+    "torch.compile of loss and step": of_new(compiled, whole=True),
+    "no autograd, buffers kept": of_new(kept_buffers),
     "fit, 1 thread": with_threads(1, by_fit),
     "bare matrix products, 1 thread": with_threads(1, bare_products),
 }
 FORWARD: dict[str, Callable[[Tensor, int], Pass]] = {
     "forward products": forward_products,
-    "forward products, packed once": partial(forward_products, packed="once"),
-    "forward products, packed at each step": partial(forward_products, packed="each step"),
+    "forward products, oneDNN, made once": partial(forward_products, packed="once"),
+    "forward products, oneDNN, each step": partial(forward_products, packed="each step"),
 }
 
 
 def measure(rounds: int) -> dict[str, list[float]]:
     """Milliseconds a step of every attempt in each round; one that cannot be run is said in ``MISSING``."""
+    check()
     x, passes = pixels(N, D), {}
     for name, build in (ATTEMPTS | FORWARD).items():
         try:
