@@ -20,7 +20,7 @@ export PYTHON URL BRANCH NOTEBOOK NAME AUTHORS A DIR ROSTER HAND DEST FILE
 TOOLS := "$$PYTHON" -m tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book pdf epub zip test execute results refresh lab data export student course quiz calendar items grade gradescope course-public test-course repository owner lint lock clean doctor python
+.PHONY: help setup book pdf epub zip test execute results bench refresh lab data export student course quiz calendar items grade gradescope course-public test-course repository owner lint lock clean doctor python
 .NOTPARALLEL:
 
 help setup book pdf epub zip test refresh lab data export student course quiz calendar test-course lint lock clean doctor: python
@@ -31,6 +31,9 @@ execute: python
 
 results: python
 	@$(TOOLS) results $${NAME:+"$$NAME"}
+
+bench: python
+	@$(TOOLS) bench $${NAME:+"$$NAME"}
 
 grade: python
 	@$(TOOLS) grade $${ROSTER:+--roster="$$ROSTER"} $${HAND:+--hand="$$HAND"} -- "$$A" "$$DIR"

@@ -11,11 +11,13 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from _memory import extra_memory
+from _rows import Row, in_turns, ratios
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture as SklearnMixture
 
@@ -77,17 +79,51 @@ def memory(program: str, problem: Problem) -> float:
     return extra_memory(lambda: PROGRAMS[program](x, start, problem.iterations))
 
 
-def compare(problem: Problem) -> None:
-    """Print both programs' times, their ratio, and the largest disagreement."""
+def measure(problem: Problem, rounds: int) -> tuple[dict[str, list[float]], dict[str, torch.Tensor]]:
+    """The seconds of both programs, in turns, and their answers."""
     x = problem.draw()
     start = random_start(x, problem.components, seed=0)
-    seconds: dict[str, list[float]] = {name: [] for name in PROGRAMS}
-    answers = {}
-    for _ in range(3):
-        for name, program in PROGRAMS.items():
-            started = time.perf_counter()
-            answers[name] = program(x, start, problem.iterations)
-            seconds[name].append(time.perf_counter() - started)
+    answers: dict[str, torch.Tensor] = {}
+
+    def seconds(name: str) -> float:
+        started = time.perf_counter()
+        answers[name] = PROGRAMS[name](x, start, problem.iterations)
+        return time.perf_counter() - started
+
+    return in_turns({name: partial(seconds, name) for name in PROGRAMS}, rounds), answers
+
+
+def rows(rounds: int = 5) -> list[Row]:
+    """The rows of the book's table."""
+    made = []
+    for problem in (ROWS, COLUMNS):
+        seconds, answers = measure(problem, rounds)
+        name = f"EM, N = {problem.n:,}, D = {problem.dimensions}, C = {problem.components}"
+        apart = (answers["ours"] - answers["sklearn"]).abs().max().item()
+        made.append(
+            Row(
+                f"{name}: scikit-learn / this book",
+                f"Time of {problem.iterations} iterations from the same start, which end within {apart:.0e} nats a "
+                "datum of each other; above 1 this book is faster.",
+                ratios(seconds["sklearn"], seconds["ours"]),
+            )
+        )
+    memories = {name: [memory_of(name, ROWS.n) for _ in range(2)] for name in PROGRAMS}
+    for name, program in (("this book", "ours"), ("scikit-learn", "sklearn")):
+        means = "Memory besides the data."
+        made.append(Row(f"EM, N = {ROWS.n:,}: extra memory, {name}", means, memories[program], "MB"))
+    return made
+
+
+def memory_of(name: str, n: int) -> float:
+    """The extra memory of a program for n rows, in MB, in a process of its own."""
+    command = [sys.executable, __file__, "--memory", name, "--n", str(n)]
+    return float(subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout)
+
+
+def compare(problem: Problem) -> None:
+    """Print both programs' times, their ratio, and the largest disagreement."""
+    seconds, answers = measure(problem, 3)
     best = {name: min(times) for name, times in seconds.items()}
     N, D, C, iterations = problem
     print(f"N = {N:,}, D = {D}, C = {C}, {iterations} iterations, {torch.get_num_threads()} threads")
@@ -111,9 +147,7 @@ def main() -> None:
     for problem in (rows, COLUMNS):
         compare(problem)
     for name, n in [("ours", rows.n), ("ours", 4 * rows.n), ("sklearn", rows.n)]:
-        command = [sys.executable, __file__, "--memory", name, "--n", str(n)]
-        megabytes = float(subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout)
-        print(f"extra memory, {name}, N = {n:,}: {megabytes:.0f} MB")
+        print(f"extra memory, {name}, N = {n:,}: {memory_of(name, n):.0f} MB")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ that the system itself notes (VmHWM). Every run is a process of its own, on one 
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from _memory import extra_memory, extra_memory_of_its_own
+from _rows import Row, load, ratios
 
 from aevb_utils import data
 from aevb_utils.models.gaussian_mixture import random_start
@@ -28,6 +28,8 @@ from aevb_utils.streams import Stream, run_em
 
 D, C, ITERATIONS, ROWS = 8, 8, 10, 100_000
 """Columns, components, iterations, and rows that are drawn, or read, at a time."""
+SIZES = 1_000_000, 10_000_000
+WAYS = "mapped", "read"
 HEADER = 128  # bytes before the numbers in a .npy file of this size
 BAR_MEMORY, BAR_TIME = 150, 1.1
 """MB that a run may take besides, and how much longer a row may take in the large file."""
@@ -71,39 +73,63 @@ def run(way: str, path: Path) -> dict[str, float]:
     return {"seconds": seconds[0], "of processor": of_processor[0], "MB": megabytes}
 
 
-def main() -> int:
-    """Print time and memory of both ways and both sizes; return 1 where a bar is missed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", type=int, nargs=2, default=[1_000_000, 10_000_000], metavar="N")
-    parser.add_argument("--rounds", type=int, default=3, help="how often all take their turn")
-    parser.add_argument("--one", nargs=2, metavar=("WAY", "FILE"), help="only print one run's figures")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    if arguments.one:
-        way, name = arguments.one
-        print(json.dumps(run(way, Path(name))))
-        return 0
-
-    print(f"D = {D}, C = {C}, {ITERATIONS} iterations, float32 in the file, float64 in the sums, 1 thread")
+def measure(sizes: list[int], rounds: int) -> dict[tuple[str, int], list[dict[str, float]]]:
+    """The figures of every run, by way and size, in turns."""
     found: dict[tuple[str, int], list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        files = {n: Path(folder) / f"{n}.npy" for n in arguments.sizes}
+        files = {n: Path(folder) / f"{n}.npy" for n in sizes}
         for n, path in files.items():
             write(path, n)
-        for _ in range(arguments.rounds):
+        for _ in range(rounds):
             for n, path in files.items():
-                for way in ("mapped", "read"):
+                for way in WAYS:
                     command = [sys.executable, __file__, "--one", way, str(path)]
                     said = subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout
                     found.setdefault((way, n), []).append(json.loads(said))
-                    print(f"  {way}, N = {n:,}: {said.strip()}, load {_load():.1f}", flush=True)
-    return _table(found, arguments.sizes)
+                    print(f"  {way}, N = {n:,}: {said.strip()}, load {load()}", file=sys.stderr, flush=True)
+    return found
+
+
+def rows(rounds: int = 3) -> list[Row]:
+    """The rows of the book's table."""
+    few, many = SIZES
+    found = measure(list(SIZES), rounds)
+    made = []
+    for way in WAYS:
+        cost = {n: [run["of processor"] / n for run in found[way, n]] for n in SIZES}
+        memory = [run["MB"] for run in found[way, many]]
+        name = f"EM on a file of {many:,} rows, {way}"
+        made += [
+            Row(f"{name}: extra memory", f"What it needs besides; wanted: under {BAR_MEMORY} MB.", memory, "MB"),
+            Row(
+                f"{name}: a row / one of {few:,}",
+                f"The processor's time for a row does not grow with the file; wanted: at most {BAR_TIME}.",
+                ratios(cost[many], cost[few]),
+            ),
+        ]
+    return made
+
+
+def main() -> int:
+    """Print time and memory of both ways and both sizes; return 1 where a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs=2, default=SIZES, metavar="N")
+    parser.add_argument("--rounds", type=int, default=3, help="how often all take their turn")
+    parser.add_argument("--one", nargs=2, metavar=("WAY", "FILE"), help="only print one run's figures")
+    arguments = parser.parse_args()
+    if arguments.one:
+        torch.set_num_threads(1)
+        way, name = arguments.one
+        print(json.dumps(run(way, Path(name))))
+        return 0
+    print(f"D = {D}, C = {C}, {ITERATIONS} iterations, float32 in the file, float64 in the sums, 1 thread")
+    return _table(measure(arguments.sizes, arguments.rounds), arguments.sizes)
 
 
 def _table(found: dict[tuple[str, int], list[dict[str, float]]], sizes: list[int]) -> int:
     """Print medians and their ratios; 1 where a bar is missed."""
     missed = 0
-    for way in ("mapped", "read"):
+    for way in WAYS:
         costs = []
         for n in sizes:
             runs = found[way, n]
@@ -120,11 +146,6 @@ def _table(found: dict[tuple[str, int], list[dict[str, float]]], sizes: list[int
         )
         missed |= costs[1] / costs[0] > BAR_TIME
     return int(missed)
-
-
-def _load() -> float:
-    """Of the machine, in the last minute."""
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
 
 
 if __name__ == "__main__":

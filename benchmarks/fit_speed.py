@@ -1,10 +1,10 @@
-"""Time of a training step of a VAE: ``fit`` against Pyro's SVI, other loops, and the bare matrix products, in one run.
+"""Time of a training step of a VAE: ``fit``, Pyro's and NumPyro's SVI, other loops, and bare products, in one run.
 
-``python benchmarks/fit_speed.py`` (a few minutes, on an idle machine). Pyro is not among the book's requirements;
-``pip install pyro-ppl`` adds it. The model is 784-500-500-20 with ReLU, Bernoulli pixels, float32, batches of 100, and
-every program has the same layers, the same data and Adam(fused=True), unless its name says otherwise. All take turns,
-many times; a time is the median over the turns, a ratio the median of the ratios within a turn, so that what slows the
-machine for a while slows both.
+``python benchmarks/fit_speed.py`` (a few minutes, on an idle machine). Pyro and NumPyro are not among the book's
+requirements; ``pip install pyro-ppl numpyro`` adds them. The model is 784-500-500-20 with ReLU, Bernoulli pixels,
+float32, batches of 100, and every program has the same layers, the same data and Adam(fused=True), unless its name
+says otherwise. All take turns, many times; a time is the median over the turns, a ratio the median of the ratios
+within a turn, so that what slows the machine for a while slows both.
 
 The bare products are those that no program can avoid: for each layer input times weights, and on the way back the
 gradients of weights and of input (the first layer's input is data and has none); their results are thrown away.
@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
+from _rows import Row, load, ratios
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -31,6 +32,19 @@ try:
     from pyro.infer import SVI, Trace_ELBO, TraceMeanField_ELBO
 except ImportError:
     pyro = None
+if torch.get_num_threads() == 1:  # JAX is told before it is imported
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
+try:
+    import jax
+    import numpyro
+    from numpyro import distributions as numpyro_distributions
+    from numpyro.infer import SVI as NumpyroSVI
+    from numpyro.infer import Trace_ELBO as NumpyroTraceELBO
+    from numpyro.infer import TraceMeanField_ELBO as NumpyroMeanFieldELBO
+except ImportError:
+    numpyro = None
+
+MISSING = [f"{name} is not installed." for name, package in (("Pyro", pyro), ("NumPyro", numpyro)) if package is None]
 
 N, D, H, L, BATCH = 6_000, 784, 500, 20, 100
 Pass = Callable[[], None]
@@ -184,6 +198,56 @@ def by_pyro(
     return go
 
 
+def by_numpyro(x: Tensor, batch_size: int, *, analytic_kl: bool = False) -> Pass:
+    """NumPyro's stochastic variational inference, as it is fastest: a compiled loop over all minibatches of a pass.
+
+    The layers are plain products, with PyTorch's starts. JAX takes as many threads as there are cores,
+    or one where PyTorch has one.
+    """
+    vae, data = VAE(x.shape[1]), jax.numpy.asarray(x.numpy())
+    starts = {
+        part: [
+            {name: jax.numpy.asarray(p.detach().numpy()) for name, p in layer.named_parameters()}
+            for layer in network
+            if isinstance(layer, nn.Linear)
+        ]
+        for part, network in (("encoder", vae.encoder), ("decoder", vae.decoder))
+    }
+
+    def network(part: str, u: "jax.Array") -> "jax.Array":
+        for k, layer in enumerate(starts[part]):
+            W, b = (numpyro.param(f"{part}.{k}.{name}", layer[name]) for name in ("weight", "bias"))
+            u = u @ W.T + b
+            u = u if k == len(starts[part]) - 1 else jax.nn.relu(u)
+        return u
+
+    def model(batch: "jax.Array") -> None:
+        with numpyro.plate("data", len(batch)):
+            prior = numpyro_distributions.Normal(jax.numpy.zeros((len(batch), L)), 1.0).to_event(1)
+            logits = network("decoder", numpyro.sample("z", prior))
+            numpyro.sample("x", numpyro_distributions.Bernoulli(logits=logits).to_event(1), obs=batch)
+
+    def guide(batch: "jax.Array") -> None:
+        mean, log_scale = jax.numpy.split(network("encoder", batch), 2, axis=-1)
+        with numpyro.plate("data", len(batch)):
+            numpyro.sample("z", numpyro_distributions.Normal(mean, jax.numpy.exp(log_scale)).to_event(1))
+
+    elbo = NumpyroMeanFieldELBO() if analytic_kl else NumpyroTraceELBO()
+    svi = NumpyroSVI(model, guide, numpyro.optim.Adam(1e-3), elbo)
+    kept = [svi.init(jax.random.PRNGKey(0), data[:batch_size])]
+
+    @jax.jit
+    def epoch(state: object, batches: "jax.Array") -> tuple[object, "jax.Array"]:
+        return jax.lax.scan(lambda state, batch: svi.update(state, data[batch]), state, batches)
+
+    def go() -> None:
+        batches = torch.randperm(len(x))[: len(x) // batch_size * batch_size].view(-1, batch_size)
+        kept[0], losses = epoch(kept[0], jax.numpy.asarray(batches.numpy()))
+        losses.block_until_ready()
+
+    return go
+
+
 PROGRAMS: dict[str, Program] = {
     "bare matrix products": bare_products,
     "bare, data's gradient too": partial(bare_products, all_inputs=True),
@@ -196,6 +260,10 @@ PYRO: dict[str, Program] = {
     "Pyro": by_pyro,
     "Pyro, analytic KL": partial(by_pyro, analytic_kl=True),
     "Pyro, analytic KL, no checks": partial(by_pyro, analytic_kl=True, validate=False),
+}
+NUMPYRO: dict[str, Program] = {
+    "NumPyro, compiled passes": by_numpyro,
+    "NumPyro, analytic KL": partial(by_numpyro, analytic_kl=True),
 }
 VARIANTS: dict[str, Program] = {
     "fit, Adam(foreach=True)": partial(by_fit, fused=False, foreach=True),
@@ -226,15 +294,47 @@ def take_turns(passes: dict[str, Pass], steps: dict[str, int], rounds: int) -> d
 
 def ratio(first: Sequence[float], second: Sequence[float]) -> float:
     """The median of the ratios within a turn."""
-    return statistics.median(a / b for a, b in zip(first, second, strict=True))
+    return statistics.median(ratios(first, second))
+
+
+def measure(programs: dict[str, Program], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds a step of programs, in turns."""
+    x = pixels(N, D)
+    passes = {name: program(x, BATCH) for name, program in programs.items()}
+    return take_turns(passes, dict.fromkeys(passes, N // BATCH), rounds)
+
+
+def rows(rounds: int = 21) -> list[Row]:
+    """The rows of the book's table."""
+    peers = (PYRO if pyro else {}) | (NUMPYRO if numpyro else {})
+    times = measure(PROGRAMS | peers, rounds)
+    fit_ = times["fit"]
+    about = f"A step of a VAE, {D}-{H}-{H}-{L}, batches of {BATCH}, float32, the same layers, data and Adam"
+    made = [
+        Row(
+            "VAE: fit / bare matrix products",
+            f"{about}; no program can do with less than the products.",
+            ratios(fit_, times["bare matrix products"]),
+        ),
+        Row(
+            "VAE: fit / a loop by hand",
+            "What fit adds to the same tensor operations.",
+            ratios(fit_, times["loop by hand"]),
+        ),
+        Row(
+            "VAE: a PyTorch tutorial's loop / fit",
+            "The same operations, fed by a DataLoader. Above 1, fit is faster.",
+            ratios(times["loop with a DataLoader"], fit_),
+        ),
+    ]
+    said = dict.fromkeys(peers, "its SVI; above 1, fit is faster.")
+    said |= {"NumPyro, compiled passes": "its SVI on JAX, all minibatches of a pass in one compiled loop."}
+    return made + [Row(f"VAE: {name} / fit", f"{about}; {said[name]}", ratios(times[name], fit_)) for name in peers]
 
 
 def compare(rounds: int) -> None:
     """Print the time a step of every program, and the ratios that matter."""
-    x = pixels(N, D)
-    programs = PROGRAMS | (PYRO if pyro else {}) | VARIANTS
-    passes = {name: program(x, BATCH) for name, program in programs.items()}
-    times = take_turns(passes, dict.fromkeys(passes, N // BATCH), rounds)
+    times = measure(PROGRAMS | (PYRO if pyro else {}) | (NUMPYRO if numpyro else {}) | VARIANTS, rounds)
     bare, ours = times["bare matrix products"], times["fit"]
     print(f"{'program':30s} {'ms a step':>9s} {'quartiles':>15s} {'/ bare':>7s} {'/ fit':>7s}")
     for name, each in times.items():
@@ -257,6 +357,8 @@ def compare(rounds: int) -> None:
         )
     else:
         print("Pyro is not installed: pip install pyro-ppl, and run this again to compare with it.")
+    for name in NUMPYRO if numpyro else ():
+        print(f"{name}: {ratio(times[name], ours):.2f} times fit's step")
 
 
 def growth(rounds: int) -> None:
@@ -281,8 +383,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=21, help="how often all programs take their turn")
     arguments = parser.parse_args()
-    threads, load = torch.get_num_threads(), os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    print(f"torch {torch.__version__}, {threads} threads, load before the start {load:.2f}")
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, load before the start {load()}")
     print(f"N = {N:,}, {D}-{H}-{H}-{L}, batches of {BATCH}, float32, {arguments.rounds} rounds of {N // BATCH} steps\n")
     compare(arguments.rounds)
     growth(arguments.rounds)

@@ -11,10 +11,12 @@ batch of 100 of 28 rows of 28 pixels, L = 2 and H = 256, in float32 on one threa
 It exits with an error if chapter / textbook is above 0.5.
 """
 
+import statistics
 import sys
 
 import torch
-from _steps import median_steps
+from _rows import Row, ratios
+from _steps import step_times
 from torch import Tensor, nn
 from torch.distributions import kl_divergence
 
@@ -60,8 +62,8 @@ class StepByStep(VariationalRNN):
         return total
 
 
-def main() -> int:
-    """Time the three and compare."""
+def measure(rounds: int) -> dict[str, list[float]]:
+    """The processor times of a step of the three, in seconds."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     x = torch.bernoulli(torch.full((BATCH, T, D), 0.2))
@@ -70,7 +72,28 @@ def main() -> int:
         "textbook": Textbook(),
         "same networks, step by step": StepByStep(D, L, H, T=T),
     }
-    medians = median_steps(models, lambda model, x: model.elbo(x), x, ROUNDS)
+    return step_times(models, lambda model, x: model.elbo(x), x, rounds)
+
+
+def rows(rounds: int = ROUNDS) -> list[Row]:
+    """The rows of the book's table."""
+    times = measure(rounds)
+    chapter = times["chapter"]
+    textbook = "Processor time of a step; the textbook's networks are separate, larger, and called at each step."
+    order = "The same networks, called at each step: what the order of computation saves. Below 1 is faster."
+    return [
+        Row("Variational RNN: this book / the textbook's PyTorch", textbook, ratios(chapter, times["textbook"])),
+        Row(
+            "Variational RNN: this book / the same, step by step",
+            order,
+            ratios(chapter, times["same networks, step by step"]),
+        ),
+    ]
+
+
+def main() -> int:
+    """Time the three and compare."""
+    medians = {name: statistics.median(times) for name, times in measure(ROUNDS).items()}
     for name, median in medians.items():
         print(f"{name}: {1000 * median:.1f} ms a step, ratio {medians['chapter'] / median:.3f}")
     ratio = medians["chapter"] / medians["textbook"]

@@ -79,6 +79,12 @@ COMMANDS = {
         lambda: [["-m", "tools.experiments"]],
         takes="names",
     ),
+    "bench": Command(
+        "time the book's programs beside other libraries' (one: fit_speed; make: NAME=…)",
+        Level.WHOLE,
+        lambda: [["-m", "tools.bench"]],
+        takes="names",
+    ),
     "refresh": Command(
         "stamp what is stale, where fast runs show that the code behaves as before",
         Level.WHOLE,
