@@ -26,6 +26,12 @@ WIDTH = 720  # of a picture, in pixels
 WIDTHS = (340, WIDTH)  # at which a figure's height is noted
 
 
+def banana() -> dict[str, Any]:
+    """Chapter 3's sensor: what it shows, and its standard deviation."""
+    chapter = names_of_chapter(3, "x_seen", "sigma")
+    return {"x": chapter["x_seen"].item(), "sigma": chapter["sigma"]}
+
+
 def be_q() -> dict[str, Any]:
     """Chapter 1's curve for one measurement of a flower, and the measurement."""
     chapter = names_of_chapter(1, "one_measurement", "sepal")
@@ -70,7 +76,7 @@ def unpacked(packed: dict[str, Any]) -> torch.Tensor:
     return torch.tensor(np.where(whole >= 2**23, whole - 2**24, whole) * packed["scale"])
 
 
-DATA: dict[str, Callable[[], dict[str, Any]]] = {"be_q": be_q, "digit": digit, "em": em}
+DATA: dict[str, Callable[[], dict[str, Any]]] = {"banana": banana, "be_q": be_q, "digit": digit, "em": em}
 """What each figure's module in ``computing/js/figures`` finds in ``frame.data``."""
 
 

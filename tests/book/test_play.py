@@ -158,6 +158,40 @@ def test_the_climb_ends_at_the_chapter_s_best_gaussian(page):
     expect(figure.locator(".numbers b").last).to_have_text("0.686")
 
 
+def test_the_climbs_on_the_banana_end_where_chapter_3_s_do(page):
+    figure = page.locator("#banana")
+    for family, kl in (("mean-field", "0.953"), ("full covariance", "0.806")):
+        figure.get_by_role("radio", name=family).check()
+        figure.get_by_role("button", name="Climb").click()
+        expect(figure.locator(".numbers b").last).to_have_text(kl)
+        expect(figure.locator(".note")).to_contain_text("After 400 of 400 steps")
+        figure.get_by_role("button", name="Reset").click()
+    figure.get_by_role("radio", name="full covariance").check()
+    figure.get_by_role("button", name="Match").click()
+    expect(figure.locator(".numbers b").last).to_have_text("5.624")
+    expect(figure.locator(".note")).to_have_text("The other KL, from the posterior to q, is 0.85 nats.")
+
+
+def test_q_on_the_banana_is_dragged_and_moved_by_keys(page):
+    figure = page.locator("#banana")
+    figure.scroll_into_view_if_needed()
+    figure.get_by_role("radio", name="full covariance").check()
+    width = figure.get_by_role("slider", name="Width of q along z₁, and its tilt")
+    box = width.locator("circle").last.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 40, y - 30, steps=3)
+    page.mouse.up()
+    page.wait_for_url(re.compile(r"#banana\?family=full&k11=[\d.]+&k21=0\.[\d.]+$"))
+    evidence, elbo, kl = numbers(figure)
+    assert evidence == pytest.approx(-1.845, abs=0.0006)
+    assert elbo + kl == pytest.approx(evidence, abs=0.002)
+    mean = figure.get_by_role("slider", name="Mean of q")
+    mean.press("ArrowUp")
+    expect(mean).to_have_attribute("aria-valuetext", "0.30, 0.55")
+
+
 def variances(figure):
     """Measured and exact variance of each row, by the row's name."""
     words = figure.locator("svg text").all_text_contents()
