@@ -40,9 +40,12 @@ def be_q() -> dict[str, Any]:
 
 
 def em() -> dict[str, Any]:
-    """Old Faithful, and a few points of the book's simulated mixture."""
+    """Old Faithful; iris, with the flowers that chapter 2 starts from; a few points of the book's simulated mixture."""
     points = simulated_mixture(60, seed=3).train.to(torch.float64)
+    chapter = names_of_chapter(2, "x", "start")
     return {
+        "iris": [[round(value, 2) for value in row] for row in chapter["x"].tolist()],
+        "flowers": [[round(value, 2) for value in row] for row in chapter["start"].means.tolist()],
         "faithful": [[round(value, 6) for value in row] for row in old_faithful().train.tolist()],
         "sixty": [[round(value, 2) for value in row] for row in points.tolist()],
     }

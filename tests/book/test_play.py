@@ -92,6 +92,20 @@ def test_old_faithful_ends_where_chapter_2_does(page):
     expect(figure.locator(".numbers b").first).to_have_text("−1130.26")
 
 
+def test_iris_starts_and_ends_where_chapter_2_does(page):
+    figure = page.locator("#em")
+    figure.get_by_role("radio", name="iris").check()
+    for step in ("E-step", "M-step", "E-step"):
+        figure.get_by_role("button", name=step).click()
+    before = numbers(figure)
+    figure.get_by_role("button", name="M-step").click()
+    figure.get_by_role("button", name="Back").click()
+    assert numbers(figure) == before
+    figure.get_by_role("button", name="Play").click()
+    expect(figure.locator(".note")).to_contain_text("stands still", timeout=30_000)
+    assert numbers(figure)[0] == pytest.approx(-180.19, abs=0.011)
+
+
 def test_from_equal_components_em_stands_still_until_one_is_moved(page):
     figure = page.locator("#em")
     figure.get_by_role("button", name="Start all alike").click()
