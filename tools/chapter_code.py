@@ -82,7 +82,9 @@ def printed(number: int) -> str:
 
 
 def _bound(statement: ast.stmt) -> set[str]:
-    """The names that a statement defines or imports, or whose objects it sets a part of."""
+    """The names that a statement defines or imports, in a loop too, or whose objects it sets a part of."""
+    if isinstance(statement, ast.For):
+        return set().union(*map(_bound, statement.body))
     if isinstance(statement, ast.Import | ast.ImportFrom):
         return {alias.asname or alias.name.split(".")[0] for alias in statement.names}
     parts = [node for node in ast.walk(statement) if isinstance(node, ast.Subscript | ast.Attribute)]

@@ -28,6 +28,12 @@ WIDTH = 720  # of a picture, in pixels
 WIDTHS = (340, WIDTH)  # at which a figure's height is noted
 
 
+def banana() -> dict[str, Any]:
+    """Chapter 3's sensor: what it shows, and its standard deviation."""
+    chapter = names_of_chapter(3, "x_seen", "sigma")
+    return {"x": chapter["x_seen"].item(), "sigma": chapter["sigma"]}
+
+
 def be_q() -> dict[str, Any]:
     """Chapter 1's curve for one measurement of a flower, and the measurement."""
     chapter = names_of_chapter(1, "one_measurement", "sepal")
@@ -36,9 +42,12 @@ def be_q() -> dict[str, Any]:
 
 
 def em() -> dict[str, Any]:
-    """Old Faithful, and a few points of the book's simulated mixture."""
+    """Old Faithful; iris, with the flowers that chapter 2 starts from; a few points of the book's simulated mixture."""
     points = simulated_mixture(60, seed=3).train.to(torch.float64)
+    chapter = names_of_chapter(2, "x", "start")
     return {
+        "iris": [[round(value, 2) for value in row] for row in chapter["x"].tolist()],
+        "flowers": [[round(value, 2) for value in row] for row in chapter["start"].means.tolist()],
         "faithful": [[round(value, 6) for value in row] for row in old_faithful().train.tolist()],
         "sixty": [[round(value, 2) for value in row] for row in points.tolist()],
     }
@@ -78,6 +87,7 @@ def unpacked(packed: dict[str, Any]) -> torch.Tensor:
 
 
 DATA: dict[str, Callable[[], dict[str, Any]]] = {
+    "banana": banana,
     "be_q": be_q,
     "bug": six_runs,
     "compose": chorale_figure.pieces,

@@ -1,4 +1,4 @@
-"""Cut the fonts to what the pages show, when they are finished: the letters of formulas, and the theme's icons.
+"""Cut the fonts to what pages show, when they are finished: letters of text, letters of formulas, the theme's icons.
 
 The whole fonts are in ``book/static/fonts`` and in the theme. The theme also brings a script that draws its icons a
 second time: no page loads it. The text's fonts come in parts, of which a browser loads those that a page needs.
@@ -7,6 +7,7 @@ second time: no page loads it. The text's fonts come in parts, of which a browse
 import html
 import json
 import re
+import string
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from site_math import ANNOTATION, MARKUP
 from sphinx.application import Sphinx
 
 TEXT = "fonts/stix-two-text-latin-normal.woff2"
+TEXTS = (TEXT, "fonts/stix-two-text-latin-italic.woff2")
 MATH = "fonts/stix-two-math.woff2"
+UNSEEN = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.DOTALL)
 FORMULA = re.compile(r"<math.*?</math>", re.DOTALL)
 SINGLE = re.compile(r"<mi>(\w)</mi>")  # a letter that a browser draws as an italic one
 ITALICS = {
@@ -65,16 +68,19 @@ def _cut(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.format != "html":
         return
     static = Path(app.outdir, "_static")
-    letters, names = set(ALWAYS), set()
+    letters, names, written = set(ALWAYS), set(), set(string.printable)
     for page in Path(app.outdir).rglob("*.html"):
         text = page.read_text(encoding="utf-8")
         letters |= letters_of(text)
+        written |= set(html.unescape(UNSEEN.sub("", text)))
         names |= set(ICON_NAME.findall(text))
         if (without := ICON_SCRIPT.sub("", text)) != text:
             page.write_text(without, encoding="utf-8")
     for previews in Path(app.outdir, "_previews").rglob("*.js"):
         letters |= letters_of(previews.read_text(encoding="utf-8"))
     subset(Path(app.confdir, "book/static", MATH), static / MATH, map(ord, letters))
+    for font in TEXTS:
+        subset(Path(app.confdir, "book/static", font), static / font, map(ord, written))
     _cut_icons(static, names)
 
 

@@ -94,6 +94,20 @@ def test_old_faithful_ends_where_chapter_2_does(page):
     expect(figure.locator(".numbers b").first).to_have_text("−1130.26")
 
 
+def test_iris_starts_and_ends_where_chapter_2_does(page):
+    figure = page.locator("#em")
+    figure.get_by_role("radio", name="iris").check()
+    for step in ("E-step", "M-step", "E-step"):
+        figure.get_by_role("button", name=step).click()
+    before = numbers(figure)
+    figure.get_by_role("button", name="M-step").click()
+    figure.get_by_role("button", name="Back").click()
+    assert numbers(figure) == before
+    figure.get_by_role("button", name="Play").click()
+    expect(figure.locator(".note")).to_contain_text("stands still", timeout=30_000)
+    assert numbers(figure)[0] == pytest.approx(-180.19, abs=0.011)
+
+
 def test_from_equal_components_em_stands_still_until_one_is_moved(page):
     figure = page.locator("#em")
     figure.get_by_role("button", name="Start all alike").click()
@@ -230,6 +244,40 @@ def test_the_page_s_states_of_the_dial_show_what_it_says(page):
         link.evaluate("(link) => link.click()")
         expect(figure.locator(".note")).to_contain_text(said)
     expect(figure.get_by_role("button", name="One turn")).to_be_disabled()
+
+
+def test_the_climbs_on_the_banana_end_where_chapter_3_s_do(page):
+    figure = page.locator("#banana")
+    for family, kl in (("mean-field", "0.953"), ("full covariance", "0.806")):
+        figure.get_by_role("radio", name=family).check()
+        figure.get_by_role("button", name="Climb").click()
+        expect(figure.locator(".numbers b").last).to_have_text(kl)
+        expect(figure.locator(".note")).to_contain_text("After 400 of 400 steps")
+        figure.get_by_role("button", name="Reset").click()
+    figure.get_by_role("radio", name="full covariance").check()
+    figure.get_by_role("button", name="Match").click()
+    expect(figure.locator(".numbers b").last).to_have_text("5.624")
+    expect(figure.locator(".note")).to_have_text("The other KL, from the posterior to q, is 0.85 nats.")
+
+
+def test_q_on_the_banana_is_dragged_and_moved_by_keys(page):
+    figure = page.locator("#banana")
+    figure.scroll_into_view_if_needed()
+    figure.get_by_role("radio", name="full covariance").check()
+    width = figure.get_by_role("slider", name="Width of q along z₁, and its tilt")
+    box = width.locator("circle").last.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 40, y - 30, steps=3)
+    page.mouse.up()
+    page.wait_for_url(re.compile(r"#banana\?family=full&k11=[\d.]+&k21=0\.[\d.]+$"))
+    evidence, elbo, kl = numbers(figure)
+    assert evidence == pytest.approx(-1.845, abs=0.0006)
+    assert elbo + kl == pytest.approx(evidence, abs=0.002)
+    mean = figure.get_by_role("slider", name="Mean of q")
+    mean.press("ArrowUp")
+    expect(mean).to_have_attribute("aria-valuetext", "0.30, 0.55")
 
 
 def variances(figure):

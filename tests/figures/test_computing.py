@@ -88,7 +88,7 @@ def test_the_slopes_of_be_q_are_those_of_its_elbo():
 
 
 WATCH_EM = """(() => {
-    const { x, start, iterations } = values, floor = m.floorFor(x), told = [];
+    const { x, start, iterations } = values, floor = values.floor ?? m.floorFor(x), told = [];
     let theta = start, q = x.map(() => start.weights.map(() => 1 / start.weights.length));
     const note = () => told.push([m.elbo(x, q, theta), m.klToPosterior(x, q, theta), m.eStep(x, theta).evidence]);
     note();
@@ -100,6 +100,11 @@ WATCH_EM = """(() => {
     }
     return told;
 })()"""
+
+
+def packed(covariances):
+    """Covariances as the figure has them: row by row, on and below the diagonal."""
+    return [[row[j] for i, row in enumerate(matrix) for j in range(i + 1)] for matrix in covariances.tolist()]
 
 
 def watch_em(x, start, iterations):
@@ -124,6 +129,7 @@ def watch_em(x, start, iterations):
     [
         pytest.param(data_of("em")["faithful"], 0, id="Old Faithful"),
         pytest.param(data_of("em")["sixty"], 1, id="sixty points"),
+        pytest.param(data_of("em")["iris"], 4, id="iris, four dimensions"),
         pytest.param(simulated_mixture(12, seed=5).train.tolist(), 2, id="twelve points"),
     ],
 )
@@ -133,7 +139,7 @@ def test_every_half_step_of_em_has_the_book_s_evidence(points, seed):
     given = {
         "weights": start.weights.tolist(),
         "means": start.means.tolist(),
-        "covariances": [[s[0][0], s[0][1], s[1][1]] for s in start.covariances.tolist()],
+        "covariances": packed(start.covariances),
     }
     told = call("models/mixture.js", WATCH_EM, {"x": points, "start": given, "iterations": 20})
     known = watch_em(x, start, 20)
@@ -142,6 +148,23 @@ def test_every_half_step_of_em_has_the_book_s_evidence(points, seed):
         assert bound == pytest.approx(known_bound, abs=1e-9)
         assert evidence == pytest.approx(known_evidence, abs=1e-9)
         assert bound + kl == pytest.approx(evidence, abs=1e-9)
+
+
+def test_em_on_iris_is_chapter_2_s_run():
+    """From its flowers, with no floor: every half-step of 150 iterations, to where it ends."""
+    before = torch.get_default_dtype()
+    names = names_of_chapter(2, "start", "steps", "x")
+    torch.set_default_dtype(before)
+    x, flowers = data_of("em")["iris"], data_of("em")["flowers"]
+    assert x == names["x"].tolist()
+    assert flowers == names["start"].means.tolist()
+    start = call("models/mixture.js", "m.startAt(values.x, values.flowers, [0, 0, 0, 0])", {"x": x, "flowers": flowers})
+    assert_close(torch.tensor(start["covariances"]), torch.tensor(packed(names["start"].covariances)))
+    told = call("models/mixture.js", WATCH_EM, {"x": x, "start": start, "floor": [0] * 4, "iterations": 150})
+    known = [[step.elbo, step.evidence] for step in names["steps"]]
+    assert len(told) == len(known) == 301
+    assert torch.tensor(told)[:, ::2].numpy() == pytest.approx(torch.tensor(known).numpy(), abs=1e-6)
+    assert told[-1][2] == pytest.approx(-180.1855, abs=1e-4)
 
 
 def test_a_start_of_em_is_the_book_s():

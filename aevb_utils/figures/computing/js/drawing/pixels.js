@@ -3,44 +3,10 @@
 import { element, set } from "../frame/element.js";
 import { drag } from "../controls/handle.js";
 import { clamp } from "../numbers/vectors.js";
+import { paint } from "./paint.js";
 
 export const SIDE = 8; // pixels along a picture
 const FULL = 16, FINE = 4, PEN = 2.3; // counts of a full pixel; bits along a pixel; the pen's radius in bits
-
-/**
- * The color of "#0072B2" as numbers.
- * @param {string} color
- * @returns {[number, number, number]}
- */
-export function rgb(color) {
-  const of = (/** @type {number} */ k) => parseInt(color.slice(1 + 2 * k, 3 + 2 * k), 16);
-  return [of(0), of(1), of(2)];
-}
-
-/**
- * Paint a picture pixel by pixel, as large as the canvas counts.
- * @param {HTMLCanvasElement} canvas
- * @param {number} width
- * @param {number} height
- * @param {string} color
- * @param {(column: number, row: number) => number} share of the color, from 0 to 1; the rest is clear
- */
-export function paint(canvas, width, height, color, share) {
-  if (canvas.width !== width) canvas.width = width;
-  if (canvas.height !== height) canvas.height = height;
-  const context = canvas.getContext("2d");
-  if (!context) return;
-  const picture = context.createImageData(width, height), [r, g, b] = rgb(color);
-  for (let j = 0, at = 0; j < height; j++) {
-    for (let i = 0; i < width; i++, at += 4) {
-      picture.data[at] = r;
-      picture.data[at + 1] = g;
-      picture.data[at + 2] = b;
-      picture.data[at + 3] = Math.round(255 * clamp(share(i, j), 0, 1));
-    }
-  }
-  context.putImageData(picture, 0, 0);
-}
 
 /**
  * Counts of inked bits, as a pen leaves them: each pixel is a block of 4 × 4 bits, as in the book's digits.

@@ -3,7 +3,8 @@
 import { button, play, radios, slider } from "../controls/controls.js";
 import { Handle } from "../controls/handle.js";
 import { GapBar, writeGaps } from "../drawing/gaps.js";
-import { Pad, SIDE, paint } from "../drawing/pixels.js";
+import { paint } from "../drawing/paint.js";
+import { Pad, SIDE } from "../drawing/pixels.js";
 import { Plot } from "../drawing/plot.js";
 import { defineFigure } from "../frame/figure.js";
 import { element, join } from "../frame/element.js";

@@ -1,4 +1,4 @@
-/** EM on the reader's own points, or on Old Faithful: the two steps as buttons, and evidence = ELBO + KL below. */
+/** EM on the reader's own points, on iris, or on Old Faithful: two steps as buttons, and evidence = ELBO + KL below. */
 
 import { button, play, radios, slider } from "../controls/controls.js";
 import { Handle, drag } from "../controls/handle.js";
@@ -10,47 +10,53 @@ import { defineFigure } from "../frame/figure.js";
 import { choice, number, numbers, text } from "../frame/state.js";
 import { fixed } from "../frame/words.js";
 import { FitError, eStep, elbo, floorFor, klToPosterior, mStep, moments, startAt } from "../models/mixture.js";
-import { cholesky, contour } from "../numbers/plane.js";
+import { contour } from "../numbers/plane.js";
 import { random } from "../numbers/random.js";
+import { cell, cholesky } from "../numbers/symmetric.js";
 import { clamp } from "../numbers/vectors.js";
 
 /** @typedef {import("../models/mixture.js").Mixture} Mixture */
 /** @typedef {import("../models/mixture.js").Point} Point */
 
-const MOST = 5, MOST_POINTS = 200, MOST_STEPS = 300;
-/** @type {Record<string, { x: [number, number], y: [number, number], xLabel: string, yLabel: string }>} */
+const MOST = 5, MOST_POINTS = 200, MOST_STEPS = 300, PATIENT = 24; // half-steps that Play shows one by one
+/** @typedef {{ x: [number, number], y: [number, number], xLabel: string, yLabel: string, shown: [number, number] }} Plane shown: which columns of the data */
+/** @type {Record<string, Plane>} */
 const PLANES = {
-  sixty: { x: [-3.5, 5.5], y: [-3, 5], xLabel: "", yLabel: "" },
-  own: { x: [-3.5, 5.5], y: [-3, 5], xLabel: "", yLabel: "" },
-  faithful: { x: [1.2, 5.6], y: [38, 102], xLabel: "duration (min)", yLabel: "waiting time (min)" },
+  sixty: { x: [-3.5, 5.5], y: [-3, 5], xLabel: "", yLabel: "", shown: [0, 1] },
+  own: { x: [-3.5, 5.5], y: [-3, 5], xLabel: "", yLabel: "", shown: [0, 1] },
+  iris: { x: [0, 8], y: [-0.7, 3.2], xLabel: "petal length (cm)", yLabel: "petal width (cm)", shown: [2, 3] },
+  faithful: { x: [1.2, 5.6], y: [38, 102], xLabel: "duration (min)", yLabel: "waiting time (min)", shown: [0, 1] },
 };
+/** @param {string} data @returns {boolean} whether the data are measurements, which stay where they are */
+const isMeasured = (data) => data === "faithful" || data === "iris";
+/** How many numbers a component has. @param {number} D */
+const numbersFor = (D) => 1 + D + (D * (D + 1)) / 2;
 
 /** @param {Mixture} theta @returns {number[]} */
 const flat = ({ weights, means, covariances }) => [...weights, ...means.flat(), ...covariances.flat()];
 
-/** @param {number[]} values @returns {Mixture | null} null where they are no mixture */
-function unflat(values) {
-  const C = values.length / 6;
+/** @param {number[]} values @param {number} D @returns {Mixture | null} null where they are no mixture of Gaussians in D dimensions */
+function unflat(values, D) {
+  const C = values.length / numbersFor(D);
   if (!Number.isInteger(C) || C < 1 || C > MOST) return null;
   const part = (/** @type {number} */ from, /** @type {number} */ width) =>
     Array.from({ length: C }, (_, c) => values.slice(from + width * c, from + width * (c + 1)));
   const theta = {
-    weights: values.slice(0, C), means: /** @type {Point[]} */ (part(C, 2)),
-    covariances: /** @type {import("../numbers/plane.js").Symmetric[]} */ (part(3 * C, 3)),
+    weights: values.slice(0, C), means: part(C, D), covariances: part((1 + D) * C, numbersFor(D) - 1 - D),
   };
-  return theta.weights.every((w) => w > 0) && theta.covariances.every(cholesky) ? theta : null;
+  return theta.weights.every((w) => w > 0) && theta.covariances.every((covariance) => cholesky(covariance, D)) ? theta : null;
 }
 
 defineFigure({
   name: "em",
   state: {
-    data: choice("sixty", ["sixty", "faithful", "own"]),
+    data: choice("sixty", ["sixty", "iris", "faithful", "own"]),
     points: numbers([], { digits: 4, most: 2 * MOST_POINTS }),
     C: number(3, { low: 1, high: MOST, digits: 0 }),
-    start: choice("apart", ["apart", "alike"]),
+    start: choice("apart", ["apart", "alike", "chapter"]), // chapter: with the flowers of chapter 2 as means
     seed: number(3, { low: 0, high: 9999, digits: 0 }),
-    theta: numbers([], { most: 6 * MOST }),
-    under: numbers([], { most: 6 * MOST }),
+    theta: numbers([], { most: numbersFor(4) * MOST }),
+    under: numbers([], { most: numbersFor(4) * MOST }),
     steps: text("", /^[EM]*$/),
   },
   build(frame) {
@@ -73,13 +79,17 @@ defineFigure({
     /** @type {[number, number]} */
     let span = [0, 1];
 
+    const shownOf = (/** @type {Point} */ p) => /** @type {[number, number]} */ (PLANES[state.data].shown.map((d) => p[d]));
+    const isChapters = () => state.data === "iris" && state.start === "chapter" && state.C === data.flowers.length;
+    const floor = () => (isChapters() ? x[0].map(() => 0) : floorFor(x)); // the chapter has none here
     const even = () => x.map(() => new Array(state.C).fill(1 / state.C));
     const measure = () => {
       if (theta) split = { elbo: elbo(x, q, theta), kl: klToPosterior(x, q, theta), evidence: eStep(x, theta).evidence };
     };
     const firstTheta = () => {
-      const different = x.filter((p, i) => x.findIndex(([u, v]) => u === p[0] && v === p[1]) === i);
+      const different = [...new Map(x.map((p) => [String(p), p])).values()];
       if (different.length < Math.max(3, state.C)) return null;
+      if (isChapters()) return startAt(x, data.flowers, floor());
       const means = state.start === "alike" ? new Array(state.C).fill(moments(x).mean) : random(state.seed).shuffled(different).slice(0, state.C);
       return startAt(x, means);
     };
@@ -91,7 +101,7 @@ defineFigure({
         if (letter === "E") {
           q = eStep(x, theta).q;
           under = theta;
-        } else theta = mStep(x, q, floorFor(x));
+        } else theta = mStep(x, q, floor());
         measure();
       } catch (error) {
         if (!(error instanceof FitError)) throw error;
@@ -114,9 +124,10 @@ defineFigure({
     /** All of it anew, from the state. */
     const begin = () => {
       x = data[state.data] ?? Array.from({ length: state.points.length >> 1 }, (_, i) => [state.points[2 * i], state.points[2 * i + 1]]);
-      theta = unflat(state.theta) ?? firstTheta();
+      const D = x[0]?.length ?? 2;
+      theta = unflat(state.theta, D) ?? firstTheta();
       if (theta) state.C = theta.weights.length;
-      under = unflat(state.under);
+      under = unflat(state.under, D);
       if (under?.weights.length !== state.C) under = null;
       q = under && theta ? eStep(x, under).q : even();
       stuck = false;
@@ -147,22 +158,28 @@ defineFigure({
 
     const eButton = button(frame, "E-step", () => { running.stop(); doStep("E"); }, { main: true });
     const mButton = button(frame, "M-step", () => { running.stop(); doStep("M"); }, { main: true });
-    let last = "M";
     const running = play(frame, () => {
-      last = last === "E" ? "M" : "E";
-      return doStep(last) && !said.startsWith("EM stands");
+      for (let k = state.steps.length; k >= 0; k -= PATIENT) {
+        if (!doStep(state.steps.endsWith("E") ? "M" : "E") || said.startsWith("EM stands")) return false;
+      }
+      return true;
     }, 420);
+    const back = button(frame, "Back", () => {
+      running.stop();
+      frame.change({ steps: state.steps.slice(0, -1) });
+      begin();
+    });
     button(frame, "New start", () => anew({ start: "apart", seed: (state.seed + 1) % 10000 }));
     button(frame, "Start all alike", () => anew({ start: "alike" }));
-    const kinds = /** @type {const} */ ([["sixty", "sixty points"], ["faithful", "Old Faithful"], ["own", "your own"]]);
+    const kinds = /** @type {const} */ ([["sixty", "sixty points"], ["iris", "iris"], ["faithful", "Old Faithful"], ["own", "your own"]]);
     const showData = radios(frame, "data", "Data", kinds, (value) => {
-      anew({ data: value, C: value === "faithful" ? 2 : 3, start: "apart" });
+      anew({ data: value, C: value === "faithful" ? 2 : 3, start: value === "iris" ? "chapter" : "apart" });
     });
     button(frame, "Clear the plane", () => anew({ data: "own", points: [] }));
-    const showC = slider(frame, "C", { label: "components", low: 1, high: MOST, step: 1, words: (v) => fixed(v, 0), act: (C) => anew({ C }) });
+    const showC = slider(frame, "C", { label: "components", low: 1, high: MOST, step: 1, words: (v) => fixed(v, 0), act: (C) => anew({ C, start: state.start === "chapter" ? "apart" : state.start }) });
 
     // The reader's own points: a click places one, a drag moves one, one that is dragged out of the plane is gone.
-    const within = (/** @type {Point} */ [u, v]) => {
+    const within = (/** @type {readonly number[]} */ [u, v]) => {
       const { x: [x0, x1], y: [y0, y1] } = PLANES.own;
       return u >= x0 && u <= x1 && v >= y0 && v <= y1;
     };
@@ -185,7 +202,7 @@ defineFigure({
         place(x.map((p, i) => (i === held ? at : p)));
         if (out) held = -1;
       }
-    }, () => state.data !== "faithful");
+    }, () => !isMeasured(state.data));
 
     const cursor = new Handle(plot, {
       color: "var(--link)",
@@ -196,7 +213,7 @@ defineFigure({
     set(cursor.root, { class: "handle cursor", "pointer-events": "none" });
     cursor.place = { x: 1.5, y: 1.5 };
     cursor.root.addEventListener("keydown", ({ key }) => {
-      const at = /** @type {Point} */ ([cursor.place.x, cursor.place.y]);
+      const at = [cursor.place.x, cursor.place.y];
       const away = x.map(([u, v]) => Math.hypot(u - at[0], v - at[1]));
       if (key === "Enter") place([...x, at]);
       if (key === "Delete" || key === "Backspace") place(x.filter((_, i) => i !== away.indexOf(Math.min(...away))));
@@ -214,14 +231,15 @@ defineFigure({
         running.stop();
         const plane = PLANES[state.data], before = split.evidence;
         const means = [...theta.means];
-        means[c] = [clamp(u, ...plane.x), clamp(v, ...plane.y)];
+        means[c] = [...means[c]];
+        means[c][plane.shown[0]] = clamp(u, ...plane.x);
+        means[c][plane.shown[1]] = clamp(v, ...plane.y);
         theta = { ...theta, means };
         stuck = false;
         measure();
         widen();
         const rose = split.evidence - before;
         said = `You moved a mean: the evidence ${rose < 0 ? "falls" : "rises"}, q stays, and the KL is what q lacks now.`;
-        last = "M";
         frame.change({ theta: flat(theta), under: under ? flat(under) : [], steps: "" });
       },
     }));
@@ -232,30 +250,32 @@ defineFigure({
       draw() {
         const plane = PLANES[state.data];
         plot.begin(plane);
-        set(surface, { x: plot.room.left, y: plot.room.top, width: plot.width - plot.room.left - plot.room.right, height: plot.height - plot.room.top - plot.room.bottom, class: state.data === "faithful" ? undefined : "touch" });
-        cursor.root.style.display = state.data === "faithful" ? "none" : "";
+        set(surface, { x: plot.room.left, y: plot.room.top, width: plot.width - plot.room.left - plot.room.right, height: plot.height - plot.room.top - plot.room.bottom, class: isMeasured(state.data) ? undefined : "touch" });
+        cursor.root.style.display = isMeasured(state.data) ? "none" : "";
         cursor.draw(cursor.place.x, cursor.place.y, `${fixed(cursor.place.x)}, ${fixed(cursor.place.y)}`);
-        plot.points("points", x, (i) => ({ r: state.data === "faithful" ? 3.6 : 5, fill: theta ? mixed(q[i]) : "var(--data)", stroke: "var(--paper)", "stroke-width": 0.8 }));
+        plot.points("points", x.map(shownOf), (i) => ({ r: isMeasured(state.data) ? 3.6 : 5, fill: theta ? mixed(q[i]) : "var(--data)", stroke: "var(--paper)", "stroke-width": 0.8 }));
         for (let c = 0; c < MOST; c++) {
-          const shown = theta && c < state.C ? theta : null, factor = shown && cholesky(shown.covariances[c]);
+          const shown = theta && c < state.C ? theta : null, [a, b] = plane.shown;
+          const factor = shown && cholesky([cell(a, a), cell(b, a), cell(b, b)].map((at) => shown.covariances[c][at]), 2);
           for (const radius of [1, 2]) {
-            plot.curve(`ellipse ${c} ${radius}`, shown && factor ? contour(shown.means[c], factor, radius) : [], {
+            plot.curve(`ellipse ${c} ${radius}`, shown && factor ? contour(shownOf(shown.means[c]), factor, radius) : [], {
               stroke: COMPONENTS[c], "stroke-opacity": radius === 1 ? 1 : 0.55,
             });
           }
           handles[c].root.style.display = shown ? "" : "none";
-          if (shown) handles[c].draw(...shown.means[c], `${fixed(shown.means[c][0], 1)}, ${fixed(shown.means[c][1], 1)}`);
+          if (shown) handles[c].draw(...shownOf(shown.means[c]), shownOf(shown.means[c]).map((v) => fixed(v, 1)).join(", "));
         }
         if (theta) bar.draw(split, span);
         if (theta) writeSplit(frame.numbers, split);
         frame.note.textContent = said;
         eButton.disabled = mButton.disabled = !theta || stuck;
+        back.disabled = state.steps === "";
         showData();
         showC();
       },
       describe() {
         if (!theta) return said;
-        const parts = theta.means.map(([u, v], c) => `component ${c + 1} holds ${fixed(100 * (theta?.weights[c] ?? 0), 0)} % around ${fixed(u, 1)}, ${fixed(v, 1)}`);
+        const parts = theta.means.map(shownOf).map(([u, v], c) => `component ${c + 1} holds ${fixed(100 * (theta?.weights[c] ?? 0), 0)} % around ${fixed(u, 1)}, ${fixed(v, 1)}`);
         return `${x.length} points. ${said} ELBO ${fixed(split.elbo)} plus KL ${fixed(split.kl)} is the evidence, ${fixed(split.evidence)} nats; ${parts.join("; ")}.`;
       },
     };

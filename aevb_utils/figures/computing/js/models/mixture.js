@@ -1,16 +1,16 @@
-/** Chapter 2's Gaussian mixture in the plane, and the two steps of EM on it. All answers are in nats, for all data. */
+/** Chapter 2's Gaussian mixture, and the two steps of EM on it. All answers are in nats, for all data. */
 
-import { cholesky } from "../numbers/plane.js";
+import { cholesky, cell } from "../numbers/symmetric.js";
 import { logSumExp, sum } from "../numbers/vectors.js";
 
-/** @typedef {[number, number]} Point */
-/** @typedef {import("../numbers/plane.js").Symmetric} Symmetric */
+/** @typedef {number[]} Point D numbers */
+/** @typedef {import("../numbers/symmetric.js").Packed} Packed */
 
 /**
  * @typedef {object} Mixture θ
  * @property {number[]} weights π, sum to one
  * @property {Point[]} means μ
- * @property {Symmetric[]} covariances Σ
+ * @property {Packed[]} covariances Σ
  */
 
 /** EM cannot go on: a component has lost its data, or has collapsed. */
@@ -25,15 +25,23 @@ const LOG_2PI = Math.log(2 * Math.PI);
  * @returns {number[][]} a row for each datum
  */
 export function logJoint(x, { weights, means, covariances }) {
+  const D = means[0].length, u = new Float64Array(D);
   const ready = covariances.map((covariance, c) => {
-    const factor = cholesky(covariance);
+    const factor = cholesky(covariance, D);
     if (!factor) throw new FitError(`Component ${c + 1} has collapsed onto too few points.`);
-    const [k11, k21, k22] = factor;
-    return { k11, k21, k22, constant: Math.log(weights[c]) - Math.log(k11 * k22) - LOG_2PI };
+    let constant = Math.log(weights[c]) - (D / 2) * LOG_2PI;
+    for (let d = 0; d < D; d++) constant -= Math.log(factor[cell(d, d)]);
+    return { factor, constant };
   });
-  return x.map((point) => ready.map(({ k11, k21, k22, constant }, c) => {
-    const u = (point[0] - means[c][0]) / k11, v = (point[1] - means[c][1] - k21 * u) / k22;
-    return constant - 0.5 * (u * u + v * v);
+  return x.map((point) => ready.map(({ factor, constant }, c) => {
+    let square = 0;
+    for (let d = 0, at = 0; d < D; d++) { // K u = x − μ, row by row
+      let rest = point[d] - means[c][d];
+      for (let e = 0; e < d; e++, at++) rest -= factor[at] * u[e];
+      u[d] = rest / factor[at++];
+      square += u[d] * u[d];
+    }
+    return constant - 0.5 * square;
   }));
 }
 
@@ -83,69 +91,74 @@ export function klToPosterior(x, q, theta) {
  * The M-step, eqs. (2.7) to (2.9): the θ that maximizes the ELBO at this q, with a floor added to the variances.
  * @param {readonly Point[]} x
  * @param {number[][]} q
- * @param {Point} floor of the variance of each column, see `floorFor`
+ * @param {number[]} floor of the variance of each column, see `floorFor`
  * @returns {Mixture}
  */
 export function mStep(x, q, floor) {
-  const weights = [], means = [], covariances = [];
+  const D = x[0].length, weights = [], means = [], covariances = [];
   for (let c = 0; c < q[0].length; c++) {
-    let count = 0, sx = 0, sy = 0;
-    for (let i = 0; i < x.length; i++) {
-      count += q[i][c];
-      sx += q[i][c] * x[i][0];
-      sy += q[i][c] * x[i][1];
-    }
+    const share = q.map((row) => row[c]), count = sum(share);
     if (!(count >= 1e-8)) throw new FitError(`Component ${c + 1} has died: no data are left to it.`);
-    const mx = sx / count, my = sy / count;
-    let xx = 0, xy = 0, yy = 0;
-    for (let i = 0; i < x.length; i++) {
-      const u = x[i][0] - mx, v = x[i][1] - my;
-      xx += q[i][c] * u * u;
-      xy += q[i][c] * u * v;
-      yy += q[i][c] * v * v;
-    }
+    const { mean, covariance } = weighted(x, share, count);
+    for (let d = 0; d < D; d++) covariance[cell(d, d)] += floor[d];
     weights.push(count / x.length);
-    means.push(/** @type {Point} */ ([mx, my]));
-    covariances.push(/** @type {Symmetric} */ ([xx / count + floor[0], xy / count, yy / count + floor[1]]));
+    means.push(mean);
+    covariances.push(covariance);
   }
   return { weights, means, covariances };
 }
 
 /**
- * Mean and covariance of all data.
  * @param {readonly Point[]} x
- * @returns {{ mean: Point, covariance: Symmetric }}
+ * @param {readonly number[]} share of each datum
+ * @param {number} count their sum
+ * @returns {{ mean: Point, covariance: Packed }}
  */
-export function moments(x) {
-  const N = x.length, mx = sum(x.map((p) => p[0])) / N, my = sum(x.map((p) => p[1])) / N;
-  const mean2 = (/** @type {(p: Point) => number} */ f) => sum(x.map(f)) / N;
-  return {
-    mean: [mx, my],
-    covariance: [mean2((p) => (p[0] - mx) ** 2), mean2((p) => (p[0] - mx) * (p[1] - my)), mean2((p) => (p[1] - my) ** 2)],
-  };
+function weighted(x, share, count) {
+  const D = x[0].length, mean = new Array(D).fill(0), covariance = new Array((D * (D + 1)) / 2).fill(0);
+  x.forEach((point, i) => point.forEach((value, d) => { mean[d] += (share[i] * value) / count; }));
+  for (let i = 0; i < x.length; i++) {
+    for (let d = 0, at = 0; d < D; d++) {
+      const part = (share[i] * (x[i][d] - mean[d])) / count;
+      for (let e = 0; e <= d; e++, at++) covariance[at] += part * (x[i][e] - mean[e]);
+    }
+  }
+  return { mean, covariance };
 }
 
 /**
- * The book's floor of each column's variance: 1e-6 of that of the data.
+ * Mean and covariance of all data.
  * @param {readonly Point[]} x
- * @returns {Point}
+ * @returns {{ mean: Point, covariance: Packed }}
+ */
+export function moments(x) {
+  return weighted(x, new Array(x.length).fill(1), x.length);
+}
+
+/**
+ * The book's floor of each column's variance: 1e-6 of that of the data; where a column does not vary, the others' mean.
+ * @param {readonly Point[]} x
+ * @returns {number[]}
  */
 export function floorFor(x) {
-  const [xx, , yy] = moments(x).covariance, other = xx > 0 && yy > 0 ? 0 : xx + yy;
-  return [1e-6 * (xx > 0 ? xx : other), 1e-6 * (yy > 0 ? yy : other)];
+  const { covariance } = moments(x), variances = x[0].map((_, d) => covariance[cell(d, d)]);
+  const others = sum(variances) / Math.max(1, variances.filter((variance) => variance > 0).length);
+  return variances.map((variance) => 1e-6 * (variance > 0 ? variance : others));
 }
 
 /**
  * A start: equal weights, some points as means, the covariance of all data and the floor.
  * @param {readonly Point[]} x
  * @param {Point[]} means
+ * @param {number[]} [floor] of the variance of each column
  * @returns {Mixture}
  */
-export function startAt(x, means) {
-  const [xx, xy, yy] = moments(x).covariance, floor = floorFor(x);
+export function startAt(x, means, floor = floorFor(x)) {
+  const { covariance } = moments(x);
+  floor.forEach((value, d) => { covariance[cell(d, d)] += value; });
   return {
     weights: means.map(() => 1 / means.length),
-    means: means.map(([u, v]) => [u, v]),
-    covariances: means.map(() => [xx + floor[0], xy, yy + floor[1]]),
+    means: means.map((mean) => [...mean]),
+    covariances: means.map(() => [...covariance]),
   };
 }

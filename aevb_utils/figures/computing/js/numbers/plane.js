@@ -1,22 +1,9 @@
-/** Gaussians in the plane. A symmetric matrix is [xx, xy, yy]. */
-
-/** @typedef {[number, number, number]} Symmetric */
-
-/**
- * The lower factor K of a covariance, with K Kᵀ = Σ: [k11, k21, k22].
- * @param {Symmetric} covariance
- * @returns {Symmetric | null} null where it is not positive definite, up to rounding
- */
-export function cholesky([xx, xy, yy]) {
-  if (!(xx > 0)) return null;
-  const k11 = Math.sqrt(xx), k21 = xy / k11, rest = yy - k21 * k21;
-  return rest > 20 * Number.EPSILON * yy ? [k11, k21, Math.sqrt(rest)] : null;
-}
+/** Gaussians in the plane. */
 
 /**
  * Points on the contour of a Gaussian at a Mahalanobis distance.
- * @param {readonly [number, number]} mean
- * @param {Symmetric} factor
+ * @param {readonly number[]} mean
+ * @param {readonly number[]} factor of the covariance, lower triangular: [11, 21, 22]
  * @param {number} radius
  * @param {number} [count]
  * @returns {[number, number][]}

@@ -1,0 +1,83 @@
+"""What a page loads: no style or script without a use on it, and no more bytes than a phone should have to fetch."""
+
+import gzip
+import sys
+
+import pytest
+from chromium import PHONE
+
+from tools.notebooks import ROOT
+
+sys.path.insert(0, str(ROOT / "book" / "extensions"))
+from site_styles import CUT, SHEETS, cut, without_needless, words_of
+
+FIRST = {"index.html": 300_000, "book/play.html": 250_000}  # bytes, compressed, before the reader does anything
+PACKED = ("font/", "image/png", "image/webp")
+
+
+@pytest.mark.parametrize(
+    ("styles", "kept"),
+    [
+        (".a{x:1}.b{y:2}", ".a{x:1}"),
+        (".a .b,.a>p,h1{x:1}", ".a>p,h1{x:1}"),
+        (".a:not(.b){x:1}", ".a:not(.b){x:1}"),
+        (".bs-tooltip-top .a{x:1}", ".bs-tooltip-top .a{x:1}"),
+        ("@media print{.b{x:1}.a{y:2}}@media print{.b{x:1}}", "@media print{.a{y:2}}"),
+        ("@font-face{src:url(b.x)}@import 'b.css';", "@font-face{src:url(b.x)}@import 'b.css';"),
+        ('/* .b{ */.a::before{content:"}.b{"}.b{x:1}', '.a::before{content:"}.b{"}'),
+        (".a\\:b{x:1}", ".a\\:b{x:1}"),
+        (":is(.a,.b) p{x:1}", ":is(.a,.b) p{x:1}"),
+        (".b:is(.a,:has(.c)){x:1}", ""),
+    ],
+)
+def test_rules_for_what_no_page_has_are_left_out(styles, kept):
+    assert cut(styles, {"a"}) == kept
+
+
+def test_classes_are_those_of_elements_and_the_words_of_scripts():
+    page = '<p class="a b">c</p><script>d.classList.add("e-f", `g`)</script>'
+    assert words_of(page) == {"a", "b", "d", "classList", "add", "e-f", "g"}
+
+
+def test_a_page_loads_what_it_has_a_use_for_alone():
+    styles = "".join(
+        f'<link rel="stylesheet" type="text/css" href="{name}.css" />\n' for name in ("pygments", "mystnb.1", "book")
+    )
+    scripts = "<script src=\"togglebutton.js?v=1\"></script><script>let toggleHintShow = 'x';</script>\n"
+    head, code = f"<head>{styles}{scripts}</head>", '<body><div class="highlight-python highlight"></div></body>'
+    light = without_needless(f"{head}{code}")
+    assert [name in light for name in ("pygments", "mystnb", "book.css", "toggle")] == [True, False, True, False]
+    cell = '<body><div class="cell docutils"><details class="hide"></details></div></body>'
+    assert [name in without_needless(f"{head}{cell}") for name in ("pygments", "mystnb", "toggle")] == [
+        False,
+        True,
+        True,
+    ]
+
+
+def test_the_sheets_of_the_site_are_cut(site):
+    for name in SHEETS:
+        text = (site / "_static" / name).read_text(encoding="utf-8")
+        assert text.startswith(CUT)
+        assert len(text) < 150_000
+    theme = (site / "_static" / SHEETS[0]).read_text(encoding="utf-8")
+    assert all(name in theme for name in (".bd-article", ".btn", "pst-color-text-base"))
+
+
+@pytest.mark.parametrize("page", FIRST)
+def test_a_page_asks_for_few_bytes_before_the_reader_does_anything(browser, address, page):
+    context = browser.new_context(viewport=PHONE)
+    shown = context.new_page()
+    sizes: dict[str, int] = {}
+
+    def count(request):
+        body, kind = request.response().body(), request.response().headers.get("content-type", "")
+        packed = kind.startswith(PACKED) or request.url.endswith(".woff2")
+        sizes[request.url] = len(body) if packed else len(gzip.compress(body))
+
+    shown.on("requestfinished", count)
+    shown.goto(f"{address}/{page}", wait_until="load")
+    shown.wait_for_timeout(1000)
+    context.close()
+    assert len(sizes) > 5
+    assert sum(sizes.values()) < FIRST[page], sorted(sizes.items(), key=lambda item: -item[1])[:8]
