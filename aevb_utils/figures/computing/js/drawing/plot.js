@@ -155,7 +155,7 @@ export class Plot {
 
   /** Small dots that all look alike, as one path: many of them are drawn in a frame.
    * @param {string} name
-   * @param {readonly (readonly [number, number])[]} points
+   * @param {readonly (readonly number[])[]} points
    * @param {Drawn} looks
    */
   dots(name, points, looks) {

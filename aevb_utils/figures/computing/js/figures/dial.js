@@ -10,8 +10,9 @@ import { choice, number } from "../frame/state.js";
 import { fixed } from "../frame/words.js";
 import { FitError, startAt } from "../models/mixture.js";
 import { Run } from "../models/turns.js";
-import { cholesky, contour } from "../numbers/plane.js";
+import { contour } from "../numbers/plane.js";
 import { random } from "../numbers/random.js";
+import { cholesky } from "../numbers/symmetric.js";
 import { clamp } from "../numbers/vectors.js";
 
 /** @typedef {import("../models/mixture.js").Point} Point */
@@ -170,7 +171,7 @@ defineFigure({
       plane.points("points", x, (i) => ({ r: 2.6, fill: mixed(q[i]) }));
       const ends = em.best === null ? null : em.run.mixture;
       for (let c = 0; c < C; c++) {
-        const last = ends && cholesky(ends.covariances[c]), factor = cholesky(mixture.covariances[c]);
+        const last = ends && cholesky(ends.covariances[c], 2), factor = cholesky(mixture.covariances[c], 2);
         plane.curve(`EM ${c}`, ends && last ? contour(ends.means[c], last, 2) : [], { stroke: "var(--evidence)", "stroke-width": 1.4, "stroke-dasharray": "2 4" });
         for (const radius of [1, 2]) {
           plane.curve(`ellipse ${c} ${radius}`, factor ? contour(mixture.means[c], factor, radius) : [], { stroke: COMPONENTS[c], "stroke-opacity": radius === 1 ? 1 : 0.55 });

@@ -3,7 +3,7 @@
 import { button, play, slider } from "../controls/controls.js";
 import { Handle, drag } from "../controls/handle.js";
 import { swatch } from "../drawing/evidence.js";
-import { paint } from "../drawing/pixels.js";
+import { paint } from "../drawing/paint.js";
 import { Plot } from "../drawing/plot.js";
 import { DIGITS } from "../frame/colors.js";
 import { element, join, set, svg } from "../frame/element.js";

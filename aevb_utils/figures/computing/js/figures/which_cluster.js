@@ -2,7 +2,8 @@
 
 import { button, play, radios, slider } from "../controls/controls.js";
 import { swatch } from "../drawing/evidence.js";
-import { Pad, paint } from "../drawing/pixels.js";
+import { paint } from "../drawing/paint.js";
+import { Pad } from "../drawing/pixels.js";
 import { Plot } from "../drawing/plot.js";
 import { DIGITS } from "../frame/colors.js";
 import { element, join } from "../frame/element.js";

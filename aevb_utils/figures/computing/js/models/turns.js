@@ -4,7 +4,7 @@
  * Gradients are written out, and Adam climbs them. All answers are in nats per datum.
  */
 
-import { cholesky } from "../numbers/plane.js";
+import { cholesky } from "../numbers/symmetric.js";
 import { FitError, floorFor, mStep } from "./mixture.js";
 
 /** @typedef {import("./mixture.js").Point} Point */
@@ -64,7 +64,7 @@ class Adam {
 export function toFree({ weights, means, covariances }) {
   const free = new Float64Array(PER * weights.length);
   covariances.forEach((covariance, c) => {
-    const factor = cholesky(covariance);
+    const factor = cholesky(covariance, 2);
     if (!factor) throw new FitError(`Component ${c + 1} has collapsed onto too few points.`);
     const [k11, k21, k22] = factor;
     free.set([Math.log(weights[c]), means[c][0], means[c][1], Math.log(k11), k21, Math.log(k22)], PER * c);
