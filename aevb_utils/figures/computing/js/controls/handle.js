@@ -63,7 +63,8 @@ export class Handle {
       if (!way) return;
       event.preventDefault();
       const [dx, dy] = step(), often = event.shiftKey ? 5 : 1;
-      move(this.place.x + way[0] * dx * often, this.place.y + way[1] * dy * often);
+      this.place = { x: this.place.x + way[0] * dx * often, y: this.place.y + way[1] * dy * often }; // the next key may come before it is drawn
+      move(this.place.x, this.place.y);
     });
   }
 
