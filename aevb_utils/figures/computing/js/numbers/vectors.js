@@ -35,15 +35,6 @@ export function softmax(values) {
 }
 
 /**
- * log(1 + exp(value)), without overflow.
- * @param {number} value
- * @returns {number}
- */
-export function softplus(value) {
-  return value > 30 ? value : Math.log1p(Math.exp(value));
-}
-
-/**
  * Equally spaced numbers, both ends included.
  * @param {number} low
  * @param {number} high
