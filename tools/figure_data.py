@@ -9,7 +9,7 @@ import sys
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -17,10 +17,13 @@ from aevb_utils.budget import FAST
 from aevb_utils.data import old_faithful, simulated_mixture
 from aevb_utils.figures.computing import bundle
 from aevb_utils.training.atomic_write import write_atomically
-from tools import cluster_figure, plane_figure
+from tools import cluster_figure, diffusion_figure, plane_figure
 from tools.browser import MISSING, find_browser
 from tools.chapter_code import names_of_chapter
 from tools.commands import command
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
 
 WIDTH = 720  # of a picture, in pixels
 
@@ -57,6 +60,7 @@ def digit() -> dict[str, Any]:
 
 DATA: dict[str, Callable[[], dict[str, Any]]] = {
     "be_q": be_q,
+    "diffusion": diffusion_figure.network,
     "digit": digit,
     "em": em,
     "latent_plane": plane_figure.codes,
@@ -99,8 +103,7 @@ def write_stills(names: list[str]) -> list[Path]:
                 content=f"{bundle.later_script(name)}{bundle.bundle([name])}aevbFigures.{bundle.key([name])}.mount();"
             )
             stage = page.locator(".aevb-computing .stage")
-            page.wait_for_timeout(1000)
-            words[name] = stage.get_attribute("aria-label")
+            words[name] = _settled(page, stage)
             path = bundle.still_of(name)
             stage.screenshot(path=path)
             Image.open(path).convert("RGB").quantize(64).save(path, optimize=True)
@@ -108,6 +111,15 @@ def write_stills(names: list[str]) -> list[Path]:
         browser.close()
     write_atomically(said_in, f"{json.dumps(words, indent=2, ensure_ascii=False, sort_keys=True)}\n".encode())
     return written
+
+
+def _settled(page: "Page", stage: "Locator") -> str:
+    """What a figure says when it has said the same for a while: what it computes in the background has come."""
+    said, before = "", None
+    while said != before:
+        page.wait_for_timeout(4000)
+        said, before = stage.get_attribute("aria-label") or "", said
+    return said
 
 
 @command
