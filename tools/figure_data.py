@@ -103,7 +103,8 @@ def write_stills(names: list[str]) -> list[Path]:
                 content=f"{bundle.later_script(name)}{bundle.bundle([name])}aevbFigures.{bundle.key([name])}.mount();"
             )
             stage = page.locator(".aevb-computing .stage")
-            words[name] = _settled(page, stage)
+            _settle(page, stage)
+            words[name] = stage.get_attribute("aria-label")
             path = bundle.still_of(name)
             stage.screenshot(path=path)
             Image.open(path).convert("RGB").quantize(64).save(path, optimize=True)
@@ -113,13 +114,12 @@ def write_stills(names: list[str]) -> list[Path]:
     return written
 
 
-def _settled(page: "Page", stage: "Locator") -> str:
-    """What a figure says when it has said the same for a while: what it computes in the background has come."""
+def _settle(page: "Page", stage: "Locator") -> None:
+    """Wait until a figure has said the same for a while: what it computes in the background has come."""
     said, before = "", None
     while said != before:
         page.wait_for_timeout(4000)
         said, before = stage.get_attribute("aria-label") or "", said
-    return said
 
 
 @command
