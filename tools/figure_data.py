@@ -9,7 +9,7 @@ import sys
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,11 +18,14 @@ from aevb_utils.budget import FAST
 from aevb_utils.data import old_faithful, simulated_mixture
 from aevb_utils.figures.computing import bundle
 from aevb_utils.training.atomic_write import write_atomically
-from tools import chorale_figure, cluster_figure, plane_figure
+from tools import chorale_figure, cluster_figure, diffusion_figure, plane_figure
 from tools.browser import MISSING, find_browser
 from tools.chapter_code import names_of_chapter
 from tools.commands import command
 from tools.planted_mistakes import six_runs
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
 
 WIDTH = 720  # of a picture, in pixels
 WIDTHS = (340, WIDTH)  # at which a figure's height is noted
@@ -92,6 +95,7 @@ DATA: dict[str, Callable[[], dict[str, Any]]] = {
     "bug": six_runs,
     "compose": chorale_figure.pieces,
     "dial": dial,
+    "diffusion": diffusion_figure.network,
     "digit": digit,
     "em": em,
     "latent_plane": plane_figure.codes,
@@ -135,7 +139,7 @@ def write_stills(names: list[str]) -> list[Path]:
                 content=f"{bundle.later_script(name)}{bundle.bundle([name])}aevbFigures.{bundle.key([name])}.mount();"
             )
             stage = page.locator(".aevb-computing .stage")
-            page.wait_for_timeout(1000)
+            _settle(page, stage)
             path = bundle.still_of(name)
             stage.screenshot(path=path)
             Image.open(path).convert("RGB").quantize(64).save(path, optimize=True)
@@ -151,6 +155,14 @@ def write_stills(names: list[str]) -> list[Path]:
     for what, path in noted_in.items():
         write_atomically(path, f"{json.dumps(notes[what], indent=2, ensure_ascii=False, sort_keys=True)}\n".encode())
     return written
+
+
+def _settle(page: "Page", stage: "Locator") -> None:
+    """Wait until a figure has said the same for a while: what it computes in the background has come."""
+    said, before = "", None
+    while said != before:
+        page.wait_for_timeout(4000)
+        said, before = stage.get_attribute("aria-label") or "", said
 
 
 @command

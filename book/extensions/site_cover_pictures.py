@@ -24,7 +24,7 @@ PICTURES = {  # a chapter's figure, and of it the part that is shown: left, top,
     9: ("fig-09-sorted", (0, 0, 1, 1)),
     10: ("fig-10-drawn", (0, 0, 0.67, 1)),
     11: ("fig-11-nile", (0, 0, 1, 1)),
-    12: ("fig-12-diffusion", (0, 0, 0.755, 1)),
+    12: ("fig-12-diffusion", (0, 0.46, 0.75, 0.89)),
 }
 SIZE = (480, 300)  # in pixels, twice what a card has
 LARGEST = 15_000  # bytes of a picture

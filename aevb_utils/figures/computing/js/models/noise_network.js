@@ -1,0 +1,150 @@
+/** Chapter 12's network that guesses the noise, and its training. Its second layer is used twice, with the same weights. */
+
+import { layers } from "../numbers/dense.js";
+import { omega } from "./diffusion.js";
+
+/** @typedef {import("../numbers/dense.js").Layer} Layer */
+/** @typedef {import("./diffusion.js").Schedule} Schedule */
+
+const H = 64, WIDTHS = [3, H, H, 2], ORDER = [0, 1, 1, 2]; // of the layers; after each but the last comes SiLU
+export const SIZE = WIDTHS.slice(1).reduce((total, out, k) => total + out * (WIDTHS[k] + 1), 0);
+
+/** @param {number} u @returns {number} */
+const silu = (u) => u / (1 + Math.exp(-u));
+
+/**
+ * Weights as `nn.Linear` draws them: uniform, up to 1 / √in.
+ * @param {() => number} uniform a number in [0, 1)
+ * @returns {Float64Array} weight, bias, weight, bias, …
+ */
+export function freshWeights(uniform) {
+  const all = new Float64Array(SIZE);
+  let at = 0;
+  WIDTHS.slice(1).forEach((out, k) => {
+    for (let i = 0; i < out * (WIDTHS[k] + 1); i++) all[at++] = (2 * uniform() - 1) / Math.sqrt(WIDTHS[k]);
+  });
+  return all;
+}
+
+/**
+ * One layer on a batch.
+ * @param {Layer} layer
+ * @param {Float64Array} from (n · in)
+ * @param {Float64Array} to (n · out)
+ * @param {number} n
+ */
+function linear({ weight, bias }, from, to, n) {
+  const width = from.length / n, out = bias.length, even = width - (width % 4);
+  for (let i = 0; i < n; i++) {
+    for (let r = 0, w = 0; r < out; r++) {
+      let a = bias[r], b = 0, c = 0, d = 0, k = 0, at = i * width;
+      for (; k < even; k += 4, w += 4, at += 4) {
+        a += weight[w] * from[at];
+        b += weight[w + 1] * from[at + 1];
+        c += weight[w + 2] * from[at + 2];
+        d += weight[w + 3] * from[at + 3];
+      }
+      for (; k < width; k++, w++, at++) a += weight[w] * from[at];
+      to[i * out + r] = a + b + c + d;
+    }
+  }
+}
+
+/**
+ * The predictor that a network is; its answer is used again by the next call.
+ * @param {ArrayLike<number>} weights
+ * @param {number} T
+ * @returns {import("./diffusion.js").Predictor}
+ */
+export function networkPredictor(weights, T) {
+  const network = layers(weights, WIDTHS), input = new Float64Array(3), guess = new Float64Array(2);
+  const one = new Float64Array(H), two = new Float64Array(H);
+  return (z, t) => {
+    input[0] = z[0];
+    input[1] = z[1];
+    input[2] = (2 * t) / T - 1;
+    linear(network[0], input, one, 1);
+    for (let i = 0; i < H; i++) one[i] = silu(one[i]);
+    linear(network[1], one, two, 1);
+    for (let i = 0; i < H; i++) two[i] = silu(two[i]);
+    linear(network[1], two, one, 1);
+    for (let i = 0; i < H; i++) one[i] = silu(one[i]);
+    linear(network[2], one, guess, 1);
+    return guess;
+  };
+}
+
+/**
+ * T ω_t ‖ε − ε_θ(z_t, t)‖² of a batch with one random step each, in the mean, and its slope in θ.
+ * @param {Float64Array} weights
+ * @param {Schedule} s
+ * @param {ArrayLike<number>} x (n · 2)
+ * @param {ArrayLike<number>} steps t of each datum, (n)
+ * @param {ArrayLike<number>} eps (n · 2)
+ * @returns {{ loss: number, slope: Float64Array }}
+ */
+export function lossAndSlope(weights, s, x, steps, eps) {
+  const n = steps.length, network = layers(weights, WIDTHS), input = new Float64Array(3 * n), slope = new Float64Array(SIZE);
+  for (let i = 0; i < n; i++) {
+    const t = steps[i], keep = Math.sqrt(s.abar[t]), noise = Math.sqrt(1 - s.abar[t]);
+    for (let d = 0; d < 2; d++) input[3 * i + d] = keep * x[2 * i + d] + noise * eps[2 * i + d]; // eq. (12.21)
+    input[3 * i + 2] = (2 * t) / s.T - 1;
+  }
+  /** @type {Float64Array[]} */
+  const raw = [], inputs = [input];
+  ORDER.forEach((which, k) => {
+    raw.push(new Float64Array(n * WIDTHS[which + 1]));
+    linear(network[which], inputs[k], raw[k], n);
+    if (k < ORDER.length - 1) inputs.push(raw[k].map(silu));
+  });
+  const guess = raw[ORDER.length - 1];
+  let loss = 0, back = new Float64Array(2 * n);
+  for (let i = 0; i < n; i++) {
+    const weight = (s.T * omega(s, steps[i])) / n;
+    for (let d = 0; d < 2; d++) {
+      const away = guess[2 * i + d] - eps[2 * i + d];
+      loss += weight * away * away;
+      back[2 * i + d] = 2 * weight * away;
+    }
+  }
+  const begins = WIDTHS.slice(1).map((_, k) => WIDTHS.slice(1, k + 1).reduce((total, out, j) => total + out * (WIDTHS[j] + 1), 0));
+  for (let k = ORDER.length - 1; k >= 0; k--) {
+    const which = ORDER[k], width = WIDTHS[which], out = WIDTHS[which + 1], from = inputs[k], next = new Float64Array(n * width);
+    const { weight } = network[which], begin = begins[which], biases = begin + out * width;
+    for (let i = 0; i < n; i++) {
+      for (let r = 0; r < out; r++) {
+        const b = back[i * out + r];
+        slope[biases + r] += b;
+        for (let c = 0, w = r * width, j = i * width; c < width; c++, w++, j++) {
+          slope[begin + w] += b * from[j];
+          next[j] += b * weight[w];
+        }
+      }
+    }
+    if (k === 0) break;
+    back = next.map((b, j) => {
+      const sigma = 1 / (1 + Math.exp(-raw[k - 1][j]));
+      return b * sigma * (1 + raw[k - 1][j] * (1 - sigma));
+    });
+  }
+  return { loss, slope };
+}
+
+/**
+ * Adam on a row of numbers, which it changes.
+ * @param {Float64Array} at
+ * @returns {(slope: Float64Array, rate: number) => void} one step down
+ */
+export function adam(at) {
+  const first = new Float64Array(at.length), second = new Float64Array(at.length);
+  let steps = 0;
+  return (slope, rate) => {
+    steps += 1;
+    const one = 1 - 0.9 ** steps, two = 1 - 0.999 ** steps;
+    for (let i = 0; i < at.length; i++) {
+      first[i] += 0.1 * (slope[i] - first[i]);
+      second[i] += 0.001 * (slope[i] * slope[i] - second[i]);
+      at[i] -= (rate * first[i]) / one / (Math.sqrt(second[i] / two) + 1e-8);
+    }
+  };
+}
