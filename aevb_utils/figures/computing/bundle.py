@@ -215,7 +215,7 @@ def _noted(what: str) -> dict[str, Any]:
 
 
 def markup(
-    figure: str, *, state: str = "", site: bool = False, still: str = "", data: str = "", brief: bool = False
+    figure: str, *, state: str = "", site: bool = False, still: str = "", data: str = "", drawn: str = ""
 ) -> str:
     """The element that a figure's script fills: its data, and its picture for where no script runs.
 
@@ -225,12 +225,12 @@ def markup(
         site: whether the page is one of the site's, whose address may hold the state.
         still: address of the picture; none shows only the words.
         data: address of the file with its data, see :func:`data_file`; without one they stand in the element.
-        brief: whether it leaves out all controls but the first ones.
+        drawn: HTML in the place of picture and words, for a figure in brief, with its first controls alone.
     """
     picture = f'<img src="{html.escape(still)}" alt="{html.escape(words_of(figure))}">' if still else ""
-    inside = f'{picture}<p class="aevb-still">{WITHOUT_SCRIPT}</p>'
+    inside = drawn or f'{picture}<p class="aevb-still">{WITHOUT_SCRIPT}</p>'
     held = "" if data else f'<script type="application/json">{data_of(figure)}</script>'
-    kinds = " data-permalink" if site and not brief else " data-brief" if brief else ""
+    kinds = " data-brief" if drawn else " data-permalink" if site else ""
     if data:
         room = "".join(f"--room-{width}:{height}px;" for width, height in heights_of(figure).items())
         kinds += f' data-source="{data}" style="{room}"'
