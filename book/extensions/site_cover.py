@@ -14,8 +14,9 @@ from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst.states import Inliner
-from site_cover_figure import figure
+from site_cover_figure import drawing, start
 from site_cover_pictures import PICTURES, alt_text, is_there, write_card, write_pictures
+from site_figures import computing
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
@@ -134,12 +135,14 @@ def _missing(role: SphinxRole, error: LookupError) -> tuple[list[nodes.Node], li
 
 
 class CoverFigure(SphinxDirective):
-    """EM on Old Faithful, half a step at a time."""
+    """EM on Old Faithful, which computes."""
 
     def run(self) -> list[nodes.Node]:
         """The figure, in a box of its own."""
         self.env.note_dependency("book/cover.json")
-        return [nodes.raw("", figure(cover(str(self.env.srcdir))), format="html")]
+        shown = cover(str(self.env.srcdir))
+        figure = computing(figure="em", state=start(shown), drawn=drawing(shown))
+        return [nodes.container("", figure, classes=["cover-figure"])]
 
 
 class CoverLadder(SphinxDirective):
@@ -242,7 +245,6 @@ def _add_style(app: Sphinx, pagename: str, template: str, context: dict[str, Any
     """Load what only the first page needs there alone."""
     if pagename == app.config.root_doc and (Path(app.confdir) / "book" / "cover.json").is_file():
         app.add_css_file("cover.css", priority=900)  # after book.css
-        app.add_js_file("cover.js", loading_method="defer")
 
 
 def _draw(app: Sphinx, error: Exception | None) -> None:

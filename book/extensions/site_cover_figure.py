@@ -1,9 +1,8 @@
-"""EM on Old Faithful as a drawing whose half-steps ``cover.js`` shows; without a script it shows the first.
+"""EM on Old Faithful: where the first page's figure begins, from ``book/cover.json``, and a drawing of that start.
 
-The half-steps are those of the book's own code, from ``book/cover.json``: nothing is computed in the browser.
+The figure, ``em`` of ``aevb_utils/figures/computing``, computes in the browser; the drawing is for where none may.
 """
 
-import json
 import math
 from html import escape
 from typing import Any
@@ -12,34 +11,34 @@ WIDTH, HEIGHT = 440, 236  # of the drawing, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 34, 432, 6, 200  # of the data's frame
 DURATIONS, WAITINGS = (1.3, 5.4), (38.0, 100.0)  # in minutes, at the frame's edges
 BAR = 224  # where the bar of nats is
-SAID = {
-    "start": "A guess: two rings, and q one half for each.",
-    "E": "E-step: q is the exact posterior. The KL is zero.",
-    "M": "M-step: the rings move to fit q. The evidence rises.",
-}
+SAID = "A guess: two rings, and q one half for each."
 DESCRIPTION = (
     "272 eruptions of Old Faithful, the waiting time after each against its duration, in minutes: two clouds, one of "
-    "short and one of long eruptions. Two pairs of rings are the two Gaussians of a mixture; at each M-step they move, "
-    "until each lies on a cloud. Below, a bar of nats: the ELBO, the KL, and at their end the evidence."
+    "short and one of long eruptions. Two pairs of rings are the two Gaussians of a mixture, before EM has moved them. "
+    "Below, a bar of nats: the ELBO, the KL, and at their end the evidence."
 )
 
 
-def figure(cover: dict[str, Any]) -> str:
-    """The figure as HTML, at its first half-step, with the others as data."""
+def start(cover: dict[str, Any]) -> str:
+    """The state of the figure at its first half-step, as an address tells it."""
+    step = cover["em"]["steps"][0]
+    numbers = [1 / len(step["means"])] * len(step["means"])
+    numbers += [value for mean in step["means"] for value in mean]
+    numbers += [value for (xx, xy), (_, yy) in step["covariances"] for value in (xx, xy, yy)]
+    return f"data=faithful&C={len(step['means'])}&theta={','.join(map(str, numbers))}"
+
+
+def drawing(cover: dict[str, Any]) -> str:
+    """The first half-step as HTML."""
     steps = cover["em"]["steps"]
-    scale = nats(steps)
-    frames = [frame(step, scale) for step in steps]
-    first = frames[0]
+    first = frame(steps[0], nats(steps))
     points = "".join(f'<circle cx="{place(x, 0)}" cy="{place(y, 1)}" r="2.6"/>' for x, y in cover["em"]["points"])
     rings = "".join(
         f'<g class="cover-ring" data-part="{c}" style="transform:matrix({matrix})">'
         '<circle r="1" vector-effect="non-scaling-stroke"/><circle r="2" vector-effect="non-scaling-stroke"/></g>'
         for c, matrix in enumerate(first["rings"])
     )
-    held = json.dumps(frames, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
-    return f"""<div class="cover-figure">
-<figure class="cover-em">
-<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(DESCRIPTION)}">
+    return f"""<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(DESCRIPTION)}">
 <g class="cover-axes">{axes()}</g>
 <g class="cover-points">{points}</g>
 <clipPath id="cover-frame"><rect x="{LEFT}" y="{TOP}" width="{RIGHT - LEFT}" height="{BOTTOM - TOP}"/></clipPath>
@@ -49,13 +48,9 @@ def figure(cover: dict[str, Any]) -> str:
 <rect class="cover-kl" x="{first["elbo"]}" y="{BAR - 4}" width="{first["evidence"] - first["elbo"]:.1f}" height="8"/>
 <rect class="cover-evidence" x="{first["evidence"] - 1}" y="{BAR - 9}" width="2.5" height="18"/></g>
 </svg>
-<figcaption><span class="cover-nats">evidence <b class="cover-evidence">{first["numbers"][0]}</b> = \
-ELBO <b class="cover-elbo">{first["numbers"][1]}</b> + KL <b class="cover-kl">{first["numbers"][2]}</b> nats</span>
-<span class="cover-said" aria-live="polite">{first["said"]}</span></figcaption>
-<script type="application/json" class="cover-frames">{held}</script>
-</figure>
-</div>
-"""
+<p class="cover-said"><span class="cover-nats">evidence <b class="cover-evidence">{first["numbers"][0]}</b> = \
+ELBO <b class="cover-elbo">{first["numbers"][1]}</b> + KL <b class="cover-kl">{first["numbers"][2]}</b> nats</span> \
+{SAID}</p>"""
 
 
 def nats(steps: list[dict[str, Any]]) -> tuple[float, float]:
@@ -69,13 +64,10 @@ def frame(step: dict[str, Any], scale: tuple[float, float]) -> dict[str, Any]:
     low, high = scale
     evidence, elbo = step["evidence"], step["elbo"]
     return {
-        "kind": step["kind"],
-        "said": SAID[step["kind"]],
         "numbers": [f"{value:.1f}".replace("-", "−") for value in (evidence, elbo, evidence - elbo + 0.0)],
         "evidence": round(LEFT + (RIGHT - LEFT) * (evidence - low) / (high - low), 1),
         "elbo": round(LEFT + (RIGHT - LEFT) * (elbo - low) / (high - low), 1),
         "rings": [ring(*gaussian) for gaussian in zip(step["means"], step["covariances"], strict=True)],
-        "q": step["q"],
     }
 
 

@@ -125,30 +125,30 @@ def _skip(translator: nodes.NodeVisitor, node: computing) -> None:
 def _begin(translator: nodes.NodeVisitor, node: computing) -> None:
     builder, page = translator.builder, translator.builder.current_docname
     on_page = [other["figure"] for other in node.document.findall(computing)]
-    body = placed(Path(builder.outdir), _relative(page), node["figure"], on_page, state=node["state"])
+    body = placed(Path(builder.outdir), _relative(page), node, on_page)
     translator.body.append(
         f'<figure class="aevb-figure" id="{node["figure"]}">{body}<figcaption>' if node.children else body
     )
 
 
-def placed(site: Path, root: str, name: str, on_page: list[str], *, state: str = "", brief: bool = False) -> str:
+def placed(site: Path, root: str, node: computing, on_page: list[str]) -> str:
     """A figure as HTML; the files that it needs are written into the site.
 
     Args:
         site: the site's folder.
         root: the way from the page to it, empty or ``../``.
-        name: the figure's.
+        node: the figure, its state, and if it has one of its own, what stands where no script runs (``drawn``): it
+            then has its first controls alone.
         on_page: the names of all figures that the page has, in order: they have one script, before the first.
-        state: where it begins.
-        brief: whether it has its first controls alone.
     """
+    name, drawn = node["figure"], node.get("drawn", "")
     figures = sorted({*on_page})
     script = ""
     if on_page.index(name) == 0:
         text = package().bundle(figures)
         script = f'<script src="{root}{_written(site, f"figures-{_hash(text)}.js", text)}"></script>'
     still, address = package().still_of(name), ""
-    if still.is_file():
+    if still.is_file() and not drawn:
         (site / STILLS).mkdir(parents=True, exist_ok=True)
         shutil.copyfile(still, site / STILLS / still.name)
         address = f"{root}{STILLS}/{still.name}"
@@ -156,7 +156,7 @@ def placed(site: Path, root: str, name: str, on_page: list[str], *, state: str =
     data = f"{root}{_written(site, *shared)}" if shared else ""
     touched = package().later_script(name)
     later = f"{root}{_written(site, f'{name}-later-{_hash(touched)}.js', touched)}" if touched else ""
-    element = package().markup(name, state=state, site=True, still=address, data=data, later=later, brief=brief)
+    element = package().markup(name, state=node["state"], site=True, still=address, data=data, later=later, drawn=drawn)
     return f"{script}{element}<script>aevbFigures.{package().key(figures)}.mount()</script>"
 
 

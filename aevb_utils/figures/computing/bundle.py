@@ -236,7 +236,7 @@ def markup(
     still: str = "",
     data: str = "",
     later: str = "",
-    brief: bool = False,
+    drawn: str = "",
 ) -> str:
     """The element that a figure's script fills: its data, and its picture for where no script runs.
 
@@ -247,12 +247,12 @@ def markup(
         still: address of the picture; none shows only the words.
         data: address of the file with its data, see :func:`data_file`; without one they stand in the element.
         later: address of the script that it loads at the first touch, see :func:`later_script`.
-        brief: whether it leaves out all controls but the first ones.
+        drawn: HTML in the place of picture and words, for a figure in brief, with its first controls alone.
     """
     picture = f'<img src="{html.escape(still)}" alt="{html.escape(words_of(figure))}">' if still else ""
-    inside = f'{picture}<p class="aevb-still">{WITHOUT_SCRIPT}</p>'
+    inside = drawn or f'{picture}<p class="aevb-still">{WITHOUT_SCRIPT}</p>'
     held = "" if data else f'<script type="application/json">{data_of(figure)}</script>'
-    kinds = " data-permalink" if site and not brief else " data-brief" if brief else ""
+    kinds = " data-brief" if drawn else " data-permalink" if site else ""
     if data:
         room = "".join(f"--room-{width}:{height}px;" for width, height in heights_of(figure).items())
         kinds += f' data-source="{data}" style="{room}"'

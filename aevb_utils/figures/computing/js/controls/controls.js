@@ -117,7 +117,7 @@ export function play(frame, step, every, label = "▶ Play") {
     timer = setInterval(go, every);
     go();
   });
-  made.style.minWidth = "6.6em";
+  made.classList.add("play");
   frame.whenReset(stop);
   return { stop };
 }

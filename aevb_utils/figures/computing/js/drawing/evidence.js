@@ -13,9 +13,10 @@ import { Plot } from "./plot.js";
  */
 
 export class EvidenceBar {
-  /** @param {HTMLElement} stage */
-  constructor(stage) {
-    this.plot = new Plot(stage, { height: () => 78, left: 22, right: 12, top: 26 });
+  /** @param {HTMLElement} stage @param {{ brief?: boolean }} [looks] brief: without numbers at the axis */
+  constructor(stage, { brief = false } = {}) {
+    this.brief = brief;
+    this.plot = new Plot(stage, brief ? { height: () => 36, left: 34, right: 12, top: 14, bottom: 6 } : { height: () => 78, left: 22, right: 12, top: 26 });
   }
 
   /**
@@ -23,8 +24,8 @@ export class EvidenceBar {
    * @param {[number, number]} span of the axis; an ELBO that is lower is drawn at its end, as an arrow
    */
   draw({ elbo, evidence }, span) {
-    const { plot } = this;
-    plot.begin({ x: span, y: [0, 1], hideY: true, xLabel: "nats" });
+    const { plot, brief } = this;
+    plot.begin({ x: span, y: [0, 1], hideY: true, hideX: brief, xLabel: brief ? "" : "nats" });
     const cut = elbo < span[0], from = plot.x(clamp(elbo, span[0], span[1])), to = plot.x(clamp(evidence, span[0], span[1]));
     const y = plot.y(0.5);
     join(plot.layer("kl"), "path", [0], () => ({

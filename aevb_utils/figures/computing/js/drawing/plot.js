@@ -14,6 +14,7 @@ import { clamp } from "../numbers/vectors.js";
  * @property {string} [xLabel]
  * @property {string} [yLabel] stands above the axis, on the left
  * @property {boolean} [hideY] no numbers on the vertical axis
+ * @property {boolean} [hideX] none on the horizontal one
  */
 
 /** Numbers at the axis that are round, about `count` of them.
@@ -63,7 +64,7 @@ export class Plot {
   /** Begin a drawing: its size, its axes.
    * @param {Axes} axes
    */
-  begin({ x, y, xLabel = "", yLabel = "", hideY = false }) {
+  begin({ x, y, xLabel = "", yLabel = "", hideX = false, hideY = false }) {
     this.width = this.stage.clientWidth || 640;
     this.height = Math.round(this.heightFor(this.width));
     this.xSpan = x;
@@ -74,7 +75,7 @@ export class Plot {
     set(this.window, {
       x: room.left - 8, y: room.top - 8, width: width - room.left - room.right + 16, height: floor - room.top + 10,
     });
-    const across = ticks(x, clamp(width / 90, 3, 9)), up = hideY ? [] : ticks(y, clamp(height / 55, 2, 7));
+    const across = hideX ? [] : ticks(x, clamp(width / 90, 3, 9)), up = hideY ? [] : ticks(y, clamp(height / 55, 2, 7));
     join(this.layer("lines", "g", this.axes), "path", [0], () => ({
       class: "axis",
       d: `M${room.left} ${floor}H${width - room.right}${across.map((v) => `M${this.x(v)} ${floor}v5`).join("")}` +

@@ -62,8 +62,9 @@ defineFigure({
   build(frame) {
     const { state } = frame;
     const data = /** @type {Record<string, Point[]>} */ (frame.data);
-    const plot = new Plot(frame.stage, { height: (width) => clamp(width * 0.62, 270, 430), left: 40 });
-    const bar = new EvidenceBar(frame.stage);
+    const plot = new Plot(frame.stage, frame.brief ? { height: (width) => clamp(width * 0.43, 140, 250), left: 34, top: 18 }
+      : { height: (width) => clamp(width * 0.62, 270, 430), left: 40 });
+    const bar = new EvidenceBar(frame.stage, frame);
     const surface = svg("rect", { fill: "transparent", class: "touch" });
     plot.root.insertBefore(surface, plot.body);
 
@@ -164,19 +165,26 @@ defineFigure({
       }
       return true;
     }, 420);
-    const back = button(frame, "Back", () => {
-      running.stop();
-      frame.change({ steps: state.steps.slice(0, -1) });
-      begin();
-    });
+    /** @type {(() => void)[]} */
+    const shows = [];
+    if (!frame.brief) {
+      const back = button(frame, "Back", () => {
+        running.stop();
+        frame.change({ steps: state.steps.slice(0, -1) });
+        begin();
+      });
+      shows.push(() => { back.disabled = state.steps === ""; });
+    }
     button(frame, "New start", () => anew({ start: "apart", seed: (state.seed + 1) % 10000 }));
-    button(frame, "Start all alike", () => anew({ start: "alike" }));
-    const kinds = /** @type {const} */ ([["sixty", "sixty points"], ["iris", "iris"], ["faithful", "Old Faithful"], ["own", "your own"]]);
-    const showData = radios(frame, "data", "Data", kinds, (value) => {
-      anew({ data: value, C: value === "faithful" ? 2 : 3, start: value === "iris" ? "chapter" : "apart" });
-    });
-    button(frame, "Clear the plane", () => anew({ data: "own", points: [] }));
-    const showC = slider(frame, "C", { label: "components", low: 1, high: MOST, step: 1, words: (v) => fixed(v, 0), act: (C) => anew({ C, start: state.start === "chapter" ? "apart" : state.start }) });
+    if (!frame.brief) {
+      button(frame, "Start all alike", () => anew({ start: "alike" }));
+      const kinds = /** @type {const} */ ([["sixty", "sixty points"], ["iris", "iris"], ["faithful", "Old Faithful"], ["own", "your own"]]);
+      shows.push(radios(frame, "data", "Data", kinds, (value) => {
+        anew({ data: value, C: value === "faithful" ? 2 : 3, start: value === "iris" ? "chapter" : "apart" });
+      }));
+      button(frame, "Clear the plane", () => anew({ data: "own", points: [] }));
+      shows.push(slider(frame, "C", { label: "components", low: 1, high: MOST, step: 1, words: (v) => fixed(v, 0), act: (C) => anew({ C, start: state.start === "chapter" ? "apart" : state.start }) }));
+    }
 
     // The reader's own points: a click places one, a drag moves one, one that is dragged out of the plane is gone.
     const within = (/** @type {readonly number[]} */ [u, v]) => {
@@ -266,12 +274,10 @@ defineFigure({
           if (shown) handles[c].draw(...shownOf(shown.means[c]), shownOf(shown.means[c]).map((v) => fixed(v, 1)).join(", "));
         }
         if (theta) bar.draw(split, span);
-        if (theta) writeSplit(frame.numbers, split);
+        if (theta) writeSplit(frame.numbers, split, frame.brief ? 1 : 2);
         frame.note.textContent = said;
         eButton.disabled = mButton.disabled = !theta || stuck;
-        back.disabled = state.steps === "";
-        showData();
-        showC();
+        for (const show of shows) show();
       },
       describe() {
         if (!theta) return said;

@@ -55,6 +55,7 @@ button { font: inherit; color: var(--ink); background: var(--soft); border: 1px 
 button:hover:not(:disabled) { border-color: var(--link); }
 button:disabled { color: var(--quiet); border-color: var(--line); cursor: default; }
 button.main { font-weight: 600; }
+.play { min-width: 6.6em; }
 button[aria-pressed="true"] { border-color: var(--link); box-shadow: inset 0 0 0 1px var(--link); }
 fieldset { display: flex; flex-wrap: wrap; gap: 6px 4px; align-items: center; border: 0; margin: 0; padding: 0; min-width: 0; }
 legend { float: left; padding: 0; margin-right: 10px; }
@@ -67,6 +68,14 @@ button:focus-visible, input[type="range"]:focus-visible, .handle:focus-visible {
 .foot { display: flex; flex-wrap: wrap; gap: 4px 16px; margin-top: 10px; font-size: 13px; }
 .foot button { background: none; border: 0; padding: 4px 0; min-height: 28px; min-width: 0; color: var(--link); font-size: 13px; }
 .foot button:hover { text-decoration: underline; }
+.frame.brief { border: 0; border-radius: 0; padding: 0; background: none; font-size: 13px; }
+.brief .numbers { margin-top: 4px; gap: 0 6px; font-size: 12.5px; }
+.brief .numbers .swatch { margin-right: 4px; }
+.brief .numbers .sign { margin: 0; }
+.brief .note { margin-top: 2px; min-height: 2.9em; }
+.brief .controls { margin-top: 6px; padding-top: 0; border: 0; gap: 6px; font-size: 14px; }
+.brief button { padding: 6px 8px; }
+.brief .play { min-width: 5.6em; }
 .handle { cursor: grab; touch-action: none; }
 .handle:active { cursor: grabbing; }
 .cursor:not(:focus-visible) { opacity: 0; }
