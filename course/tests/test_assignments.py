@@ -78,5 +78,6 @@ def test_the_students_notebook_and_the_mirror_show_nothing_private(tmp_path, tol
     assert build.leaked(tmp_path / "made" / "instructor", told) != []
     made = build.publish(tmp_path / "mirror", told)
     assert {path.name for path in made} >= {"a01.ipynb", "box.py", "README.md"}
+    assert not [path for path in made if {"guide", "quizzes", "slides", "tests"} & {*path.parts}]
     with pytest.raises(SettingsError, match="holds something already"):
         build.publish(tmp_path / "mirror", told)
