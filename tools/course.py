@@ -1,7 +1,7 @@
-"""The course's commands: build its notebooks and quizzes, date its syllabus, grade a class, write the public mirror.
+"""The course's commands: build its notebooks, quizzes and slides, date its syllabus, grade a class, write the mirror.
 
-``python -m tools course``, ``quiz``, ``calendar``, ``items``, ``grade``, ``gradescope`` and ``course-public`` call it;
-``course/README.md`` explains them.
+``python -m tools course``, ``quiz``, ``slides``, ``calendar``, ``items``, ``grade``, ``gradescope`` and
+``course-public`` call it; ``course/README.md`` explains them.
 """
 
 import argparse
@@ -13,10 +13,24 @@ from pathlib import Path
 
 import torch
 
-from course.engine import archive, batch, box, build, calendar, gradescope, items, lms, quiz, quiz_formats, settings
+from course.engine import (
+    archive,
+    batch,
+    box,
+    build,
+    calendar,
+    gradescope,
+    items,
+    lms,
+    quiz,
+    quiz_formats,
+    settings,
+    slides,
+)
 from course.engine.assignments import COURSE, assignment
 from course.engine.box import NoBoxError, Rung
 from course.engine.settings import Settings, SettingsError, Student
+from tools.browser import find_browser, missing
 from tools.commands import command
 from tools.environments import ROOT
 
@@ -102,6 +116,18 @@ def make_quizzes(_: argparse.Namespace, __: Settings) -> int:
     return 0
 
 
+def make_slides(_: argparse.Namespace, __: Settings) -> int:
+    """Write the decks, and print them where there is a browser."""
+    made = slides.build(OUT / "slides")
+    if browser := find_browser():
+        made += slides.print_decks(made, browser)
+    for path in made:
+        print(path.relative_to(ROOT).as_posix())
+    if browser is None:
+        print(f"No PDF was made: {missing('PDFs of the slides')}.")
+    return 0
+
+
 def make_calendar(_: argparse.Namespace, told: Settings) -> int:
     """Write the dated syllabus, as a page and for calendars."""
     plan = calendar.load(COURSE / "syllabi" / f"{told.plan}.yml")
@@ -128,6 +154,7 @@ def parser() -> argparse.ArgumentParser:
     parts = found.add_subparsers(required=True)
     parts.add_parser("course").set_defaults(run=make)
     parts.add_parser("quiz", help="write the quizzes").set_defaults(run=make_quizzes)
+    parts.add_parser("slides", help="write the slides").set_defaults(run=make_slides)
     parts.add_parser("calendar", help="write the dated syllabus").set_defaults(run=make_calendar)
     part = parts.add_parser("items", help="analyze the items of a quiz")
     part.add_argument("file", type=Path, help="results as Canvas or Moodle export them, a CSV file (make: FILE=)")

@@ -116,6 +116,11 @@ COMMANDS = {
         Level.WHOLE,
         lambda: [["-m", "tools.course", "quiz"]],
     ),
+    "slides": Command(
+        "write the course's slides to _build/course/slides, as PDF too where there is Chromium or Chrome",
+        Level.WHOLE,
+        lambda: [["-m", "tools.course", "slides"]],
+    ),
     "calendar": Command(
         "write the course's syllabus with its dates, and a file for calendars, to _build/course",
         Level.WHOLE,

@@ -10,6 +10,8 @@ from course.engine.source import Cell, dumped, notebook, solution_lines, with_so
 
 PRIVATE = ("checks.py", "rubric.yml")
 """Files of an assignment that are never published."""
+INSTRUCTOR = ("guide", "quizzes", "slides", "tests")
+"""Folders that are never published: answers stand in their notes."""
 
 
 def values(settings: Settings) -> dict[str, str]:
@@ -52,9 +54,7 @@ def publish(out: Path, settings: Settings) -> list[Path]:
     """
     if out.exists() and any(out.iterdir()):
         raise SettingsError(f"{out} holds something already: name a folder that is empty or not there.")
-    skipped = shutil.ignore_patterns(
-        "__pycache__", "*.pyc", *PRIVATE, "a[0-9][0-9].py", "tests", "quizzes", "course.yml"
-    )
+    skipped = shutil.ignore_patterns("__pycache__", "*.pyc", *PRIVATE, "a[0-9][0-9].py", *INSTRUCTOR, "course.yml")
     shutil.copytree(COURSE, out / "course", dirs_exist_ok=True, ignore=skipped)
     public = (COURSE / "course.yml").read_text(encoding="utf-8").replace(settings.secret, "kept by the instructor")
     (out / "course" / "course.yml").write_text(public, encoding="utf-8", newline="\n")

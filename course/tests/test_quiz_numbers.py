@@ -1,6 +1,6 @@
 """Every number of a quiz, right or wrong, is computed here once more from what its item says."""
 
-from math import exp, log, log2, log10, sqrt
+from math import exp, log, log2, log10, pi, sqrt
 
 import pytest
 
@@ -41,6 +41,11 @@ def encoder_gradient(x=2.0, noise=0.5, kl=-1.0, chain=True):
 def filtered(mean=0.8, variance=0.64 * 0.25 + 0.36, noise=0.5):
     """The filter's mean after x = 2, eq. (10.4)."""
     return mean + variance / (variance + noise) * (2 - mean)
+
+
+def chain_price(r):
+    """What mean-field costs a year of a long chain, eq. (11.14)."""
+    return 0.5 * log(2 / (1 + sqrt(1 - r**2)))
 
 
 THREE, WEIGHTS = (0, 2, 6), (1, 0.5, 0.5)
@@ -95,6 +100,10 @@ NUMBERS = {
         2,
     ],
     "q10-padding": [8 * (10 + 30) / (30 + 30), 8, 8 * (10 + 30) / 30, 8 / 2],
+    "q11-gap": [chain_price(1 / (1 + 0.5 / 2)), 2 * chain_price(0.8), chain_price(1 / (1 + 0.5)), chain_price(1)],
+    "q11-weights": [1.6**2 / (1 + 3 * 0.04), 4, 1.6, 1.6**2 / (1 + 3 * 0.04) / 4],
+    "q12-snr": [0.3 / sqrt(100), 0.3 * sqrt(100), 0.3, 0.3 / 100],
+    "q12-coupling": [-log(2 * pi) - 0.5, -log(2 * pi), -log(2 * pi) + 0.5, -log(2 * pi) - 0.5 - 0.5],
     "q10-chord": [0.5 * 0.5 + 0.5 * 0.5, 1, 0.5 * 0.5, 1 - 0.5 * 0.5],
 }
 ITEMS = {item.key: item for path in (COURSE / "quizzes").glob("*.yml") for item in quiz.load(path).items}

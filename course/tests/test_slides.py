@@ -1,0 +1,91 @@
+"""Slides: each deck is whole, shows the chapter's own figures, fits its slides, and asks no other host for anything."""
+
+import re
+import shutil
+import sys
+
+import pytest
+
+from course.engine import slides
+from course.engine.settings import SettingsError
+from tools.environments import ROOT
+
+sys.path.insert(0, str(ROOT / "book" / "extensions"))
+from course.engine import deck
+
+DECKS = sorted(slides.SLIDES.glob(f"{slides.DECK}.md"))
+HEIGHT = 720
+LOOK = """() => [...document.querySelectorAll(".slides > section > section")].map((slide, n) => {
+  Reveal.slide(0, 0); Reveal.slide(Reveal.getIndices(slide).h, Reveal.getIndices(slide).v, 99);
+  const box = slide.getBoundingClientRect(), scale = Reveal.getScale();
+  const parts = [...slide.querySelectorAll("*")].filter((part) => !part.closest("aside"));
+  const boxes = parts.map((part) => part.getBoundingClientRect()).filter((each) => each.width);
+  return {
+    title: slide.querySelector("h1, h2").textContent,
+    bottom: Math.max(...boxes.map((each) => each.bottom - box.top)) / scale,
+    right: Math.max(...boxes.map((each) => each.right - box.left)) / scale,
+    text: slide.textContent,
+    pictures: [...slide.querySelectorAll("img")].map((image) => [image.naturalWidth, image.alt.length]),
+  };
+})"""
+
+
+def built(folder, *sources):
+    """The decks of some sources."""
+    source = folder / "source"
+    source.mkdir()
+    for path in (slides.SLIDES / "index.md", slides.SLIDES / "slides.css", *sources):
+        shutil.copy(path, source)
+    return slides.build(folder / "out", source)
+
+
+@pytest.mark.parametrize("path", DECKS, ids=lambda path: path.stem)
+def test_a_deck_is_whole(path):
+    text = path.read_text(encoding="utf-8")
+    titles = re.findall(r"^##? (.*)", text, flags=re.MULTILINE)
+    assert 12 <= len(titles) <= 18
+    assert titles[0].startswith(f"{int(path.stem)}. ")
+    assert {"Check", "In five lines", "To remember"} <= set(titles)
+    assert any(title.startswith("Demo") for title in titles)
+    assert text.count("{revealjs-notes}") >= 4
+
+
+@pytest.mark.parametrize("path", DECKS, ids=lambda path: path.stem)
+def test_its_figures_are_those_of_its_chapter(path):
+    named = re.findall(r"\{figure-of\} (\S+)", path.read_text(encoding="utf-8"))
+    figures = deck.figures(int(path.stem))
+    assert named
+    assert set(named) <= figures.keys()
+    assert all(figures[name].alt and figures[name].svg.lstrip().startswith("<?xml") for name in named)
+
+
+def test_a_figure_that_no_chapter_has_is_one_sentence(tmp_path):
+    path = tmp_path / "02.md"
+    path.write_text("# 2. A\n\n## B\n\n```{figure-of} fig-02-nothing\n```\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match="No chapter has stored a figure 'fig-02-nothing'"):
+        built(tmp_path, path)
+
+
+def test_a_deck_fits_its_slides_and_asks_no_other_host(tmp_path):
+    from tests.chromium import PATH, chromium
+
+    path = slides.SLIDES / "02.md"
+    [made] = built(tmp_path, path)
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": HEIGHT})
+        asked, said = [], []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: said.append(message.text))
+        page.goto(made.as_uri())
+        page.wait_for_function("window.Reveal?.isReady()")
+        looks = page.evaluate(LOOK)
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert said == []
+    assert len(looks) == len(re.findall(r"^##? ", path.read_text(encoding="utf-8"), flags=re.MULTILINE))
+    assert [look["title"] for look in looks if look["bottom"] > HEIGHT or look["right"] > 1280] == []
+    assert [look["title"] for look in looks if "$" in look["text"]] == []
+    pictures = [picture for look in looks for picture in look["pictures"]]
+    assert len(pictures) == path.read_text(encoding="utf-8").count("{figure-of}")
+    assert all(width and alt for width, alt in pictures)
+    [printed] = slides.print_decks([made], PATH)
+    assert printed.read_bytes().startswith(b"%PDF")
