@@ -108,11 +108,7 @@ def test_the_students_notebooks_and_the_mirror_show_nothing_private(tmp_path, to
     assert build.leaked(tmp_path / "made" / "student", told) == []
     assert build.leaked(tmp_path / "made" / "instructor", told) != []
     made = build.publish(tmp_path / "mirror", told)
-<<<<<<< HEAD
     assert {path.name for path in made} >= {*(f"{name}.ipynb" for name in NAMES), "box.py", "README.md"}
-=======
-    assert {path.name for path in made} >= {"a01.ipynb", "box.py", "README.md"}
     assert not [path for path in made if {"guide", "quizzes", "slides", "tests"} & {*path.parts}]
->>>>>>> hj
     with pytest.raises(SettingsError, match="holds something already"):
         build.publish(tmp_path / "mirror", told)

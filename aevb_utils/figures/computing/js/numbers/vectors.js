@@ -64,3 +64,12 @@ export function trapezoid(values, spacing) {
 export function clamp(value, low, high) {
   return Math.min(high, Math.max(low, value));
 }
+
+/**
+ * log(1 + exp(value)), without overflow.
+ * @param {number} value
+ * @returns {number}
+ */
+export function softplus(value) {
+  return value > 30 ? value : Math.log1p(Math.exp(value));
+}
