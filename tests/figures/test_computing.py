@@ -333,5 +333,5 @@ def test_a_figure_has_a_picture_for_where_no_script_runs():
 
 
 def test_a_figure_that_is_not_there_is_said():
-    with pytest.raises(ValueError, match="no figure 'be_p' that computes: it is one of be_q, "):
+    with pytest.raises(ValueError, match=f"no figure 'be_p' that computes: it is one of {', '.join(NAMES)}"):
         ComputingFigure("be_p")

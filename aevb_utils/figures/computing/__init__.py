@@ -42,7 +42,8 @@ class ComputingFigure:
         caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
         script = f"{bundle.later_script(self.name) if self.whole else ''}{bundle.bundle([self.name])}"
         start = f"aevbFigures.{bundle.key([self.name])}.mount();"
-        return f'<figure style="margin: 1em 0">{element}{caption}</figure><script>{script}{start}</script>'
+        figure = f'<figure class="aevb-figure" style="margin: 1em 0">{element}{caption}</figure>'
+        return f"{figure}<script>{script}{start}</script>"
 
     def _repr_png_(self) -> bytes | None:
         path = bundle.still_of(self.name)
