@@ -93,8 +93,8 @@ def _add(name: str, order: dict[str, str], above: tuple[str, ...]) -> None:
         given = order[other].rpartition("return{")[2].removesuffix("};").split(",")
         if missing := [part for part in wanted if part not in given]:
             raise BundleError(
-                f"{name} imports {missing[0]} from {other}, which does not export it: an export declares one name, such "
-                "as export const a = 1."
+                f"{name} imports {missing[0]} from {other}, which does not export it: an export declares one name, "
+                "such as export const a = 1."
             )
         lines.append(f"const{{{','.join(wanted)}}}=modules[{json.dumps(other)}];")
     body = IMPORT.sub("", source)
