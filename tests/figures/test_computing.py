@@ -264,6 +264,10 @@ def modules(tmp_path, monkeypatch, **sources):
         ({"figures_a": "export default 3;\n"}, 'has "export default 3;": a module may only'),
         ({"figures_a": 'import * as b from "./b.js";\n'}, 'has "import \\* as b'),
         ({"figures_a": 'import { b } from "../../b.js";\n'}, "lies outside"),
+        (
+            {"figures_a": 'import { c, b } from "./b.js";\n', "figures_b": "export const c = 1, b = 2;\n"},
+            "figures/a.js imports b from figures/b.js, which does not export it: an export declares one name",
+        ),
     ],
 )
 def test_what_the_bundle_does_not_understand_is_said(tmp_path, monkeypatch, sources, words):

@@ -91,8 +91,14 @@ def _add(name: str, order: dict[str, str], above: tuple[str, ...]) -> None:
     for found in IMPORT.finditer(source):
         other = _resolve(name, found["path"])
         _add(other, order, (*above, name))
-        wanted = ",".join(filter(None, (part.strip() for part in found["names"].split(","))))
-        lines.append(f"const{{{wanted}}}=modules[{json.dumps(other)}];")
+        wanted = [*filter(None, (part.strip() for part in found["names"].split(",")))]
+        given = order[other].rpartition("return{")[2].removesuffix("};").split(",")
+        if missing := [part for part in wanted if part not in given]:
+            raise BundleError(
+                f"{name} imports {missing[0]} from {other}, which does not export it: an export declares one name, "
+                "such as export const a = 1."
+            )
+        lines.append(f"const{{{','.join(wanted)}}}=modules[{json.dumps(other)}];")
     body = IMPORT.sub("", source)
     exported = [found["name"] for found in EXPORT.finditer(body)]
     body = EXPORT.sub("", body)
