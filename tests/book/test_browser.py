@@ -287,10 +287,15 @@ def test_a_screen_reader_finds_formulas_and_the_keyboard_passes_them(quick_page)
 
 
 @pytest.mark.parametrize("chapter", [path.stem for path in CHAPTERS])
-def test_every_slider_of_a_chapter_moves_its_viewer(quick_page, chapter):
+def test_every_slider_of_a_chapter_moves_its_viewer_and_every_figure_computes(quick_page, chapter):
     quick_page.goto(f"notebooks/{chapter}.html")
-    viewers = quick_page.locator(".aevb-viewer").all()
-    assert viewers
+    viewers, computing = quick_page.locator(".aevb-viewer").all(), quick_page.locator(".aevb-computing").all()
+    assert viewers or computing
+    for figure in computing:
+        figure.scroll_into_view_if_needed()
+        expect(figure.locator(".stage")).to_have_attribute("aria-label", re.compile(r"nats|gradient"))
+        number = figure.locator("xpath=ancestor::figure").locator(".caption-number")
+        expect(number).to_have_text(re.compile(rf"Fig\. {int(chapter[:2])}\.\d+"))
     for figure in viewers:
         image, sliders = figure.locator("img"), figure.locator("input").all()
         assert sliders
@@ -304,8 +309,8 @@ def test_every_slider_of_a_chapter_moves_its_viewer(quick_page, chapter):
 
 @pytest.fixture
 def viewer(quick_page):
-    """The first viewer of the book; all have the same script."""
-    quick_page.goto(f"notebooks/{CHAPTERS[0].stem}.html")
+    """A viewer with two sliders; all have the same script."""
+    quick_page.goto(f"notebooks/{CHAPTERS[4].stem}.html")
     figure = quick_page.locator(".aevb-viewer").first
     figure.scroll_into_view_if_needed()
     return figure
@@ -375,8 +380,9 @@ def test_the_viewer_stops_at_the_last_frame(viewer):
 def test_the_viewer_shows_its_first_frame_without_javascript(browser, address):
     context = browser.new_context(java_script_enabled=False)
     plain = context.new_page()
-    plain.goto(f"{address}/notebooks/{CHAPTERS[0].stem}.html")
-    assert plain.locator(".aevb-viewer img").first.is_visible()
-    assert plain.locator(".aevb-viewer .aevb-still").first.is_visible()
-    assert plain.locator(".aevb-viewer").locator("button, input").count() == 0
+    plain.goto(f"{address}/notebooks/{CHAPTERS[4].stem}.html")
+    for kind in (".aevb-viewer", ".aevb-computing"):
+        assert plain.locator(f"{kind} img").first.is_visible()
+        assert plain.locator(f"{kind} .aevb-still").first.is_visible()
+        assert plain.locator(kind).locator("button, input").count() == 0
     context.close()
