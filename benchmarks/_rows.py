@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import statistics
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -82,7 +81,7 @@ def main() -> None:
     found = module.rows(**options)
     about = {"machine": processor(), "threads": torch.get_num_threads(), "load": [before, load()]}
     about |= {"torch": torch.__version__, "missing": list(getattr(module, "MISSING", ()))}
-    json.dump(about | {"rows": [row.as_json() for row in found]}, sys.stdout)
+    print(json.dumps(about | {"rows": [row.as_json() for row in found]}))  # the last line: others may print, too
 
 
 if __name__ == "__main__":

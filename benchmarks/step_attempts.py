@@ -16,14 +16,15 @@ from functools import partial
 
 import torch
 from _rows import Row, load, ratios
-from fit_speed import BATCH, VAE, D, H, L, Pass, bare_products, by_fit, by_hand, pixels, step, take_turns
+from fit_speed import BATCH, VAE, D, Pass, bare_products, by_fit, by_hand, pixels, step, take_turns
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.distributions import Distribution
 from torch.nn.functional import linear
 from torch.optim import Adam
 from torch.profiler import ProfilerActivity, profile
 
-N = 2_000
+N = 6_000
 BAR = 1.3
 MISSING: list[str] = []
 
@@ -108,6 +109,47 @@ def transposed(d: int) -> VAE:
             if isinstance(layer, nn.Linear):
                 setattr(network, name, Transposed(layer))
     return vae
+
+
+def by_onednn(u: Tensor, W: Tensor, b: Tensor | None = None) -> Tensor:
+    """A layer, u Wᵀ + b, (rows, outputs), by PyTorch's own operation for oneDNN, which is not public."""
+    return torch.ops.mkldnn._linear_pointwise(u, W, b, "none", [], "")
+
+
+class LinearByOneDNN(torch.autograd.Function):
+    """A layer's products, on the way forward and back."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, u: Tensor, W: Tensor, b: Tensor) -> Tensor:
+        """(batch, outputs)."""
+        ctx.save_for_backward(u, W)
+        return by_onednn(u, W, b)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, given: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        """The gradients in u, W and b."""
+        u, W = ctx.saved_tensors
+        of_u = by_onednn(given, W.T) if ctx.needs_input_grad[0] else None
+        return of_u, by_onednn(given.T, u.T), given.sum(dim=0)
+
+
+class OneDNN(nn.Linear):
+    """A layer by oneDNN."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(batch, outputs)."""
+        return LinearByOneDNN.apply(input, self.weight, self.bias)
+
+
+class ByOneDNN(VAE):
+    """The model with such layers."""
+
+    def __init__(self, d: int) -> None:
+        super().__init__(d)
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear):
+                layer.__class__ = OneDNN
 
 
 def loop(
@@ -260,7 +302,14 @@ def check() -> None:
     """
     x, start, ends = pixels(3 * BATCH, D), VAE(D), []
     before = nn.utils.parameters_to_vector(start.parameters()).detach()
-    for model, program in ((VAE, loop_of), (OneDraw, loop_of), (OneOfEach, loop_of), (VAE, flat), (VAE, kept_buffers)):
+    for model, program in (
+        (VAE, loop_of),
+        (OneDraw, loop_of),
+        (OneOfEach, loop_of),
+        (ByOneDNN, loop_of),
+        (VAE, flat),
+        (VAE, kept_buffers),
+    ):
         vae = model(D)
         vae.load_state_dict(start.state_dict())
         torch.manual_seed(0)
@@ -281,7 +330,10 @@ ATTEMPTS: dict[str, Callable[[Tensor, int], Pass]] = {
     "sampling and KL in one": partial(loop, model=OneDraw),
     "and the log-likelihood with its gradient": partial(loop, model=OneOfEach),
     "weights stored transposed": partial(loop, model=transposed),
+    "products by oneDNN": partial(loop, model=ByOneDNN),
+    "fit, products by oneDNN": partial(by_fit, model=ByOneDNN),
     "bfloat16": partial(loop, bfloat16=True),
+    "fit, bfloat16": partial(by_fit, bfloat16=True),
     "torch.compile of the loss": of_new(compiled),
     "torch.compile of loss and step": of_new(compiled, whole=True),
     "no autograd, buffers kept": of_new(kept_buffers),
@@ -292,6 +344,16 @@ FORWARD: dict[str, Callable[[Tensor, int], Pass]] = {
     "forward products": forward_products,
     "forward products, oneDNN, made once": partial(forward_products, packed="once"),
     "forward products, oneDNN, each step": partial(forward_products, packed="each step"),
+}
+
+
+SAID = {
+    HAND: "The same operations as fit, without its notes and checks; all that follows changes one thing of this loop.",
+    "flat parameters": "All parameters in one tensor, and all gradients in another.",
+    "products by oneDNN": "Another library that PyTorch has, by an operation that is not public; still float32.",
+    "bfloat16": "Products of numbers of 16 bits: where the processor has them.",
+    "no autograd, buffers kept": "All written by hand for this one network: no graph, no new memory for a product.",
+    "forward products, oneDNN, made once": "Weights in oneDNN's own form, which training would have to make anew.",
 }
 
 
@@ -306,19 +368,20 @@ def measure(rounds: int) -> dict[str, list[float]]:
         except Exception as error:  # whatever a compiler or an operation of another version says
             passes.pop(name, None)
             MISSING.append(f"{name} cannot be run here: {type(error).__name__}, {str(error).splitlines()[0][:120]}")
+    Distribution.set_default_validate_args(__debug__)  # compiling turned it off, and fit then looks at every row
     return take_turns(passes, dict.fromkeys(passes, N // BATCH), rounds)
 
 
 def rows(rounds: int = 15) -> list[Row]:
     """The rows of the book's table."""
     times = measure(rounds)
-    title = f"A step of the VAE, {D}-{H}-{H}-{L}, batches of {BATCH}"
     found = []
     for name, each in times.items():
         base = "forward products" if name in FORWARD else BARE
         if name != base:
-            found.append(Row(f"{name} / {base}", f"{title}, float32.", ratios(each, times[base])))
-    return found
+            found.append(Row(f"{name} / {base}", SAID.get(name, ""), ratios(each, times[base])))
+    said = "Of the time of a step of the loop by hand, on one thread, under PyTorch's profiler."
+    return found + [Row(f"share of a step: {group}", said, each, "%") for group, each in shares().items()]
 
 
 GROUPS = {
@@ -329,8 +392,8 @@ GROUPS = {
 }
 
 
-def shares(rounds: int = 5) -> dict[str, float]:
-    """Of a step of ``fit`` on one thread, the share of each group of operations, the rest of operations, and Python."""
+def shares(rounds: int = 5) -> dict[str, list[float]]:
+    """Of a step of the loop by hand on one thread, the shares of groups of operations, in percent, in each round."""
     x = pixels(N, D)
     vae, before = VAE(D), torch.get_num_threads()
     optimizer = Adam(vae.parameters(), fused=True)
@@ -351,9 +414,9 @@ def shares(rounds: int = 5) -> dict[str, float]:
         of = {group: sum(t for name, t in times.items() if name.startswith(starts)) for group, starts in GROUPS.items()}
         of["other operations"] = sum(times.values()) - sum(of.values())
         of["Python between operations"] = max(0.0, whole - sum(times.values()))
-        found.append({group: t / sum(of.values()) for group, t in of.items()})
+        found.append({group: 100 * t / sum(of.values()) for group, t in of.items()})
     torch.set_num_threads(before)
-    return {group: statistics.median(each[group] for each in found) for group in found[0]}
+    return {group: [each[group] for each in found] for group in found[0]}
 
 
 def main() -> None:
@@ -374,7 +437,7 @@ def main() -> None:
     print(f"\nwanted: fit / bare at most {BAR}; it is {statistics.median(ratios(times['fit'], times[BARE])):.2f}")
     print("\nof a step of the loop by hand, on one thread, under the profiler:")
     for group, share in shares().items():
-        print(f"  {group:34s} {100 * share:5.1f} %")
+        print(f"  {group:34s} {statistics.median(share):5.1f} %")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,16 @@ from tools.commands import command
 from tools.environments import ROOT, UTF8, python_path
 from tools.processes import run
 
-BENCHMARKS = ("fit_speed", "em_speed", "em_stream", "em_agreement", "fa_speed", "gmvae_step", "vrnn_step")
+BENCHMARKS = (
+    "fit_speed",
+    "step_attempts",
+    "em_speed",
+    "em_stream",
+    "em_agreement",
+    "fa_speed",
+    "gmvae_step",
+    "vrnn_step",
+)
 """The modules of ``benchmarks/`` with a function ``rows``, in the order of the table."""
 PEERS = ("pyro-ppl", "numpyro")
 """What they are compared with besides scikit-learn, which the book needs itself."""
@@ -61,7 +70,7 @@ def measure(python: Path, name: str, rounds: int | None, root: Path = ROOT) -> d
     ended = subprocess.run([*map(str, script), *options], **how)
     if ended.returncode:
         return None
-    told = json.loads(ended.stdout)
+    told = json.loads(ended.stdout.splitlines()[-1])
     return told | {"minutes": round((time.perf_counter() - began) / 60, 1)}
 
 
