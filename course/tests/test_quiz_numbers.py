@@ -53,6 +53,7 @@ WITHOUT, WITH = 9 * 3 + 100, 9 * 3  # the mean squares of (3 ε + 10) ε and of 
 LOG_WEIGHTS = (-100, -102, -101)
 LOG_SUM = log(sum(exp(value + 100) for value in LOG_WEIGHTS)) - 100
 HALF = (0.5, 0.5)
+FLAT = -log(2 * pi)  # of the standard Gaussian of the plane at the origin; half a nat less at (0, 1)
 NUMBERS = {
     "q01-kl": [
         discrete_kl(HALF, (0.8, 0.2)),
@@ -103,7 +104,7 @@ NUMBERS = {
     "q11-gap": [chain_price(1 / (1 + 0.5 / 2)), 2 * chain_price(0.8), chain_price(1 / (1 + 0.5)), chain_price(1)],
     "q11-weights": [1.6**2 / (1 + 3 * 0.04), 4, 1.6, 1.6**2 / (1 + 3 * 0.04) / 4],
     "q12-snr": [0.3 / sqrt(100), 0.3 * sqrt(100), 0.3, 0.3 / 100],
-    "q12-coupling": [-log(2 * pi) - 0.5, -log(2 * pi), -log(2 * pi) + 0.5, -log(2 * pi) - 0.5 - 0.5],
+    "q12-coupling": [FLAT - 0.7, FLAT, FLAT + 0.7, FLAT - 0.5 - 0.7, FLAT - 0.5],
     "q10-chord": [0.5 * 0.5 + 0.5 * 0.5, 1, 0.5 * 0.5, 1 - 0.5 * 0.5],
 }
 ITEMS = {item.key: item for path in (COURSE / "quizzes").glob("*.yml") for item in quiz.load(path).items}
