@@ -74,7 +74,10 @@ const LAYOUT = `
 .note { min-height: 4.35em; }
 @container (max-width: 30rem) {
   .runs { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+  .run { padding: 6px 8px; }
   .run svg { height: 60px; }
+  .run .name { font-size: 12.5px; line-height: 1.75; }
+  .run b { font-size: 15px; margin-right: 5px; }
   .numbers { min-height: 4.7em; align-content: start; }
   .note { min-height: 10.2em; }
 }
