@@ -8,6 +8,7 @@ import json
 import sys
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ from tools import chorale_figure, cluster_figure, diffusion_figure, plane_figure
 from tools.browser import MISSING, find_browser
 from tools.chapter_code import names_of_chapter
 from tools.commands import command
+from tools.figure_outputs import FIGURE
+from tools.notebooks import CHAPTERS, PAGES, code_cells, read
 from tools.planted_mistakes import six_runs
 
 if TYPE_CHECKING:
@@ -122,8 +125,23 @@ def write_data(name: str) -> list[Path]:
     return written
 
 
+def states_of(name: str) -> list[str]:
+    """The states, other than its start, in which notebooks show a figure."""
+    pages = [
+        output.get("data", {}).get("text/html", "")
+        for path in (*PAGES, *CHAPTERS)
+        for cell in code_cells(read(path))
+        for output in cell.outputs
+    ]
+    found = [figure for page in pages for figure in FIGURE.finditer(page) if figure["name"] == name]
+    return sorted({unescape(figure["state"]) for figure in found if figure["state"]})
+
+
 def write_stills(names: list[str]) -> list[Path]:
-    """Take pictures of figures as they begin, on white, note what they show and how high they are; return the files."""
+    """Take pictures of figures, on white, and note what they show and how high they are; return what was written.
+
+    A figure is taken as it begins, and in the states in which notebooks show it.
+    """
     from PIL import Image
     from playwright.sync_api import sync_playwright
 
@@ -133,24 +151,26 @@ def write_stills(names: list[str]) -> list[Path]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": WIDTH, "height": 900}, device_scale_factor=1.5)
-        for name in names:
-            page.set_content(f"<!doctype html><body style='margin: 0'>{bundle.markup(name)}</body>")
+        for name, state in ((figure, state) for figure in names for state in ("", *states_of(figure))):
+            page.set_content(f"<!doctype html><body style='margin: 0'>{bundle.markup(name, state=state)}</body>")
             page.add_script_tag(
                 content=f"{bundle.later_script(name)}{bundle.bundle([name])}aevbFigures.{bundle.key([name])}.mount();"
             )
             stage = page.locator(".aevb-computing .stage")
             _settle(page, stage)
-            path = bundle.still_of(name)
+            path = bundle.FOLDER / "stills" / f"{bundle.picture_name(name, state)}.png"
             stage.screenshot(path=path)
             Image.open(path).convert("RGB").quantize(64).save(path, optimize=True)
+            notes["words"][path.stem] = stage.get_attribute("aria-label")
             written.append(path)
-            heights = {}
-            for width in WIDTHS:
-                page.set_viewport_size({"width": width, "height": 900})
-                page.wait_for_timeout(300)
-                heights[str(width)] = round(page.locator(".aevb-computing").bounding_box()["height"])
-            page.set_viewport_size({"width": WIDTH, "height": 900})
-            notes["words"][name], notes["heights"][name] = stage.get_attribute("aria-label"), heights
+            if not state:
+                notes["heights"][name] = {}
+                for width in WIDTHS:
+                    page.set_viewport_size({"width": width, "height": 900})
+                    page.wait_for_timeout(300)
+                    height = page.locator(".aevb-computing").bounding_box()["height"]
+                    notes["heights"][name][str(width)] = round(height)
+                page.set_viewport_size({"width": WIDTH, "height": 900})
         browser.close()
     for what, path in noted_in.items():
         write_atomically(path, f"{json.dumps(notes[what], indent=2, ensure_ascii=False, sort_keys=True)}\n".encode())

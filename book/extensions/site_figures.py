@@ -147,7 +147,7 @@ def placed(site: Path, root: str, node: computing, on_page: list[str]) -> str:
     if on_page.index(name) == 0:
         text = package().bundle(figures)
         script = f'<script src="{root}{_written(site, f"figures-{_hash(text)}.js", text)}"></script>'
-    still, address = package().still_of(name), ""
+    still, address = package().still_of(name, node["state"]), ""
     if still.is_file() and not drawn:
         (site / STILLS).mkdir(parents=True, exist_ok=True)
         shutil.copyfile(still, site / STILLS / still.name)

@@ -1,5 +1,6 @@
 """The site in a real browser: every page in light, in dark, on a phone; search; the viewer by mouse and keyboard."""
 
+import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 

@@ -199,6 +199,15 @@ def test_every_figure_that_needs_data_has_them():
     assert all(bundle.still_of(name).is_file() and bundle.words_of(name) for name in NAMES)
 
 
+def test_a_figure_in_a_state_has_a_picture_of_it_where_a_notebook_shows_it():
+    states = [(name, state) for name in NAMES for state in figure_data.states_of(name)]
+    assert ("em", "data=iris&start=chapter") in states
+    for name, state in states:
+        assert bundle.still_of(name, state).stem == bundle.picture_name(name, state), "python -m tools.figure_data"
+        assert bundle.words_of(name, state) != bundle.words_of(name)
+    assert bundle.still_of("em", "C=5") == bundle.still_of("em")
+
+
 def test_random_numbers_are_normal_and_repeat():
     drawn = call(
         "numbers/random.js",

@@ -36,9 +36,14 @@ class ComputingFigure:
     def __repr__(self) -> str:
         return f"<ComputingFigure: {self.name}>"
 
+    @property
+    def address(self) -> str:
+        """Its state as the address of a page has it: ``mean=0.3&sd=0.2``."""
+        return urlencode({name: _written(value) for name, value in self.state.items()})
+
     def _repr_html_(self) -> str:
-        state = urlencode({name: _written(value) for name, value in self.state.items()})
-        element = bundle.markup(self.name, state=state, still=bundle.picture_address(self.name))
+        still = bundle.picture_address(self.name, self.address)
+        element = bundle.markup(self.name, state=self.address, still=still)
         caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
         script = f"{bundle.later_script(self.name) if self.whole else ''}{bundle.bundle([self.name])}"
         start = f"aevbFigures.{bundle.key([self.name])}.mount();"
@@ -46,7 +51,7 @@ class ComputingFigure:
         return f"{figure}<script>{script}{start}</script>"
 
     def _repr_png_(self) -> bytes | None:
-        path = bundle.still_of(self.name)
+        path = bundle.still_of(self.name, self.address)
         return path.read_bytes() if path.is_file() else None
 
 

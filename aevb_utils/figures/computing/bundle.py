@@ -214,14 +214,20 @@ def later_script(figure: str) -> str:
     return f"((globalThis.aevbFigures ??= {{}}).later ??= {{}})[{json.dumps(figure)}] ??= {text};\n"
 
 
-def still_of(figure: str) -> Path:
-    """The picture of a figure, a PNG, for where no script runs."""
-    return FOLDER / "stills" / f"{figure}.png"
+def picture_name(figure: str, state: str = "") -> str:
+    """What the picture of a figure in a state is called, whether there is one or not."""
+    return f"{figure}-{hashlib.sha256(state.encode()).hexdigest()[:8]}" if state else figure
 
 
-def words_of(figure: str) -> str:
+def still_of(figure: str, state: str = "") -> Path:
+    """The picture of a figure, a PNG, for where no script runs: in a state, or if there is none, as it begins."""
+    own = FOLDER / "stills" / f"{picture_name(figure, state)}.png"
+    return own if own.is_file() else FOLDER / "stills" / f"{figure}.png"
+
+
+def words_of(figure: str, state: str = "") -> str:
     """What the picture of a figure shows, in words."""
-    return _noted("words").get(figure, "")
+    return _noted("words").get(still_of(figure, state).stem, "")
 
 
 def heights_of(figure: str) -> dict[str, int]:
@@ -255,7 +261,7 @@ def markup(
         later: address of the script that it loads at the first touch, see :func:`later_script`.
         drawn: HTML in the place of picture and words, for a figure in brief, with its first controls alone.
     """
-    picture = f'<img src="{html.escape(still)}" alt="{html.escape(words_of(figure))}">' if still else ""
+    picture = f'<img src="{html.escape(still)}" alt="{html.escape(words_of(figure, state))}">' if still else ""
     inside = drawn or f'{picture}<p class="aevb-still">{WITHOUT_SCRIPT}</p>'
     held = "" if data else f'<script type="application/json">{data_of(figure)}</script>'
     kinds = " data-brief" if drawn else " data-permalink" if site else ""
@@ -270,7 +276,7 @@ def markup(
     )
 
 
-def picture_address(figure: str) -> str:
+def picture_address(figure: str, state: str = "") -> str:
     """The picture of a figure as an address that an image can hold; empty where there is none."""
-    path = still_of(figure)
+    path = still_of(figure, state)
     return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}" if path.is_file() else ""
