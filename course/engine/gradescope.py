@@ -29,7 +29,7 @@ apt-get update -qq
 apt-get install -y -qq --no-install-recommends python3 python3-venv util-linux bubblewrap
 python3 -m venv /opt/course
 /opt/course/bin/pip install --quiet --index-url https://download.pytorch.org/whl/cpu torch
-/opt/course/bin/pip install --quiet numpy matplotlib ipython pyyaml
+/opt/course/bin/pip install --quiet numpy matplotlib ipython pyyaml scikit-learn
 """
 RUN = """\
 #!/usr/bin/env bash
