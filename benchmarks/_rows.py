@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -45,6 +46,11 @@ class Row:
 def ratios(first: Sequence[float], second: Sequence[float]) -> list[float]:
     """The ratios within each round."""
     return [a / b for a, b in zip(first, second, strict=True)]
+
+
+def clock() -> float:
+    """Seconds, for differences: of the processor where PyTorch has one thread, which other programs disturb less."""
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
 def in_turns(programs: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:

@@ -8,7 +8,6 @@ on many rows: how far a program's peak rises above what it held with the data lo
 import argparse
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from _memory import extra_memory
-from _rows import Row, in_turns, ratios
+from _rows import Row, clock, in_turns, ratios
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture as SklearnMixture
 
@@ -86,9 +85,9 @@ def measure(problem: Problem, rounds: int) -> tuple[dict[str, list[float]], dict
     answers: dict[str, torch.Tensor] = {}
 
     def seconds(name: str) -> float:
-        started = time.perf_counter()
+        started = clock()
         answers[name] = PROGRAMS[name](x, start, problem.iterations)
-        return time.perf_counter() - started
+        return clock() - started
 
     return in_turns({name: partial(seconds, name) for name in PROGRAMS}, rounds), answers
 

@@ -4,7 +4,7 @@
 requirements; ``pip install pyro-ppl numpyro`` adds them. The model is 784-500-500-20 with ReLU, Bernoulli pixels,
 float32, batches of 100, and every program has the same layers, the same data and Adam(fused=True), unless its name
 says otherwise. All take turns, many times; a time is the median over the turns, a ratio the median of the ratios
-within a turn, so that what slows the machine for a while slows both.
+within a turn, so that what slows the machine for a while slows both. On one thread times are the processor's.
 
 The bare products are those that no program can avoid: for each layer input times weights, and on the way back the
 gradients of weights and of input (the first layer's input is data and has none); their results are thrown away.
@@ -13,12 +13,11 @@ gradients of weights and of input (the first layer's input is data and has none)
 import argparse
 import os
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
-from _rows import Row, load, ratios
+from _rows import Row, clock, load, ratios
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -286,9 +285,9 @@ def take_turns(passes: dict[str, Pass], steps: dict[str, int], rounds: int) -> d
         go()  # the first pass sets up threads and buffers
     for turn in range(rounds):
         for name in list(passes)[:: 1 if turn % 2 else -1]:
-            started = time.perf_counter()
+            started = clock()
             passes[name]()
-            times[name].append(1000 * (time.perf_counter() - started) / steps[name])
+            times[name].append(1000 * (clock() - started) / steps[name])
     return times
 
 

@@ -24,7 +24,7 @@ from torch.nn.functional import linear
 from torch.optim import Adam
 from torch.profiler import ProfilerActivity, profile
 
-N = 6_000
+N = 2_000
 BAR = 1.3
 MISSING: list[str] = []
 

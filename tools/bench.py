@@ -7,6 +7,7 @@ were. ``--rounds 3`` is a short run of each, to try it.
 """
 
 import argparse
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -47,13 +48,14 @@ def environment(root: Path = ROOT) -> Path:
         OSError: it cannot be made.
     """
     folder = root / "_build" / "bench"
+    site = sysconfig.get_path("purelib", "venv", vars={"base": str(folder), "platbase": str(folder)})
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     if not python.exists():
         venv.create(folder, with_pip=True, symlinks=sys.platform != "win32")
-        names = {"base": str(folder), "platbase": str(folder)}
-        site = Path(sysconfig.get_path("purelib", "venv", vars=names))
-        (site / "book.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
+        Path(site, "book.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
     for package in PEERS:
+        if next(importlib.metadata.distributions(name=package, path=[site]), None):
+            continue
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]
         if run([*pip, package], folder=root).status:
             print(f"{package} could not be installed; the table says so.", file=sys.stderr)

@@ -27,12 +27,13 @@ class Benchmarks(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """The table, and below it on what it was measured and what was missing."""
+        """The table, on what it was measured, and what was missing; or a sentence, where there are no figures."""
         self.env.note_dependency(str(FILE))
         name, file = self.arguments[0], Path(self.env.srcdir, FILE)
         stored = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         if name not in stored:
-            raise self.error(f"There are no figures of the benchmark {name!r} in {FILE}: make bench NAME={name}")
+            words = ["Not measured yet: ", nodes.literal("", f"python3 -m tools bench {name}"), " does."]
+            return [nodes.paragraph("", "", *(nodes.Text(word) if isinstance(word, str) else word for word in words))]
         told = stored[name]
         return [_table(told["rows"]), *(nodes.paragraph("", text) for text in (said(told), *told["missing"]))]
 
