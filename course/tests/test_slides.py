@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "book" / "extensions"))
 from course.engine import deck
 
 DECKS = sorted(slides.SLIDES.glob(f"{slides.DECK}.md"))
-HEIGHT = 720
+WIDTH, HEIGHT, MARGIN = 1280, 720, 56
 LOOK = """() => [...document.querySelectorAll(".slides > section > section")].map((slide, n) => {
   Reveal.slide(0, 0); Reveal.slide(Reveal.getIndices(slide).h, Reveal.getIndices(slide).v, 99);
   const box = slide.getBoundingClientRect(), scale = Reveal.getScale();
@@ -24,6 +24,7 @@ LOOK = """() => [...document.querySelectorAll(".slides > section > section")].ma
     title: slide.querySelector("h1, h2").textContent,
     bottom: Math.max(...boxes.map((each) => each.bottom - box.top)) / scale,
     right: Math.max(...boxes.map((each) => each.right - box.left)) / scale,
+    cut: [...slide.querySelectorAll("pre code")].some((code) => code.scrollWidth > code.clientWidth),
     text: slide.textContent,
     pictures: [...slide.querySelectorAll("img")].map((image) => [image.naturalWidth, image.alt.length]),
   };
@@ -39,10 +40,15 @@ def built(folder, *sources):
     return slides.build(folder / "out", source)
 
 
+def titles_of(path):
+    """The titles of a deck's slides; a comment in code is none."""
+    text = re.sub(r"^```python$.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"^##? (.*)", text, flags=re.MULTILINE)
+
+
 @pytest.mark.parametrize("path", DECKS, ids=lambda path: path.stem)
 def test_a_deck_is_whole(path):
-    text = path.read_text(encoding="utf-8")
-    titles = re.findall(r"^##? (.*)", text, flags=re.MULTILINE)
+    text, titles = path.read_text(encoding="utf-8"), titles_of(path)
     assert 12 <= len(titles) <= 18
     assert titles[0].startswith(f"{int(path.stem)}. ")
     assert {"Check", "In five lines", "To remember"} <= set(titles)
@@ -66,26 +72,46 @@ def test_a_figure_that_no_chapter_has_is_one_sentence(tmp_path):
         built(tmp_path, path)
 
 
-def test_a_deck_fits_its_slides_and_asks_no_other_host(tmp_path):
-    from tests.chromium import PATH, chromium
+@pytest.fixture(scope="module")
+def decks(tmp_path_factory):
+    """All decks, by name."""
+    return {made.stem: made for made in built(tmp_path_factory.mktemp("slides"), *DECKS)}
 
-    path = slides.SLIDES / "02.md"
-    [made] = built(tmp_path, path)
-    with chromium() as browser:
-        page = browser.new_page(viewport={"width": 1280, "height": HEIGHT})
-        asked, said = [], []
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: said.append(message.text))
-        page.goto(made.as_uri())
-        page.wait_for_function("window.Reveal?.isReady()")
-        looks = page.evaluate(LOOK)
+
+@pytest.fixture
+def browser():
+    """A browser, where there is one; it ends with the test, since printing starts one of its own."""
+    from tests.chromium import chromium
+
+    with chromium() as running:
+        yield running
+
+
+@pytest.mark.parametrize("path", DECKS, ids=lambda path: path.stem)
+def test_a_deck_fits_its_slides_and_asks_no_other_host(path, decks, browser):
+    page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+    asked, said = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(decks[path.stem].as_uri())
+    page.wait_for_function("window.Reveal?.isReady()")
+    looks = page.evaluate(LOOK)
+    page.close()
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
     assert said == []
-    assert len(looks) == len(re.findall(r"^##? ", path.read_text(encoding="utf-8"), flags=re.MULTILINE))
-    assert [look["title"] for look in looks if look["bottom"] > HEIGHT or look["right"] > 1280] == []
+    assert len(looks) == len(titles_of(path))
+    too_large = [look["bottom"] > HEIGHT or look["right"] > WIDTH - MARGIN + 1 or look["cut"] for look in looks]
+    assert [look["title"] for look, large in zip(looks, too_large, strict=True) if large] == []
     assert [look["title"] for look in looks if "$" in look["text"]] == []
     pictures = [picture for look in looks for picture in look["pictures"]]
     assert len(pictures) == path.read_text(encoding="utf-8").count("{figure-of}")
     assert all(width and alt for width, alt in pictures)
-    [printed] = slides.print_decks([made], PATH)
-    assert printed.read_bytes().startswith(b"%PDF")
+
+
+def test_a_deck_is_printed_a_slide_a_page(decks):
+    from pypdf import PdfReader
+
+    from tests.chromium import PATH
+
+    [printed] = slides.print_decks([decks["02"]], PATH)
+    assert len(PdfReader(printed).pages) == len(titles_of(slides.SLIDES / "02.md"))
