@@ -207,8 +207,8 @@ look(
 # encoder $q(y \mid x)$, and the ELBO of question 1 with all classes allowed and no $z$ (so no KL of $z$). Any way is
 # allowed; judged is the one-to-one accuracy, for three seeds. Within 0.15 of EM for a mixture of independent pixels it
 # is right, within 0.35 it counts 0.6. A call may take 15 seconds of one core. Report for your own images the ELBO of
-# the three seeds 0, 1 and 2, mean and spread. (Start each class at a datum; of several starts keep the one with the
-# best ELBO.)
+# the three seeds 0, 1 and 2, mean and spread. (Start each class at a datum, and the encoder at what the decoder says;
+# of several starts keep the one with the best ELBO.)
 
 
 # %%
@@ -222,21 +222,21 @@ def train(x: Tensor, kinds: int, seed: int) -> Tensor:
     """
     # BEGIN SOLUTION
     torch.manual_seed(seed)
-    return max((one_start(x, kinds) for _ in range(4)), key=lambda found: found[0])[1]
+    return max((one_start(x, kinds) for _ in range(8)), key=lambda found: found[0])[1]
     # END SOLUTION
 
 
 # %%
 # BEGIN SOLUTION
-def one_start(x: Tensor, kinds: int, steps: int = 250) -> tuple[float, Tensor]:
+def one_start(x: Tensor, kinds: int, steps: int = 100) -> tuple[float, Tensor]:
     """The ELBO and the clusters that one start reaches."""
     pixels = (x[torch.randperm(len(x))[:kinds]] - 0.5).requires_grad_()  # logits of the decoder
     prior = torch.zeros(kinds).requires_grad_()
     encoder = nn.Linear(x.shape[1], kinds)
     with torch.no_grad():
         encoder.weight.copy_(pixels)
-        encoder.bias.zero_()
-    optimizer = torch.optim.Adam([pixels, prior, *encoder.parameters()], lr=0.05)
+        encoder.bias.copy_(-nn.functional.softplus(pixels).sum(dim=1))  # what the decoder says
+    optimizer = torch.optim.Adam([pixels, prior, *encoder.parameters()], lr=0.1)
     for _ in range(steps):
         logits, reconstruction = encoder(x), x @ pixels.T - nn.functional.softplus(pixels).sum(dim=1)
         everything, no_kl = torch.ones_like(logits), torch.zeros_like(logits)
@@ -250,7 +250,7 @@ def one_start(x: Tensor, kinds: int, steps: int = 250) -> tuple[float, Tensor]:
 found = []
 for seed in (0, 1, 2):
     torch.manual_seed(seed)
-    found.append(max(one_start(x, 5)[0] for _ in range(4)))
+    found.append(max(one_start(x, 5)[0] for _ in range(8)))
 print(f"ELBO {sum(found) / 3:.3f} nats a digit, from {min(found):.3f} to {max(found):.3f}")
 # END SOLUTION
 

@@ -305,7 +305,7 @@ print(f"what comes later: mean {center:.3f}, precision {precision:.3f}; KL {kl:.
 # %%
 # BEGIN SOLUTION
 def fitted(linked: bool, steps: int = 400) -> list[float]:
-    """The ELBO of each step of gradient ascent, by 16 draws."""
+    """The ELBO of each step of gradient ascent, by 8 draws."""
     torch.manual_seed(0)
     m, log_s = (counts + 0.5).log().requires_grad_(), torch.full((len(counts),), -1.0).requires_grad_()
     link = torch.zeros(len(counts)).requires_grad_(linked)
@@ -314,7 +314,7 @@ def fitted(linked: bool, steps: int = 400) -> list[float]:
     values = []
     for _ in range(steps):
         optimizer.zero_grad()
-        elbo = sequence_elbo(counts, *of_counts, m, log_s, link, torch.randn(16, len(counts))).mean()
+        elbo = sequence_elbo(counts, *of_counts, m, log_s, link, torch.randn(8, len(counts))).mean()
         (-elbo).backward()
         optimizer.step()
         schedule.step()
@@ -322,7 +322,7 @@ def fitted(linked: bool, steps: int = 400) -> list[float]:
     return values
 
 
-runs = particle_evidence(counts, *of_counts, 500, 50, 0)
+runs = particle_evidence(counts, *of_counts, 200, 50, 0)
 evidence = (runs.logsumexp(dim=0) - math.log(50)).item()
 fig, ax = plt.subplots(figsize=(5, 3))
 for name, linked in [("with links", True), ("mean-field", False)]:
