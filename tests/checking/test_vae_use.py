@@ -165,6 +165,32 @@ def loss(recon, x, mu, logvar):
 
 def nothing():
     return None
+
+def empty():
+    return {{}}
+
+def no_loss():
+    return {{"model": Dense(), "x": data()}}
+
+def misspelt():
+    return {{"model": Dense(), "data": data(), "loss": bernoulli_loss}}
+
+def shape():
+    return right() | {{"x": data()[:, :3]}}
+
+def stops():
+    return right() | {{"loss": lambda recon, x, mu, logvar: 1 / 0}}
+
+def unseen():
+    return right() | {{"loss": only_as_it_is}}
+
+def only_as_it_is(recon, x, mu, logvar):
+    if recon.is_leaf:
+        raise RuntimeError("not for you")
+    return bernoulli_loss(recon, x, mu, logvar)
+
+def fails():
+    return {{}}["model"]
 """
 
 
@@ -178,6 +204,13 @@ def nothing():
         (["my_vae:missing"], 2),
         (["no_such_module:right"], 2),
         (["my_vae"], 2),
+        (["my_vae:right", "--allow", "batch-reductoin"], 2),
+        (["my_vae:empty"], 2),
+        (["my_vae:no_loss"], 2),
+        (["my_vae:misspelt"], 2),
+        (["my_vae:shape"], 2),
+        (["my_vae:stops"], 2),
+        (["my_vae:fails"], 2),
     ],
 )
 def test_the_command(given, status, tmp_path, monkeypatch, capsys):
@@ -185,7 +218,19 @@ def test_the_command(given, status, tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "my_vae", raising=False)
     assert aevb_utils.check.main(given) == status
-    assert bool(capsys.readouterr().err) == (status == 2)
+    said = capsys.readouterr().err
+    assert bool(said) == (status == 2)
+    assert said.count("\n") == (status == 2)
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(("allowed", "status"), [([], 2), (["--allow", "not-checked"], 0)])
+def test_the_command_says_that_a_loss_was_not_looked_at(allowed, status, tmp_path, monkeypatch, capsys):
+    (tmp_path / "my_vae.py").write_text(FACTORY.format(folder=str(Path(__file__).parent)), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_vae", raising=False)
+    assert aevb_utils.check.main(["my_vae:unseen", *allowed]) == status
+    assert "Not checked: the loss" in capsys.readouterr().out
 
 
 BLOCKED = """

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from types import ModuleType
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,7 +13,8 @@ from aevb_utils.checking.vae.outputs import Roles, at, leaves, role_of_name
 Call = Callable[..., Any]
 ORDER = ("recon", "x", "mu", "t", "z")
 """In which order parts are given where names say nothing."""
-NUMBERS = (int, float)
+OF_MODULES = frozenset(vars(nn.Module()))
+"""What every module has, its parameters and buffers among them."""
 WRAP = "wrap it, as by loss=lambda recon, x, mu, logvar: my_loss(…)"
 
 
@@ -25,8 +27,7 @@ def bound(loss: Call, output: Any, roles: Roles, x: Tensor, context: tuple[Tenso
     Raises:
         TypeError: an argument's meaning cannot be told.
     """
-    signed = loss.forward if isinstance(loss, nn.Module) else loss
-    parameters = list(inspect.signature(signed).parameters.values())
+    parameters = _parameters(loss)
     if any(each.kind is each.VAR_POSITIONAL for each in parameters):
         return loss(*(output if isinstance(output, tuple | list) else (output,)))
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -53,6 +54,11 @@ def bound(loss: Call, output: Any, roles: Roles, x: Tensor, context: tuple[Tenso
                 )
     ordered = [given[each.name] for each in needed]
     return loss(*ordered, **{each.name: given[each.name] for each in named})
+
+
+def _parameters(loss: Call) -> list[inspect.Parameter]:
+    signed = loss.forward if isinstance(loss, nn.Module) else loss
+    return list(inspect.signature(signed).parameters.values())
 
 
 def _values(output: Any, roles: Roles, x: Tensor) -> dict[str, Any]:  # noqa: ANN401
@@ -99,18 +105,55 @@ def value_of(result: Any) -> tuple[Tensor, dict[str, Any], bool]:  # noqa: ANN40
     return (value if value.numel() == 1 else value.mean()).squeeze(), others, value.numel() > 1
 
 
-@contextmanager
-def counters_kept(*owners: object) -> Iterator[None]:
-    """Put plain numbers that are attributes back after the block, such as a step counter that β depends on."""
+Attributes = list[tuple[dict[str, Any], dict[str, tuple[Any, Any]]]]
+
+
+def attributes_of(*owners: object) -> Attributes:
+    """The plain attributes of modules, and of the object that a method belongs to: counters, lists, what a run left."""
     modules = [module for each in owners if isinstance(each, nn.Module) for module in each.modules()]
     others = [each.__self__ for each in owners if not isinstance(each, nn.Module) and hasattr(each, "__self__")]
-    holders = [each for each in (*modules, *others) if hasattr(each, "__dict__")]
-    before = [(each, name, value) for each in holders for name, value in vars(each).items() if type(value) in NUMBERS]
+    others = [part for each in others for part in (each.modules() if isinstance(each, nn.Module) else (each,))]
+    held = [
+        vars(each) for each in (*modules, *others) if hasattr(each, "__dict__") and not isinstance(each, ModuleType)
+    ]
+    unique = {id(each): each for each in held if isinstance(each, dict)}
+    return [
+        (each, {name: (value, _content(value)) for name, value in each.items() if name not in OF_MODULES})
+        for each in unique.values()
+    ]
+
+
+def _content(value: object) -> object:
+    return value.copy() if type(value) in (list, dict, set) else None
+
+
+def put_back(attributes: Attributes) -> None:
+    """Make the attributes what they were, and take out those that are new."""
+    for held, before in attributes:
+        for name in [name for name in held if name not in before and name not in OF_MODULES]:
+            del held[name]
+        for name, (value, content) in before.items():
+            if content is not None:
+                value.clear()
+                (value.extend if isinstance(value, list) else value.update)(content)
+            held[name] = value
+
+
+@contextmanager
+def attributes_kept(*owners: object) -> Iterator[None]:
+    """Put plain attributes back after the block, such as a step counter that β depends on."""
+    before = attributes_of(*owners)
     try:
         yield
     finally:
-        for holder, name, value in before:
-            vars(holder)[name] = value
+        put_back(before)
+
+
+def takes_output(loss: Call) -> bool:
+    """Whether a loss is given the model's output as it is, and takes it apart itself."""
+    parameters = _parameters(loss)
+    needed = [each for each in parameters if each.default is each.empty]
+    return any(each.kind is each.VAR_POSITIONAL for each in parameters) or len(needed) <= 2
 
 
 @contextmanager

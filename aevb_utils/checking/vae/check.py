@@ -11,6 +11,8 @@ from torch.optim import Optimizer
 
 from aevb_utils.checking.console import say
 from aevb_utils.checking.places import place_of_error
+from aevb_utils.checking.vae.calls import takes_output
+from aevb_utils.checking.vae.finding import Finding
 from aevb_utils.checking.vae.network import (
     alone_and_in_company,
     of_error,
@@ -21,7 +23,7 @@ from aevb_utils.checking.vae.network import (
 )
 from aevb_utils.checking.vae.noise import Noise
 from aevb_utils.checking.vae.objective import Objective
-from aevb_utils.checking.vae.report import Finding, Report, wrapped
+from aevb_utils.checking.vae.report import Report, wrapped
 from aevb_utils.checking.vae.sampling import Sampling, at_evaluation, look_at_sampling
 from aevb_utils.checking.vae.subject import Run, Subject, Target
 from aevb_utils.checking.vae.texts import finding
@@ -162,6 +164,11 @@ def _look(subject: Subject, report: Report, optimizer: Optimizer | None, *, trai
         report.skip("how z is drawn, since encoder and decoder are given alone; give the training step, step=")
     else:
         sampling = look_at_sampling(subject)
+    if sampling.exchanged:
+        by_position = subject.step is None and isinstance(subject.roles.mu[-1], int) and not takes_output(subject.loss)
+        run = subject.exchange(run)
+        if by_position:
+            report.add(finding("mu-order", "By its sampling, the model returns the width of q before μ"))
     for each in sampling.found:
         report.add(each)
     if not sampling.found and not subject.alone and has_q:
@@ -216,9 +223,12 @@ def _objective(subject: Subject, report: Report, sampling: Sampling) -> Objectiv
         if objective.latent.kind == "kl" and not any(each.key.startswith("kl") for each in found):
             report.hold(f"the KL is the one to N(0, I), of {objective.latent.coefficients.scale.name}")
         if objective.data.candidate is not None and not any(each.key in WRONG_DATA for each in found):
-            report.hold(f"the reconstruction is minus the log-likelihood of {objective.data.candidate.name}")
+            report.hold(f"the reconstruction is minus the log-likelihood of {objective.data.candidate.distribution}")
+        if objective.weights is not None and not objective.weights.rows_known:
+            report.skip("whether the loss is a sum or a mean over the rows, which needs two rows at least")
         report.verdict, report.beta = verdict(objective), objective.beta if objective.weights else None
         return objective
+    report.whole = False
     said, where = (str(errors[0]).splitlines() or [""])[0][:160], place_of_error(errors[0])
     report.skip(
         "the loss by itself, since it stopped at values put in the model's place with "

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from aevb_utils.checking.vae.finding import Finding
 from aevb_utils.checking.vae.kl import kl_of
 from aevb_utils.checking.vae.noise import Noise
 from aevb_utils.checking.vae.objective import Objective
-from aevb_utils.checking.vae.report import Finding
 from aevb_utils.checking.vae.scales import LOG_SCALE, LOG_VARIANCE
 from aevb_utils.checking.vae.subject import Run, Subject
 from aevb_utils.checking.vae.texts import finding
@@ -60,15 +60,26 @@ def of_parameters(subject: Subject, run: Run, optimizer: Optimizer | None) -> It
     parameters = dict(subject.model.named_parameters())
     names = {id(value): name for name, value in parameters.items()}
     leaves = [each for each in _leaves(run.loss) if each is not subject.x]
-    if (unknown := [each for each in leaves if id(each) not in names]) and not subject.alone:
+    parts = [*run.recon, *(each for each in (run.mu, run.t, run.z) if each is not None)]
+    of_networks = {id(leaf) for part in parts for leaf in _leaves(part)}
+    strange = [] if subject.alone else [each for each in leaves if id(each) not in names]
+    unknown = [each for each in strange if id(each) in of_networks or _attribute(subject.model, each)]
+    if unknown:
         named = [_where(subject.model, each) for each in unknown[:3]]
         yield finding("unregistered", f"The model does not register {_listed(named, len(unknown))}")
+    held = (
+        {id(each) for group in optimizer.param_groups for each in group["params"]} if optimizer is not None else set()
+    )
+    beside = [each for each in strange if all(each is not other for other in unknown) and id(each) not in held]
+    if beside:
+        named = [_where(subject.model, each) for each in beside[:3]]
+        yield finding("loss-parameters", f"The loss itself can be trained in {_listed(named, len(beside))}")
     used = {id(each) for each in leaves}
     if unused := [name for name, each in parameters.items() if each.requires_grad and id(each) not in used]:
         yield finding("unused-parameters", f"The loss does not depend on {_listed(unused[:4], len(unused))}")
     if optimizer is not None:
-        held = {id(each) for group in optimizer.param_groups for each in group["params"]}
-        missing = [names.get(id(each), "a tensor") for each in leaves if id(each) not in held]
+        missing = [each for each in leaves if id(each) not in held and all(each is not other for other in beside)]
+        missing = [names.get(id(each), "a tensor") for each in missing]
         if missing:
             yield finding("not-in-optimizer", f"The optimizer does not hold {_listed(missing[:4], len(missing))}")
 
@@ -89,7 +100,11 @@ def _leaves(loss: Tensor) -> list[Tensor]:
 
 
 def _where(model: nn.Module, tensor: Tensor) -> str:
-    """In which attribute of the model a tensor is that it does not register."""
+    return _attribute(model, tensor) or f"a tensor of the shape {tuple(tensor.shape)}"
+
+
+def _attribute(model: nn.Module, tensor: Tensor) -> str:
+    """In which attribute of the model a tensor is that it does not register; empty if in none."""
     for owner_name, owner in model.named_modules():
         for name, value in vars(owner).items():
             if name.startswith("_"):
@@ -98,7 +113,7 @@ def _where(model: nn.Module, tensor: Tensor) -> str:
                 inside = part.parameters() if isinstance(part, nn.Module) else (part,)
                 if any(each is tensor for each in inside):
                     return f"{owner_name}.{name}".lstrip(".")
-    return f"a tensor of the shape {tuple(tensor.shape)}"
+    return ""
 
 
 def _listed(names: list[str], n: int) -> str:
@@ -217,6 +232,13 @@ def of_overflow(subject: Subject, objective: Objective) -> Iterator[Finding]:
         said = _said_of(subject, extreme, mu, torch.full_like(mu, 0.5), x)
         if said:
             seen = f"Where the decoder gives exactly 0 or 1 the loss {said}"
+            yield finding("log-zero", seen, objective.lines["recon"])
+    if data is not None and data.name == "a Bernoulli of logits" and subject.x.is_floating_point():
+        own = subject.x.dtype
+        wrong = [torch.where(x.reshape(recon[0].shape) < 0.5, 1000.0, -1000.0).to(own)]
+        said = _said_of(subject, wrong, mu.to(own), torch.full_like(mu, 0.5).to(own), x.to(own))
+        if said:
+            seen = f"Where the decoder gives logits of 1000 or −1000 the loss {said}"
             yield finding("log-zero", seen, objective.lines["recon"])
 
 

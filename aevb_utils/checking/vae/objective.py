@@ -6,10 +6,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from aevb_utils.checking.vae.finding import Finding
 from aevb_utils.checking.vae.kl import LatentTerm, kl_of, latent_term
+from aevb_utils.checking.vae.latent_findings import odd_part, of_latent
 from aevb_utils.checking.vae.likelihood import data_term
-from aevb_utils.checking.vae.report import Finding
-from aevb_utils.checking.vae.scales import LOG_SCALE, LOG_VARIANCE, SCALES, Scale
+from aevb_utils.checking.vae.scales import SCALES, Scale
 from aevb_utils.checking.vae.subject import Run, Subject
 from aevb_utils.checking.vae.texts import finding
 from aevb_utils.checking.vae.weights import Weights, close, mean_over, power
@@ -25,12 +26,14 @@ class Objective:
         latent: what it does with μ and the width of q.
         data: what it does with the reconstruction.
         weights: how the two are weighted; None where one of them is not known.
+        exchanged: whether the loss takes for μ what the sampling takes for the width.
         lines: where the reader's code takes up each of them.
     """
 
     def __init__(self, subject: Subject, run: Run, x: Tensor) -> None:
         self.subject, self.x = subject, x
         self.run = run
+        self.exchanged = False
         self.recon = [each.detach() for each in run.recon]
         self.has_q = run.mu is not None and run.t is not None
         self.mu = run.mu.detach() if self.has_q else self.recon[0].new_zeros(len(x), 1)
@@ -47,6 +50,13 @@ class Objective:
     def _latent_term(self) -> LatentTerm:
         """The part with μ and σ; if it is none with the returned z as it was drawn, with another width of the draw."""
         found = latent_term(self.subject, self.recon, self.mu, self.x)
+        if found.kind == "unknown" and self.subject.scale is not None and self.subject.roles.mu is not None:
+            self.subject.exchange(self.run)
+            other = latent_term(self.subject, self.recon, self.mu, self.x)
+            if other.coefficients is not None and other.coefficients.standard:
+                self.exchanged = True
+                return other
+            self.subject.exchange(self.run)
         if found.kind != "unknown" or self.subject.roles.z is None:
             return found
         before = self.subject.scale
@@ -63,7 +73,7 @@ class Objective:
         if latent is None or data.candidate is None:
             return None
         rows = len(self.x)
-        fewer = min(rows, max(2, rows // 2))
+        fewer = max(min(rows - 1, 2), rows // 2)
         small = self._at(fewer)
         powers = (0.0, 0.0)
         if small is not None:
@@ -74,11 +84,11 @@ class Objective:
         pixels = tuple(self.x.shape[1:])
         latents = self.mu[0].numel()
         tried = self._follows(latent.weight), self._averaged()
-        return Weights(data.factor, latent.weight, *powers, rows, pixels, latents, *tried)
+        return Weights(data.factor, latent.weight, *powers, rows, pixels, latents, *tried, small is not None)
 
     def _at(self, rows: int) -> tuple[float, float] | None:
         """The two factors in a smaller batch, or None where the loss cannot take one."""
-        if rows == len(self.x):
+        if rows < 1:
             return None
         recon, mu, x = [each[:rows] for each in self.recon], self.mu[:rows], self.x[:rows]
         try:
@@ -123,78 +133,11 @@ class Objective:
 
     def findings(self, sampled: Scale | None) -> Iterator[Finding]:
         """All that is wrong with the loss, or worth knowing of it."""
-        yield from self._of_latent(sampled)
+        yield from of_latent(self, sampled)
         yield from self._of_data()
         if self.weights is not None:
             yield from self._of_weights()
         yield from self._of_parts()
-
-    def _of_latent(self, sampled: Scale | None) -> Iterator[Finding]:
-        latent, line = self.latent, self.lines["t"] or self.lines["mu"]
-        if latent.kind == "absent":
-            return
-        if latent.kind == "none":
-            yield finding("kl-missing", "The loss does not depend on μ and σ: the KL is not in it", self.lines["recon"])
-        elif latent.kind == "detached":
-            yield finding("kl-detached", "The loss changes with μ and σ, and has no gradient in them", line)
-        elif latent.kind == "reverse":
-            yield finding("kl-reverse", "The derivatives are those of KL(p ‖ q), not of KL(q ‖ p)", line)
-        elif latent.kind == "unknown":
-            yield finding("kl-unknown", "The loss's part with μ and σ is no KL to a Gaussian", line)
-        else:
-            yield from self._of_coefficients(line, sampled)
-
-    def _of_coefficients(self, line: str, sampled: Scale | None) -> Iterator[Finding]:
-        c = self.latent.coefficients
-        if sampled is not None and sampled is not c.scale and not c.zero(c.log) and not c.zero(c.variance):
-            same = {sampled, c.scale} == {LOG_VARIANCE, LOG_SCALE}
-            also = " (log σ and log σ² are taken for each other)" if same else ""
-            seen = f"The sampling takes the encoder's output for {sampled.name}, the KL for {c.scale.name}{also}"
-            yield finding("scale-mismatch", seen, line)
-        if c.standard:
-            return
-        missing = [name for name, part in (("σ²", c.variance), ("log σ²", c.log)) if c.zero(part)]
-        if c.zero(c.square):
-            missing.insert(0, "μ² (μ itself is there)" if not c.zero(c.linear) else "μ²")
-        if missing:
-            yield finding("kl-term", f"The KL lacks {' and '.join(missing)}", line)
-            return
-        signs = {name: part.mean().sign().item() for name, part in _named(c)}
-        if len(set(signs.values())) > 1:
-            odd = [name for name in signs if [*signs.values()].count(signs[name]) == 1]
-            yield finding("kl-term", f"In the KL, {odd[0]} has the wrong sign", line)
-            return
-        yield from self._of_prior(line)
-
-    def _of_prior(self, line: str) -> Iterator[Finding]:
-        """The three parts have other weights than in the KL to N(0, I)."""
-        c = self.latent.coefficients
-        if odd := self._of_prior_parts():
-            yield finding("kl-half", f"In the KL, {odd} as the rest", line)
-            return
-        if c.agree(c.square, c.variance):
-            variance = (c.log / c.square).flatten()
-            if not c.zero(c.linear) or not close(variance.min().item(), variance.max().item()):
-                yield finding("kl-prior", "The KL is to a Gaussian prior that is not N(0, I), or differs by row", line)
-            elif c.agree(c.square, c.log):
-                yield finding("rows-differ", "The KL does not weigh the same in all rows or latents", line)
-            else:
-                yield finding("kl-prior", f"The KL is to the prior N(0, {variance[0].item():.4g})", line)
-        else:
-            yield finding("kl-term", "The KL's parts μ², σ² and log σ² have weights that do not fit together", line)
-
-    def _of_prior_parts(self) -> str:
-        """Which of the three parts weighs half or twice as much as the others; empty if none does."""
-        c = self.latent.coefficients
-        for name, part, others in (
-            ("μ²", c.square, (c.variance, c.log)),
-            ("σ²", c.variance, (c.square, c.log)),
-            ("log σ²", c.log, (c.square, c.variance)),
-        ):
-            for factor, words in ((0.5, "half as much"), (2.0, "twice as much")):
-                if c.zero(c.linear) and c.agree(*others) and c.agree(part, others[0], factor):
-                    return f"{name} weighs {words}"
-        return ""
 
     def _of_data(self) -> Iterator[Finding]:
         data, line = self.data, self.lines["recon"]
@@ -205,7 +148,8 @@ class Objective:
             elif not any(part.any() for each in data.asked for part in each.recon):
                 yield finding("recon-missing", "The loss does not depend on the reconstruction", line)
             else:
-                yield finding("recon-unknown", "The reconstruction's part of the loss is not recognized", line)
+                huber = ": a squared error near x, another farther off, as Huber's or smooth L1" * data.near
+                yield finding("recon-unknown", f"The reconstruction's part of the loss is not recognized{huber}", line)
             return
         family = data.candidate.family
         hundred = self.latent.coefficients is not None and family == "laplace" and _is_binary(self.x)
@@ -236,14 +180,16 @@ class Objective:
         elif w.kl < 0 < w.recon and not c.zero(c.log):
             seen = f"The KL has the wrong sign: its weight is {w.kl / w.recon:.4g}".replace("-", "−")
             yield finding("kl-sign", seen, self.lines["t"])
-        if c.zero(c.log) or not (c.standard or c.agree(c.square, c.variance)) or self._of_prior_parts():
+        if c.zero(c.log) or not (c.standard or c.agree(c.square, c.variance)) or odd_part(c):
             return
         if not w.same_rows:
             which = ("a mean over the rows", "a sum over the rows")
             recon, kl = (which[0] if abs(p + 1) < 0.05 else which[1] for p in (w.recon_power, w.kl_power))
-            seen = f"The reconstruction is {recon} and the KL {kl}: β grows with the batch size"
+            rest = w.kl_row / w.recon_row
+            times = "" if close(rest, 1.0) else f"{rest:.4g} times "
             if abs(w.kl_power + 1) < 0.05:
-                seen = seen.replace("grows", "falls")
+                times = f"{rest:.4g} divided by "
+            seen = f"The reconstruction is {recon} and the KL {kl}: β is {times}the number of rows, {w.rows} here"
             yield finding("batch-reduction", seen, self.lines["recon"])
         elif abs(w.recon_power) < 0.05 and w.rows > 1 and not self.subject.rowwise:
             yield finding("batch-sum", "The loss is a sum over the rows of the batch", self.lines["recon"])
@@ -274,7 +220,13 @@ class Objective:
         if w.latents > 1 and alike and not close(kl, 1.0):
             explained = True
             seen = f"The KL is a mean over the {w.latents} latents: a hidden β = 1/{w.latents} = {1 / w.latents:.4g}"
-            yield finding("kl-mean-latents", seen, self.lines["t"])
+            why = ""
+            if family == "gaussian":
+                why = (
+                    "The KL of a datum is a sum over its latents. Beside a squared error a mean is the bound of "
+                    f"another model, a Gaussian whose σ² is {w.latents} times smaller."
+                )
+            yield finding("kl-mean-latents", seen, self.lines["t"], why=why)
             kl *= w.latents
         elif pixels > 1 and any(close(kl * pixels * each, recon) for each in allowed) and not explained:
             explained = True
@@ -288,9 +240,13 @@ class Objective:
             return
         rest = kl / recon if family != "gaussian" else kl
         seen = f"The KL has the weight β = {rest:.4g}"
+        why = cure = ""
         if family == "gaussian":
-            seen += f" (or the Gaussian the variance {kl / recon:.4g})"
-        yield finding("kl-weight", seen, self.lines["t"])
+            seen += f", or the Gaussian the variance σ² = {kl / recon:.4g}"
+            why = "Beside a squared error the two are the same: a bound with that σ, if it is the one you mean."
+        if close(rest, 2.0):
+            cure = "A forgotten ½ gives this: the KL is ½ Σ (μ² + σ² − 1 − log σ²)."
+        yield finding("kl-weight", seen, self.lines["t"], why=why, cure=cure)
 
     def _fixed_sigma(self, variance: float) -> Finding:
         seen = f"The squared error is a Gaussian likelihood with a fixed σ² = {variance:.4g}, σ = {variance**0.5:.4g}"
@@ -322,10 +278,6 @@ class Objective:
             if along < -0.999:
                 seen = f"What is reported as {name!r} is minus the KL"
                 yield finding("kl-reported-sign", seen, self.lines["t"])
-
-
-def _named(c: object) -> tuple[tuple[str, Tensor], ...]:
-    return (("μ²", c.square), ("σ²", c.variance), ("log σ²", c.log))
 
 
 def _is_binary(x: Tensor) -> bool:

@@ -1,39 +1,17 @@
 """What ``check_vae`` has found, and how it says so."""
 
+import difflib
 import textwrap
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Literal
 
 from aevb_utils.checking.console import say
+from aevb_utils.checking.vae.finding import Finding
+from aevb_utils.checking.vae.texts import TEXTS
 
 WIDTH = 88
-Kind = Literal["mistake", "risk", "note"]
-MARKS = {"mistake": "✗", "risk": "!", "note": "–"}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was found."""
-
-    key: str
-    """What it is called for programs: ``"kl-sign"``."""
-    kind: Kind
-    """A ``mistake`` makes the report fail; a ``risk`` may stop a training; a ``note`` may be a choice."""
-    seen: str
-    """What was measured."""
-    why: str
-    cure: str
-    line: str = ""
-    """The line of your code, ``model.py, line 12``; empty where none is known."""
-    section: str = ""
-    """Where the book explains it."""
-
-    def __str__(self) -> str:
-        where = f" ({self.line})" if self.line else ""
-        read = f" → {self.section}" if self.section else ""
-        cure = f" {self.cure}" if self.cure else ""
-        return f"{MARKS[self.kind]} {self.seen}{where}. {self.why}{cure}{read}"
+NOT_CHECKED = "not-checked"
+"""The key that allows a loss that could not be looked at."""
 
 
 @dataclass
@@ -45,6 +23,7 @@ class Report:
         held: what was looked at and is right, a sentence each.
         skipped: what could not be looked at, and why, a sentence each.
         verdict: what the loss is: minus the ELBO, up to which factor and constant, or that it is none.
+        whole: whether the loss could be looked at; False where it stopped.
         beta: the weight of the KL where the reconstruction has weight 1; None if it is not known.
     """
 
@@ -53,6 +32,7 @@ class Report:
     skipped: list[str] = field(default_factory=list)
     verdict: str = ""
     beta: float | None = None
+    whole: bool = True
 
     @property
     def mistakes(self) -> list[Finding]:
@@ -61,8 +41,8 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether no mistake was found."""
-        return not self.mistakes
+        """Whether the loss was looked at, and no mistake was found."""
+        return self.whole and not self.mistakes
 
     @property
     def keys(self) -> set[str]:
@@ -73,13 +53,18 @@ class Report:
         """Raise what was found wrong.
 
         Args:
-            allow: keys of findings that are no mistakes here.
+            allow: keys of findings that are no mistakes here; ``"not-checked"`` where the loss could not be looked at.
 
         Raises:
-            AssertionError: there is a mistake; the message has all of them.
+            ValueError: there is no such key.
+            AssertionError: there is a mistake, or the loss could not be looked at; the message has all of it.
         """
-        if wrong := [finding for finding in self.mistakes if finding.key not in allow]:
-            raise AssertionError("\n".join(wrapped(str(finding)) for finding in wrong))
+        known_keys(allow)
+        wrong = [str(finding) for finding in self.mistakes if finding.key not in allow]
+        if not self.whole and NOT_CHECKED not in allow:
+            wrong += [f"– not checked: {line}" for line in self.skipped] + [self.summary()]
+        if wrong:
+            raise AssertionError("\n".join(wrapped(line) for line in wrong))
 
     def __str__(self) -> str:
         lines = [f"✓ {line}" for line in self.held] + [f"– not checked: {line}" for line in self.skipped]
@@ -90,6 +75,8 @@ class Report:
         """The last line."""
         n, others = len(self.mistakes), len(self.findings) - len(self.mistakes)
         wrong = "No mistake found" if not n else f"{n} mistake{'s' * (n > 1)} found"
+        if not self.whole:
+            wrong = f"Not checked: the loss. {wrong} in the rest"
         return f"{wrong}, {others} more to know." if others else f"{wrong}."
 
     def hold(self, line: str) -> None:
@@ -107,6 +94,19 @@ class Report:
         if finding.key not in self.keys:
             self.findings.append(finding)
             say(wrapped(str(finding)))
+
+
+def known_keys(allow: Collection[str]) -> None:
+    """See to it that all keys are some of a finding.
+
+    Raises:
+        ValueError: one is not.
+    """
+    keys = [*TEXTS, NOT_CHECKED]
+    for key in allow:
+        if key not in keys:
+            near = difflib.get_close_matches(key, keys, n=1, cutoff=0)
+            raise ValueError(f"No finding has the key {key!r}, which is allowed here: name one as {near[0]!r}.")
 
 
 def wrapped(line: str) -> str:

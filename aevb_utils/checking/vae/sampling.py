@@ -1,13 +1,13 @@
 """How z is drawn: whether there is noise, of which kind and width, and whether gradients pass it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
+from aevb_utils.checking.vae.finding import Finding
 from aevb_utils.checking.vae.noise import Draw, Noise
-from aevb_utils.checking.vae.report import Finding
 from aevb_utils.checking.vae.scales import LOG_SCALE, LOG_VARIANCE, SCALES, Scale
 from aevb_utils.checking.vae.subject import Run, Subject
 from aevb_utils.checking.vae.texts import finding
@@ -23,11 +23,13 @@ class Sampling:
     Attributes:
         scale: how the encoder's output is read; None if that is not known.
         factor: what the noise is multiplied by besides σ.
+        exchanged: whether what the width of q should be is taken for μ, and the other way round.
         found: what is wrong.
     """
 
     scale: Scale | None = None
     factor: float = 1.0
+    exchanged: bool = False
     found: list[Finding] = field(default_factory=list)
 
 
@@ -55,6 +57,11 @@ def look_at_sampling(subject: Subject) -> Sampling:
         line = next((each.line for each in draws), "")
         seen.scale, seen.factor, known = _width(plus, draws)
         uniform_or_shared = bool(seen.found)
+        if not known and not uniform_or_shared:
+            scale, factor, other = _width(replace(plus, mu=plus.t, t=plus.mu), draws)
+            if other and abs(factor - 1) < 0.05:
+                seen.scale, seen.exchanged = scale, True
+                return seen
         if not known and not uniform_or_shared and _scale_gradient(plus) == 0:
             seen.found.append(finding("noise-unused", "The noise does not depend on the width of q", line))
         elif known and abs(seen.factor - 1) > 0.05 and not uniform_or_shared:

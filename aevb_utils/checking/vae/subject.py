@@ -2,16 +2,25 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from aevb_utils.checking.vae.calls import bound, counters_kept, in_place_of, value_of
+from aevb_utils.checking.vae.calls import (
+    Attributes,
+    attributes_kept,
+    attributes_of,
+    bound,
+    in_place_of,
+    put_back,
+    value_of,
+)
 from aevb_utils.checking.vae.noise import Noise, NoSteps, Watch
 from aevb_utils.checking.vae.outputs import Gaussian, Likelihood, Roles, at, is_copy, leaves, replaced, roles_of
+from aevb_utils.checking.vae.parts import Pair, first_of, holds_two
 from aevb_utils.checking.vae.scales import LOG_VARIANCE, SCALE, Scale
 
 ENCODERS = ("encode", "encoder", "enc", "recognition", "inference_network", "q_net")
@@ -68,7 +77,7 @@ class Subject:
         self.x, self.context, self.loss, self.step = x, context, loss, step
         self.alone = model is None
         self.encoder, self.decoder = encoder, decoder
-        self.model = model if model is not None else _Pair(encoder, decoder)
+        self.model = model if model is not None else Pair(encoder, decoder)
         self.rowwise = False
         self.scale: Scale | None = None
         self.double = False
@@ -76,11 +85,13 @@ class Subject:
         self._output: Any = None
         self._encoded: Any = None
         self._decoded: Any = None
+        self._after: Attributes = []  # the model's plain attributes, as a run leaves them
+        self._exchanged = False  # whether the width of q comes before μ
         self._copies: list[tuple[Any, ...]] = []
         self._moments = False  # whether the encoder returns μ and the width as one tensor
         if step is not None:
-            self.encoder = encoder if encoder is not None else _first(self.model, ENCODERS, "encoder")
-            self.decoder = decoder if decoder is not None else _first(self.model, DECODERS, "decoder")
+            self.encoder = encoder if encoder is not None else first_of(self.model, ENCODERS, "encoder")
+            self.decoder = decoder if decoder is not None else first_of(self.model, DECODERS, "decoder")
 
     # Running
 
@@ -88,9 +99,12 @@ class Subject:
         """Run the reader's code as it is; in the form with a step the loss is always computed."""
         x = self.x if x is None else x
         context = self.context if context is None else context
-        if self.step is not None:
-            return self._run_step(x, context)
+        with attributes_kept(self.model, self.loss, self.step):
+            return self._run_step(x, context) if self.step is not None else self._run_model(x, context, loss=loss)
+
+    def _run_model(self, x: Tensor, context: tuple[Tensor, ...], *, loss: bool) -> Run:
         output = self.model(x, *context)
+        self._after = attributes_of(self.model, self.loss)
         self.roles = self._roles(output, x)
         self._output = output
         self._copies = [path for path, value in leaves(output) if is_copy(value, x)]
@@ -101,14 +115,22 @@ class Subject:
                 "reconstruction: name the parts, as by returning a dictionary with recon, mu and logvar."
             )
         if loss and self.loss is not None:
-            with counters_kept(self.model, self.loss):
-                run.loss, run.parts, self.rowwise = value_of(bound(self.loss, output, self.roles, x, context))
+            run.loss, run.parts, self.rowwise = value_of(bound(self.loss, output, self.roles, x, context))
         return run
 
     def _roles(self, output: object, x: Tensor) -> Roles:
         if self.roles != Roles() and self._output is not None:
             return self.roles
-        return roles_of(output, x, moves=lambda path: self._moves(path, x))
+        return self._in_order(roles_of(output, x, moves=lambda path: self._moves(path, x)))
+
+    def _in_order(self, roles: Roles) -> Roles:
+        return replace(roles, mu=roles.t, t=roles.mu) if self._exchanged else roles
+
+    def exchange(self, run: Run) -> Run:
+        """From now on take μ for the width of q, and the other way round; also in a run that was made."""
+        self._exchanged = not self._exchanged
+        self.roles = replace(self.roles, mu=self.roles.t, t=self.roles.mu)
+        return replace(run, mu=run.t, t=run.mu)
 
     def _moves(self, path: tuple[Any, ...], x: Tensor) -> bool:
         """Whether a part of the output changes from run to run while its neighbours do not."""
@@ -121,7 +143,7 @@ class Subject:
     def _run_step(self, x: Tensor, context: tuple[Tensor, ...]) -> Run:
         with Noise() as noise:
             seen, result = self._seen_in_step(x, context)
-        if not self._moments and _holds_two(seen.get("encoder"), noise):
+        if not self._moments and holds_two(seen.get("encoder"), noise):
             self._moments = True
             seen, result = self._seen_in_step(x, context)
         encoded = (seen.get("mu"), seen.get("t")) if "mu" in seen else seen.get("encoder")
@@ -146,6 +168,7 @@ class Subject:
                 f"The decoder returns nothing that has the shape of x, {tuple(x.shape)}: name the part that does, or "
                 "let the step take a single sample of z."
             )
+        roles = self._in_order(roles)
         self.roles = Roles(decoded.recon, decoded.recon_scale, roles.mu, roles.t, roles.q, roles.z)
         recon = self._parts(seen["decoder"], Roles(decoded.recon, decoded.recon_scale))
         run = self._parts(encoded, Roles(mu=roles.mu, t=roles.t, q=roles.q, z=roles.z))
@@ -155,7 +178,7 @@ class Subject:
 
     def _stepped(self, x: Tensor, context: tuple[Tensor, ...]) -> Any:  # noqa: ANN401
         """What the step returns, or what it called ``backward`` on; it changes nothing."""
-        with NoSteps() as steps, counters_kept(self.model, self.step):
+        with NoSteps() as steps, attributes_kept(self.model, self.step):
             result = self.step(x, *context)
         return result if steps.loss is None else steps.loss
 
@@ -224,7 +247,7 @@ class Subject:
             else:
                 found = [None] * len(inputs)
         slopes = [torch.zeros_like(i) if g is None else g for i, g in zip(inputs, found, strict=True)]
-        parts = {name: sum(float(each[1][name]) for each in results) / len(results) for name in results[0][1]}
+        parts = {name: sum(_number(each[1][name]) for each in results) / len(results) for name in results[0][1]}
         return Gradients(value.detach(), slopes[: len(recon)], slopes[-2], slopes[-1], parts)
 
     def _signs(self) -> tuple[float, ...]:
@@ -252,7 +275,8 @@ class Subject:
         if self.roles.z is not None:
             output = replaced(output, self.roles.z, self._z(mu, t, sign))
         context = tuple(part[: len(x)] for part in self.context)
-        with Noise(sign, tuple(mu.shape)), counters_kept(self.model, self.loss):
+        with Noise(sign, tuple(mu.shape)), attributes_kept(self.model, self.loss):
+            put_back(self._after)
             value, parts, _ = value_of(bound(self.loss, output, self.roles, x, context))
         return value, parts
 
@@ -263,12 +287,12 @@ class Subject:
     @contextmanager
     def rows(self, n: int) -> Iterator[None]:
         """Run and ask about the first rows alone in this block."""
-        before = self.x, self.context, self._output, self._encoded, self._decoded
+        before = self.x, self.context, self._output, self._encoded, self._decoded, self._after
         self.x, self.context = self.x[:n], tuple(part[:n] for part in self.context)
         try:
             yield
         finally:
-            self.x, self.context, self._output, self._encoded, self._decoded = before
+            self.x, self.context, self._output, self._encoded, self._decoded, self._after = before
 
     def _with_latents(self, output: Any, mu: Tensor, t: Tensor) -> Any:  # noqa: ANN401
         if self.roles.q is not None:
@@ -296,48 +320,9 @@ class Subject:
         return {name: watch.line(name) for name in ("recon", "mu", "t")}
 
 
-class _Pair(nn.Module):
-    """An encoder and a decoder that come without a model: z is drawn here."""
-
-    def __init__(self, encoder: Callable[..., Any], decoder: Callable[..., Any]) -> None:
-        super().__init__()
-        self.encoder, self.decoder = encoder, decoder
-
-    def forward(self, x: Tensor, *context: Tensor) -> Any:  # noqa: ANN401
-        encoded = self.encoder(x, *context)
-        q = Gaussian.of(encoded)
-        if q is not None:
-            mu, sigma = q.mu, 0.1 + 0 * q.t
-        else:
-            mu, t = encoded[:2]
-            sigma = 0.1 + 0 * t
-        decoded = self.decoder(mu + sigma * torch.randn_like(mu), *context)
-        return {"recon": decoded, "posterior": encoded} if q is not None else {"recon": decoded, "mu": mu, "logvar": t}
-
-
-def _holds_two(encoded: object, noise: Noise) -> bool:
-    """Whether an encoder's only tensor is μ and the width one after the other: the noise has half its shape."""
-    if not isinstance(encoded, Tensor) or encoded.ndim < 2 or encoded.shape[1] % 2:
-        return False
-    half = (len(encoded), encoded.shape[1] // 2, *encoded.shape[2:])
-    return any(each.shape == half for each in noise.draws)
-
-
 def _leaf(value: Tensor) -> Tensor:
     return value.detach().clone().requires_grad_()
 
 
-def _first(model: object, names: tuple[str, ...], what: str) -> str:
-    """The first of these names that the model has.
-
-    Raises:
-        ValueError: it has none.
-    """
-    name = next((name for name in names if callable(getattr(model, name, None))), None)
-    if name is None:
-        raise ValueError(
-            f"The model has no {what} that could be found ({', '.join(names)}): name its method or module, as by "
-            f"{what}='{names[0]}'"
-            + (", or its two last layers, encoder=('fc_mu', 'fc_logvar')." if what[0] == "e" else ".")
-        )
-    return name
+def _number(value: Tensor | float) -> float:
+    return float(value.detach() if isinstance(value, Tensor) else value)

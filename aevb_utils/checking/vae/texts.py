@@ -1,6 +1,6 @@
 """What is said of each finding: why it matters, the cure, and where the book explains it."""
 
-from aevb_utils.checking.vae.report import Finding, Kind
+from aevb_utils.checking.vae.finding import Finding, Kind
 
 BREAK_7 = "chapter 7, “Break it on purpose”"
 SUM_OR_MEAN = "questions and answers, “Sum or mean over pixels, and over latents?”"
@@ -36,7 +36,7 @@ TEXTS: dict[str, tuple[Kind, str, str, str]] = {
     ),
     "batch-reduction": (
         "mistake",
-        "One term is a mean over the rows and the other a sum, so that another batch size is another objective.",
+        "Another batch size is then another objective.",
         "Treat the rows alike in both: sum within a datum, then the mean over the rows of the total.",
         SUM_OR_MEAN,
     ),
@@ -48,7 +48,7 @@ TEXTS: dict[str, tuple[Kind, str, str, str]] = {
     ),
     "kl-weight": (
         "note",
-        "With β ≠ 1 the loss is not minus the ELBO: no bound, and not comparable with one.",
+        "With β ≠ 1 the loss is not minus the ELBO, nor comparable with it: below 1 no bound, above 1 a looser one.",
         "If it is the M/N of other people's code, leave it out: it scales the whole bound, not the KL alone.",
         KLD_WEIGHT,
     ),
@@ -101,9 +101,21 @@ TEXTS: dict[str, tuple[Kind, str, str, str]] = {
         "Read the encoder's output in one way: with log σ², σ is exp(0.5 · logvar).",
         "chapter 7, “Two networks, three distributions”",
     ),
+    "kl-exchanged": (
+        "mistake",
+        "So the width is held to 0 as if it were a mean, and the mean as if it were a width.",
+        "Return, unpack and pass them in one order: mu, then logvar.",
+        "chapter 7, “Two networks, three distributions”",
+    ),
+    "mu-order": (
+        "risk",
+        "Whether your own code hands them to the loss in that order cannot be seen; by position they are exchanged.",
+        "Return mu before logvar, or pass loss=lambda output, x: my_loss(…), as you call it.",
+        "chapter 7, “Two networks, three distributions”",
+    ),
     "sigmoid-twice": (
         "mistake",
-        "The probabilities are squeezed again, between 0.5 and 0.73: nothing can become black.",
+        "The probabilities are squeezed again, between 0.5 and 0.73: 0 and 1 are out of reach.",
         "Use binary_cross_entropy with the probabilities, or return logits.",
         LIKELIHOODS,
     ),
@@ -133,7 +145,7 @@ TEXTS: dict[str, tuple[Kind, str, str, str]] = {
     ),
     "swapped": (
         "mistake",
-        "The data are taken for the prediction; the gradient pushes every pixel to 0 or 1, wherever it stands.",
+        "The data are taken for the prediction: each output is pushed one way as far as it goes, however right it is.",
         "The prediction comes first: binary_cross_entropy(recon, x).",
         LIKELIHOODS,
     ),
@@ -257,6 +269,12 @@ TEXTS: dict[str, tuple[Kind, str, str, str]] = {
         "Use nn.ModuleList, nn.Parameter or an attribute, not a plain list.",
         "what is wrong with my VAE?, “The encoder gets no gradient”",
     ),
+    "loss-parameters": (
+        "note",
+        "They are no part of the networks: a network of features should stay as it is, a σ should be learned.",
+        "Freeze the first, requires_grad_(False); make the second a parameter of the model.",
+        "what is wrong with my VAE?, “The encoder gets no gradient”",
+    ),
     "unused-parameters": (
         "note",
         "No step will move them.",
@@ -321,7 +339,7 @@ TEXTS: dict[str, tuple[Kind, str, str, str]] = {
 """By key: its kind, why it matters, the cure, and the section."""
 
 
-def finding(key: str, seen: str, line: str = "") -> Finding:
-    """A finding with the text of its key."""
-    kind, why, cure, section = TEXTS[key]
-    return Finding(key, kind, seen, why, cure, line, section)
+def finding(key: str, seen: str, line: str = "", *, why: str = "", cure: str = "") -> Finding:
+    """A finding with the text of its key, or with a text of its own."""
+    kind, usual, usual_cure, section = TEXTS[key]
+    return Finding(key, kind, seen, why or usual, cure or usual_cure, line, section)

@@ -19,7 +19,7 @@ def conclusion(verdict: str, *, mistakes: bool) -> str:
     """The verdict as the report ends with it: where there is a mistake, a right formula is not the last word."""
     if not mistakes or " minus the ELBO, with " not in verdict:
         return verdict
-    formula = verdict.replace("The loss is ", "As a formula, the loss is ", 1)
+    formula = verdict.replace("The loss ", "As a formula, the loss ", 1)
     return f"{formula} That does not undo what is marked ✗."
 
 
@@ -38,11 +38,13 @@ def verdict(objective: Objective) -> str:
     ratio = w.kl / w.recon
     gaussian = data.candidate.family == "gaussian"
     if not w.same_rows or (not gaussian and not close(ratio, 1.0)):
-        return f"The loss is not minus the ELBO: β = {ratio:.4g}, with {data.candidate.name} as the likelihood."
+        number = f"{ratio:.4g}" if w.same_rows else f"{ratio:.4g} with {w.rows} rows"
+        return f"The loss is not minus the ELBO: β = {number}, with {data.candidate.name} as the likelihood."
     name = data.candidate.name if not gaussian else f"a Gaussian with σ² = {ratio:.4g}"
     scale = w.kl_row
     times = "" if close(scale, 1.0) else f"{scale:.4g} times "
-    return f"The loss is {times}{rows} minus the ELBO, with {name} as p(x | z), {_constant(objective)}."
+    what = f"The loss is {times}{rows}" if w.rows > 1 else f"The loss of one row is {times}".rstrip()
+    return f"{what} minus the ELBO, with {name} as p(x | z), {_constant(objective)}."
 
 
 def _constant(objective: Objective) -> str:
@@ -50,20 +52,23 @@ def _constant(objective: Objective) -> str:
     c, data, w = objective.latent.coefficients, objective.data, objective.weights
     asked, points = data.asked[0], data.points[0]
     sigma = c.scale.sigma(torch.full_like(objective.mu, 0.5))
-    rest = asked.value - w.recon * total_nll(data.candidate, points, objective.x)
+    nll = w.recon * total_nll(data.candidate, points, data.x)
+    rest = asked.value - nll
     if not c.standard:
         return "up to a constant"
     rest = (rest - w.kl * kl_of(0 * objective.mu, sigma).sum()).item() / (w.kl * w.rows)
     n = objective.x[0].numel()
-    size = abs(asked.value.item()) / (abs(w.kl) * w.rows)
+    size = max(abs(asked.value.item()), abs(nll.item())) / (abs(w.kl) * w.rows)
     per = data.candidate.constant
     if data.candidate.family == "gaussian":
         per += 0.5 * math.log(w.kl / w.recon)
     missing = n * per - rest
-    if objective.scale_is_learned():
+    rounding = 100 * torch.finfo(asked.value.dtype).eps * size
+    if objective.scale_is_learned() or (per and rounding > 0.1 * abs(n * per)):
         return "up to a constant"
-    if abs(missing) < 1e-4 * max(size, 1.0):
+    if abs(missing) < max(1e-4, rounding):
         return "exactly"
-    if close(missing, n * per):
-        return f"up to the constant {per:.4g} for each number of x, {missing:.5g} nats a row, which is left out"
+    if close(missing, n * per) or abs(missing - n * per) < rounding:
+        left = f"up to the constant {per:.4g} for each number of x, {missing:.5g} nats a row, which is left out"
+        return left.replace("-", "−")
     return f"up to a constant of {-missing:+.4g} nats a row".replace("-", "−")

@@ -21,6 +21,7 @@ class Weights:
         kl_follows: whether the KL's factor is 1 / L also for another L; None where that could not be tried.
         averaged: over how many numbers of a datum the reconstruction is a mean, as seen with data of another size; None
             where that could not be tried.
+        rows_known: whether the two powers were seen, from batches of two sizes.
     """
 
     recon: float
@@ -32,6 +33,7 @@ class Weights:
     latents: int
     kl_follows: bool | None = None
     averaged: int | None = None
+    rows_known: bool = True
 
     @property
     def beta(self) -> float:
