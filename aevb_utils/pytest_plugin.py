@@ -17,7 +17,8 @@ def check_vae_fixture() -> "Callable[..., Report]":
     """Check a VAE, and fail with every mistake that was found.
 
     ``def test_my_vae(check_vae): check_vae(model, x, loss=loss)``. ``allow`` names findings that are no mistakes in
-    your project, by their keys: ``check_vae(model, x, loss=loss, allow=["batch-reduction"])``. It returns the report.
+    your project, by the keys that a report has in brackets: ``check_vae(model, x, loss=loss,
+    allow=["batch-reduction"])``. It returns the report.
     """
     from aevb_utils.checking import check_vae  # here, so that pytest starts without torch
 

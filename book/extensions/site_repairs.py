@@ -36,12 +36,14 @@ MARKUP = re.compile(r"<[^>]*>")
 # The mark at the start of a printed line, so that a check that holds, or fails, can be seen at a glance.
 MARK = re.compile(r"^(?P<start><div class=\".*<pre><span></span>)?(?P<mark>[✓✗])", re.MULTILINE)
 
-# Printed columns, which a narrow page must not break: lines with gaps of two spaces and more.
+# Printed columns, which a narrow page must not break: lines with gaps of two spaces and more. So are the reports of
+# check_vae, which are broken into lines, and indented, already.
 PRINTED = re.compile(
     r'(<div class="output stream)( [^"]*"><div class="highlight"><pre><span></span>)(.*?)</pre>', re.DOTALL
 )
 GAP = re.compile(r"\S {2,}\S")
 FEWEST_ROWS = 3
+REPORT = re.compile(r"(No mistake|\d+ mistakes?) found|Not checked: the loss")
 
 # The theme measures each box after it has changed the one before, the folded ones too, and does so while the page is
 # still loading: a browser lays out the page anew each time.
@@ -84,9 +86,10 @@ def _label_cells(table: re.Match[str]) -> str:
 
 
 def _mark_columns(printed: re.Match[str]) -> str:
-    """What was printed, with a class where it is a table."""
+    """What was printed, with a class where it is a table, or a report that is broken into lines already."""
     lines = [MARKUP.sub("", line) for line in printed[3].splitlines()]
     table = sum(bool(GAP.search(line)) for line in lines) >= FEWEST_ROWS
+    table = table or any(REPORT.match(line) for line in lines)
     return f"{printed[1]} aevb-columns{printed[2]}{printed[3]}</pre>" if table else printed[0]
 
 

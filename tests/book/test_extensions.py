@@ -155,3 +155,5 @@ def test_printed_columns_are_marked_and_sentences_are_not():
     rows = "\n".join(f"row {n}   1.0  2.0" for n in range(3))
     assert "aevb-columns" in site_repairs.PRINTED.sub(site_repairs._mark_columns, f"{head}{rows}</pre>")
     assert "aevb-columns" not in site_repairs.PRINTED.sub(site_repairs._mark_columns, f"{head}one\ntwo\nthree</pre>")
+    report = "✓ one\n1 mistake found, 2 more to know."
+    assert "aevb-columns" in site_repairs.PRINTED.sub(site_repairs._mark_columns, f"{head}{report}</pre>")

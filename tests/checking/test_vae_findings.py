@@ -160,6 +160,15 @@ def test_beside_a_squared_error_a_weight_is_a_bound_with_another_sigma():
         assert "bound" in each.why
 
 
+def test_the_variance_that_a_weight_stands_for_is_that_of_the_verdict():
+    def copied(recon, x, mu, logvar):
+        return F.mse_loss(recon, x) + 0.01 * kl(mu, logvar).sum(dim=1).mean()
+
+    report = check_vae(Logits(), data("normal"), loss=copied)
+    assert "σ² = 0.06" in found(report, "kl-weight").seen
+    assert "σ² = 0.06 " in report.verdict
+
+
 def test_a_forgotten_half_is_named():
     def twice(recon, x, mu, logvar):
         return bernoulli_loss(recon, x, mu, logvar) + more(mu, logvar)

@@ -61,7 +61,8 @@ def check_vae(
 
     The loss is asked for its value and its exact derivatives at values put in the place of the reconstruction, μ and
     the width of q; from these follow the likelihood, the KL and their weights. The noise is replaced by a known one.
-    The model, its gradients, torch's generators and the optimizer are left as they were. It takes seconds.
+    The model, its gradients and plain attributes (a counter of steps), torch's generators and the optimizer are left as
+    they were. It takes seconds.
 
     Args:
         model: the whole VAE.
@@ -76,7 +77,8 @@ def check_vae(
             has made a step.
 
     Returns:
-        the report, which has been printed; ``report.require()`` raises what is wrong.
+        the report, which has been printed; ``report.require()`` raises what is wrong. Where the loss could not be
+        looked at, ``report.whole`` and ``report.ok`` are False.
 
     Raises:
         TypeError, ValueError: there is nothing to check, or the parts of the output cannot be told apart.

@@ -242,7 +242,7 @@ class Objective:
         seen = f"The KL has the weight β = {rest:.4g}"
         why = cure = ""
         if family == "gaussian":
-            seen += f", or the Gaussian the variance σ² = {kl / recon:.4g}"
+            seen += f", or, as the loss stands, the Gaussian the variance σ² = {w.kl_row / w.recon_row:.4g}"
             why = "Beside a squared error the two are the same: a bound with that σ, if it is the one you mean."
         if close(rest, 2.0):
             cure = "A forgotten ½ gives this: the KL is ½ Σ (μ² + σ² − 1 − log σ²)."
