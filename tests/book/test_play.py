@@ -146,6 +146,106 @@ def test_a_click_places_a_point_and_so_does_the_keyboard(page):
     expect(figure.locator(".note")).to_contain_text("Too few points")
 
 
+def test_a_point_that_is_placed_leaves_the_fit_alone(page):
+    figure = page.locator("#em")
+    for step in ("E-step", "M-step", "E-step", "M-step"):
+        figure.get_by_role("button", name=step).click()
+    ellipses = figure.locator(".stage svg").first.locator("path[stroke^='#']")
+    page.wait_for_url(re.compile("steps=EMEM$"))
+    before = ellipses.evaluate_all("(all) => all.map((e) => e.getAttribute('d'))")
+    evidence = numbers(figure)[0]
+    cursor = figure.get_by_role("slider", name=re.compile("^Place for a point"))
+    cursor.press("Enter")
+    expect(figure.locator(".note")).to_have_text(
+        "61 points. The Gaussians stay: q is the posterior under those of the last E-step."
+    )
+    assert ellipses.evaluate_all("(all) => all.map((e) => e.getAttribute('d'))") == before
+    assert numbers(figure)[0] < evidence - 1
+    assert numbers(figure)[2] > 0.1
+    page.wait_for_url(re.compile("&theta=.*&under="))
+    shown = numbers(figure)
+    page.reload()
+    assert numbers(page.locator("#em")) == shown
+    figure.get_by_role("button", name="New start").click()
+    expect(figure.locator(".note")).to_contain_text("q is even")
+
+
+def test_a_second_m_step_is_not_the_end_of_em(page):
+    figure = page.locator("#em")
+    for step in ("E-step", "M-step", "M-step"):
+        figure.get_by_role("button", name=step).click()
+    expect(figure.locator(".note")).to_have_text(
+        "The M-step found nothing to do: the Gaussians are already the best for this q. Press E-step."
+    )
+    assert numbers(figure)[2] > 0.1
+    figure.get_by_role("button", name="E-step").click()
+    expect(figure.locator(".numbers b").last).to_have_text("0.00")
+
+
+def touch_drag(page, x, y, dx, dy=0):
+    """A finger that goes from a place by so many pixels, a few at a time."""
+    finger = page.context.new_cdp_session(page)
+
+    def touch(kind, *points):
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": list(points)})
+        page.wait_for_timeout(20)
+
+    touch("touchStart", {"x": x, "y": y})
+    for way in range(1, 11):
+        touch("touchMove", {"x": x + dx * way / 10, "y": y + dy * way / 10})
+    touch("touchEnd")
+
+
+@pytest.fixture
+def phone(browser, address):
+    context = browser.new_context(viewport=PHONE, base_url=address, has_touch=True, is_mobile=True, reduced_motion="reduce")
+    page = context.new_page()
+    page.goto(PAGE)
+    yield page
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "handle", "way"),
+    [
+        ("em", "[aria-label='Mean of component 1']", -1),
+        ("be_q", ".handle", 1),
+        ("digit", "[aria-label^='Point of the plane']", 1),
+        ("gradients", ".handle", -1),
+    ],
+)
+@pytest.mark.parametrize(("dx", "dy"), [(60, 0), (30, 60)])
+def test_a_finger_drags_a_handle_all_the_way(phone, name, handle, way, dx, dy):
+    figure = phone.locator(f"#{name}")
+    figure.scroll_into_view_if_needed()
+    held = figure.locator(handle).first
+    expect(held).to_be_visible()
+    held.evaluate("(e) => e.scrollIntoView({ block: 'center' })")
+    before, scrolled = held.bounding_box(), phone.evaluate("scrollY")
+    x, y = before["x"] + before["width"] / 2, before["y"] + before["height"] / 2
+    touch_drag(phone, x, y, way * dx, dy)
+    page_frames(phone)
+    after = held.bounding_box()
+    assert after["x"] - before["x"] == pytest.approx(way * dx, abs=3)
+    if name in ("em", "digit"):  # the others move along the axis alone
+        assert after["y"] - before["y"] == pytest.approx(dy, abs=3)
+    assert phone.evaluate("scrollY") == scrolled
+
+
+def test_beside_a_handle_a_finger_scrolls_the_page(phone):
+    figure = phone.locator("#be_q")
+    figure.locator(".handle").first.evaluate("(e) => e.scrollIntoView({ block: 'center' })")
+    note = figure.locator(".numbers").bounding_box()
+    scrolled = phone.evaluate("scrollY")
+    touch_drag(phone, note["x"] + 40, note["y"] + 5, 0, -150)
+    phone.wait_for_function("(before) => scrollY > before + 80", arg=scrolled)
+
+
+def page_frames(page):
+    """Wait until the next frame has been drawn."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def test_q_is_moved_by_its_handle_and_by_its_slider(page):
     figure = page.locator("#be_q")
     figure.scroll_into_view_if_needed()

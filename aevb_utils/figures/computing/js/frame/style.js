@@ -76,7 +76,8 @@ button:focus-visible, input[type="range"]:focus-visible, .handle:focus-visible {
 .brief .controls { margin-top: 6px; padding-top: 0; border: 0; gap: 6px; font-size: 14px; }
 .brief button { padding: 6px 8px; }
 .brief .play { min-width: 5.6em; }
-.handle { cursor: grab; touch-action: none; }
+.handle { cursor: grab; }
+.handle, .handle * { touch-action: none; }
 .handle:active { cursor: grabbing; }
 .cursor:not(:focus-visible) { opacity: 0; }
 .touch { touch-action: none; cursor: crosshair; }
