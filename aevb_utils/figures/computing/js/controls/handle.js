@@ -11,6 +11,7 @@ import { set, svg } from "../frame/element.js";
  * @param {() => boolean} [accept] whether to follow; by default always, the first button and every finger
  */
 export function drag(target, move, accept = () => true) {
+  for (const kind of ["keydown", "blur"]) target.addEventListener(kind, () => target.removeAttribute("data-held"));
   // A finger that goes down here drags: the page, which scrolls under all other fingers, must not take it away.
   target.addEventListener("touchstart", (down) => { if (accept()) down.preventDefault(); }, { passive: false });
   target.addEventListener("pointerdown", (down) => {
@@ -18,6 +19,7 @@ export function drag(target, move, accept = () => true) {
     down.preventDefault();
     down.stopPropagation();
     target.setPointerCapture(down.pointerId);
+    target.toggleAttribute("data-held", true); // no outline for who drags, until a key is pressed
     const go = (/** @type {Event} */ event) => move(/** @type {PointerEvent} */ (event));
     const end = () => {
       target.removeEventListener("pointermove", go);

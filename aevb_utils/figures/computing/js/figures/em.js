@@ -122,9 +122,10 @@ defineFigure({
       }
       return true;
     };
+    /** The bar's axis stays while both ends are on it, so that a step is seen to move one of them. */
     const widen = () => {
-      const room = 0.04 * Math.max(1, split.evidence - split.elbo);
-      span = [Math.min(span[0], split.elbo - room), Math.max(span[1], split.evidence + room)];
+      const width = Math.max(1, split.evidence - span[0]);
+      span = [split.elbo < span[0] ? split.elbo - 0.1 * width : span[0], split.evidence > span[1] ? split.evidence + 0.5 * width : span[1]];
     };
     /** All of it anew, from the state. */
     const begin = () => {
@@ -139,11 +140,9 @@ defineFigure({
       said = !theta ? "Too few points: click to place some more."
         : under ? "q is the posterior under the Gaussians of the last E-step." : "The start: q is even, each point shared by all.";
       measure();
-      span = [split.elbo, split.evidence];
-      widen();
+      const gap = Math.max(4, split.kl);
+      span = [split.elbo - 0.2 * gap, split.evidence + 3 * gap];
       for (const letter of state.steps) if (step(letter)) widen();
-      const room = 0.12 * (span[1] - span[0]);
-      span = [span[0], span[1] + room];
     };
     const anew = (/** @type {object} */ changes) => {
       running.stop();
@@ -259,6 +258,7 @@ defineFigure({
       },
     }));
 
+    frame.note.classList.add("two");
     frame.whenReset(begin);
     begin();
     return {
