@@ -2,6 +2,7 @@
 
 import gzip
 import re
+from itertools import pairwise
 
 import pytest
 from chromium import DESKTOP, PHONE
@@ -85,6 +86,69 @@ def test_an_e_step_closes_the_gap_and_an_m_step_moves_the_evidence(page):
     assert numbers(figure)[0] > evidence + 1
 
 
+def test_the_bar_s_axis_stays_while_em_steps(page):
+    figure = page.locator("#em")
+    bar = figure.locator(".stage svg").nth(1)
+    line, ticks = bar.locator("path[stroke='var(--evidence)']"), bar.locator("text")
+    axis, places = ticks.all_text_contents(), [line.get_attribute("d")]
+    buttons, height = figure.get_by_role("button", name="E-step"), []
+    for step in ("E-step", "M-step") * 4:
+        figure.get_by_role("button", name=step).click()
+        expect(figure.locator(".note")).to_contain_text(f"{step}:")
+        assert ticks.all_text_contents() == axis
+        places.append(line.get_attribute("d"))
+        height.append(buttons.bounding_box()["y"] - figure.bounding_box()["y"])
+    assert [a == b for a, b in pairwise(places)] == [True, False] * 4
+    assert len(set(height)) == 1  # the buttons stay under the pointer
+
+
+def test_numbers_at_an_axis_stay_in_the_picture(page):
+    inside = """(all) => all.every((text) => {
+      const [word, picture] = [text, text.closest('svg')].map((e) => e.getBoundingClientRect());
+      return word.left >= picture.left - 0.5 && word.right <= picture.right + 0.5;
+    })"""
+    for width in (1280, 375, 340):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(200)
+        for name in ("em", "be_q", "gradients"):
+            figure = page.locator(f"#{name}")
+            assert figure.locator("svg text[text-anchor='middle']").evaluate_all(inside), (name, width)
+
+
+def test_a_dragged_handle_is_outlined_only_once_a_key_is_pressed(page):
+    figure = page.locator("#em")
+    handle = figure.get_by_role("slider", name="Mean of component 1")
+    figure.get_by_role("button", name="E-step").press("Enter")  # the keyboard was used before
+    handle.scroll_into_view_if_needed()
+    box = handle.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 + 20, box["y"] + box["height"] / 2, steps=3)
+    page.mouse.up()
+    outline = "(e) => getComputedStyle(e).outlineStyle"
+    assert handle.evaluate(outline) == "none"
+    handle.press("ArrowRight")
+    assert handle.evaluate(outline) == "solid"
+
+
+def test_on_a_phone_signs_stay_with_their_numbers_and_nothing_covers_buttons(phone):
+    for name in ("em", "be_q", "dial", "digit"):
+        figure = phone.locator(f"#{name}")
+        figure.scroll_into_view_if_needed()
+        expect(figure.locator(".numbers .part").first).to_be_visible()
+        lines = figure.locator(".numbers .part").evaluate_all("(all) => all.map((e) => e.getClientRects().length)")
+        assert set(lines) == {1}
+        assert not figure.locator(".numbers > .sign").count()
+    formula = phone.locator(".aevb-formula").first
+    assert formula.evaluate("(e) => e.scrollWidth <= e.clientWidth")
+    phone.mouse.wheel(0, -300)
+    top = phone.locator("#pst-back-to-top")
+    top.evaluate("(e) => { e.style.display = 'block'; }")
+    box = top.bounding_box()
+    assert box["width"] < 44
+    assert box["x"] + box["width"] > PHONE["width"] - 10
+
+
 def test_old_faithful_ends_where_chapter_2_does(page):
     figure = page.locator("#em")
     figure.get_by_role("radio", name="Old Faithful").check()
@@ -146,6 +210,108 @@ def test_a_click_places_a_point_and_so_does_the_keyboard(page):
     expect(figure.locator(".note")).to_contain_text("Too few points")
 
 
+def test_a_point_that_is_placed_leaves_the_fit_alone(page):
+    figure = page.locator("#em")
+    for step in ("E-step", "M-step", "E-step", "M-step"):
+        figure.get_by_role("button", name=step).click()
+    ellipses = figure.locator(".stage svg").first.locator("path[stroke^='#']")
+    page.wait_for_url(re.compile("steps=EMEM$"))
+    before = ellipses.evaluate_all("(all) => all.map((e) => e.getAttribute('d'))")
+    evidence = numbers(figure)[0]
+    cursor = figure.get_by_role("slider", name=re.compile("^Place for a point"))
+    cursor.press("Enter")
+    expect(figure.locator(".note")).to_have_text(
+        "61 points. The Gaussians stay: q is the posterior under those of the last E-step."
+    )
+    assert ellipses.evaluate_all("(all) => all.map((e) => e.getAttribute('d'))") == before
+    assert numbers(figure)[0] < evidence - 1
+    assert numbers(figure)[2] > 0.1
+    page.wait_for_url(re.compile("&theta=.*&under="))
+    shown = numbers(figure)
+    page.reload()
+    assert numbers(page.locator("#em")) == shown
+    figure.get_by_role("button", name="New start").click()
+    expect(figure.locator(".note")).to_contain_text("q is even")
+
+
+def test_a_second_m_step_is_not_the_end_of_em(page):
+    figure = page.locator("#em")
+    for step in ("E-step", "M-step", "M-step"):
+        figure.get_by_role("button", name=step).click()
+    expect(figure.locator(".note")).to_have_text(
+        "The M-step found nothing to do: the Gaussians are already the best for this q. Press E-step."
+    )
+    assert numbers(figure)[2] > 0.1
+    figure.get_by_role("button", name="E-step").click()
+    expect(figure.locator(".numbers b").last).to_have_text("0.00")
+
+
+def touch_drag(page, x, y, dx, dy=0):
+    """A finger that goes from a place by so many pixels, a few at a time."""
+    finger = page.context.new_cdp_session(page)
+
+    def touch(kind, *points):
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": list(points)})
+        page.wait_for_timeout(20)
+
+    touch("touchStart", {"x": x, "y": y})
+    for way in range(1, 11):
+        touch("touchMove", {"x": x + dx * way / 10, "y": y + dy * way / 10})
+    touch("touchEnd")
+
+
+@pytest.fixture
+def phone(browser, address):
+    context = browser.new_context(
+        viewport=PHONE, base_url=address, has_touch=True, is_mobile=True, reduced_motion="reduce"
+    )
+    page = context.new_page()
+    page.goto(PAGE)
+    yield page
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "handle", "way"),
+    [
+        ("em", "[aria-label='Mean of component 1']", -1),
+        ("be_q", ".handle", 1),
+        ("digit", "[aria-label^='Point of the plane']", 1),
+        ("gradients", ".handle", -1),
+    ],
+)
+@pytest.mark.parametrize(("dx", "dy"), [(60, 0), (30, 60)])
+def test_a_finger_drags_a_handle_all_the_way(phone, name, handle, way, dx, dy):
+    figure = phone.locator(f"#{name}")
+    figure.scroll_into_view_if_needed()
+    held = figure.locator(handle).first
+    expect(held).to_be_visible()
+    held.evaluate("(e) => e.scrollIntoView({ block: 'center' })")
+    before, scrolled = held.bounding_box(), phone.evaluate("scrollY")
+    x, y = before["x"] + before["width"] / 2, before["y"] + before["height"] / 2
+    touch_drag(phone, x, y, way * dx, dy)
+    page_frames(phone)
+    after = held.bounding_box()
+    assert after["x"] - before["x"] == pytest.approx(way * dx, abs=3)
+    if name in ("em", "digit"):  # the others move along the axis alone
+        assert after["y"] - before["y"] == pytest.approx(dy, abs=3)
+    assert phone.evaluate("scrollY") == scrolled
+
+
+def test_beside_a_handle_a_finger_scrolls_the_page(phone):
+    figure = phone.locator("#be_q")
+    figure.locator(".handle").first.evaluate("(e) => e.scrollIntoView({ block: 'center' })")
+    note = figure.locator(".numbers").bounding_box()
+    scrolled = phone.evaluate("scrollY")
+    touch_drag(phone, note["x"] + 40, note["y"] + 5, 0, -150)
+    phone.wait_for_function("(before) => scrollY > before + 80", arg=scrolled)
+
+
+def page_frames(page):
+    """Wait until the next frame has been drawn."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def test_q_is_moved_by_its_handle_and_by_its_slider(page):
     figure = page.locator("#be_q")
     figure.scroll_into_view_if_needed()
@@ -174,6 +340,31 @@ def test_the_climb_ends_at_the_chapter_s_best_gaussian(page):
     expect(figure.locator(".numbers b").last).to_have_text("0.686")
 
 
+def test_q_is_told_in_words_what_it_lacks(page):
+    figure = page.locator("#be_q")
+    for state, words in (
+        ("", "q lies mostly between the humps, where the posterior has next to nothing. Too wide: narrower is better."),
+        ("mean=1.58&sd=0.2", "q lies on the right hump, and leaves out the other. No small move is better."),
+        ("mean=-1.61&sd=0.05", "q lies on the left hump, and leaves out the other. Too narrow: wider is better."),
+        ("mean=0&sd=1.5", "q covers both humps, and the valley between them. Too wide: narrower is better."),
+        ("mean=2.5&sd=0.1", "q lies mostly beside the humps, where the posterior has next to nothing."),
+    ):
+        page.goto(f"{PAGE}#be_q?{state}")
+        expect(figure.locator(".note")).to_contain_text(words)
+
+
+def test_a_climb_from_between_the_humps_ends_there(page):
+    page.locator("a[href='#be_q?mean=0&sd=0.9']").evaluate("(link) => link.click()")
+    figure = page.locator("#be_q")
+    figure.get_by_role("button", name="Climb").click()
+    expect(figure.locator(".numbers b").last).to_have_text("4.340")
+    expect(figure.locator(".note")).to_contain_text("A low top of the ELBO")
+    for mean, kl in (("0.4", "0.686"), ("-1.2", "0.729")):
+        page.goto(f"{PAGE}#be_q?mean={mean}&sd=0.3")
+        figure.get_by_role("button", name="Climb").click()
+        expect(figure.locator(".numbers b").last).to_have_text(kl)
+
+
 def test_the_ladder_s_rungs_arrive_where_the_page_says(page):
     figure = page.locator("#dial")
     figure.scroll_into_view_if_needed()
@@ -192,6 +383,9 @@ def test_the_ladder_s_rungs_arrive_where_the_page_says(page):
         button = figure.get_by_role("button", name=rung, exact=True)
         button.press("Enter")
         expect(note).to_contain_text(words)
+        assert ("EM is there" in note.inner_text()) == (rung != "EM")
+        last_tick = 20 if words.startswith(("20 turns", "600 turns")) else 120
+        expect(figure.locator("svg").last.locator("text", has_text=re.compile(f"^{last_tick}$"))).to_have_count(1)
         expect(button).to_have_attribute("aria-pressed", "true")
     expect(note).to_contain_text("since pass 7.6. EM is there after pass 9.")
     page.wait_for_url(re.compile(r"#dial\?q=network&inner=1&theta=gradient&rows=20&passes=20$"))
@@ -354,6 +548,7 @@ def test_a_digit_has_chapter_4_s_gaps_and_refining_closes_one(page):
     assert amortization > 5
     figure.get_by_role("button", name="Refine q").click()
     expect(figure.locator(".note")).to_contain_text("After 100 of 100 steps", timeout=20_000)
+    expect(figure.locator(".numbers")).to_contain_text("left of amortization")
     refined = known(figure)
     assert refined[2] < 0.01
     assert refined[::3] == pytest.approx([evidence, approximation], abs=0.011)
@@ -453,6 +648,36 @@ def test_a_bug_is_found_and_the_address_keeps_what_was_asked(page):
     page.reload()
     expect(page.locator("#bug .note")).to_have_text(shown)
     expect(page.locator("#bug .score")).to_contain_text("2 checks made")
+
+
+def test_another_run_is_put_to_no_check_by_itself(page):
+    figure = page.locator("#bug")
+    figure.scroll_into_view_if_needed()
+    bar = figure.locator(".stage > svg")
+    expect(bar).to_be_hidden()  # no room for answers before the first
+    figure.get_by_role("button", name="move q(z)").click()
+    expect(bar).to_be_visible()
+    expect(figure.locator(".score")).to_contain_text("1 check made")
+    figure.get_by_role("radio", name="Run B").check()
+    expect(figure.locator(".score")).to_contain_text("1 check made")
+    expect(figure.locator(".note")).to_contain_text("Ask it something")
+    expect(figure.get_by_role("button", name="move q(z)")).to_have_attribute("aria-pressed", "false")
+    figure.get_by_role("radio", name="Run A").check()
+    expect(figure.get_by_role("button", name="move q(z)")).to_have_attribute("aria-pressed", "true")
+    expect(figure.locator(".score")).to_contain_text("1 check made")
+
+
+def test_a_wrong_answer_points_at_a_check_that_was_made_or_at_one_to_make(page):
+    figure = page.locator("#bug")
+    wrong = ("a KL's sign", "mean over pixels")
+    for name in wrong:
+        figure.get_by_role("button", name=name, exact=True).click()
+        told = figure.locator(".note").inner_text()
+        if "No: " in told:
+            break
+    asked = re.search(r"No: ask “(.+)”, which tells the two apart", told)[1]
+    figure.get_by_role("button", name=asked, exact=True).click()
+    expect(figure.locator(".note")).to_contain_text(f"No: then “{asked}” would have answered otherwise.")
 
 
 def test_an_address_brings_back_a_state(page):

@@ -98,7 +98,7 @@ def test_what_is_said_of_a_run_is_answered(figure, order):
         choose(shown, letter)
         wrong = "right" if name != "right" else "sign"
         pressed(shown, SAID[wrong])
-        expect(shown.locator(".note")).to_contain_text(f"You said “{SAID[wrong]}”. No: then “")
+        expect(shown.locator(".note")).to_contain_text(f"You said “{SAID[wrong]}”. No: ")
         pressed(shown, SAID[name])
         expect(shown.locator(".note")).to_contain_text(f"You said “{SAID[name]}”. Yes: ")
         expect(shown.get_by_role("radio", name=f"Run {letter}: {SAID[name]}")).to_be_checked()

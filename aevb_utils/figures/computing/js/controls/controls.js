@@ -112,7 +112,7 @@ export function play(frame, step, every, label = "▶ Play") {
   };
   const made = button(frame, label, () => {
     if (timer) return stop();
-    made.textContent = "⏸ Pause";
+    made.textContent = "Pause";
     const go = () => { if (!step()) stop(); };
     timer = setInterval(go, every);
     go();

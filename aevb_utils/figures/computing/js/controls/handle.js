@@ -8,14 +8,18 @@ import { set, svg } from "../frame/element.js";
  * Follow a pointer from where it goes down on an element until it is let go.
  * @param {Element} target
  * @param {(event: PointerEvent) => void} move called at once, and at each move
- * @param {(event: PointerEvent) => boolean} [accept] whether to follow; by default the first button and every finger
+ * @param {() => boolean} [accept] whether to follow; by default always, the first button and every finger
  */
 export function drag(target, move, accept = () => true) {
+  for (const kind of ["keydown", "blur"]) target.addEventListener(kind, () => target.removeAttribute("data-held"));
+  // A finger that goes down here drags: the page, which scrolls under all other fingers, must not take it away.
+  target.addEventListener("touchstart", (down) => { if (accept()) down.preventDefault(); }, { passive: false });
   target.addEventListener("pointerdown", (down) => {
-    if (!(down instanceof PointerEvent) || down.button !== 0 || !accept(down)) return;
+    if (!(down instanceof PointerEvent) || down.button !== 0 || !accept()) return;
     down.preventDefault();
     down.stopPropagation();
     target.setPointerCapture(down.pointerId);
+    target.toggleAttribute("data-held", true); // no outline for who drags, until a key is pressed
     const go = (/** @type {Event} */ event) => move(/** @type {PointerEvent} */ (event));
     const end = () => {
       target.removeEventListener("pointermove", go);

@@ -46,12 +46,24 @@ export class EvidenceBar {
  * @param {number} [digits]
  */
 export function writeSplit(line, { elbo, kl, evidence }, digits = 2) {
-  const part = (/** @type {string} */ name, /** @type {string} */ color, /** @type {number} */ value) =>
-    element("span", {}, swatch(color), `${name} `, element("b", {}, fixed(value, digits)));
-  const sign = (/** @type {string} */ text) => element("span", { class: "sign" }, text);
-  line.replaceChildren(
-    part("evidence", "evidence", evidence), sign("="), part("ELBO", "elbo", elbo), sign("+"), part("KL", "kl", kl), sign("nats"),
-  );
+  const part = (/** @type {string} */ sign, /** @type {string} */ name, /** @type {string} */ color, /** @type {number} */ value) =>
+    summand(sign, swatch(color), name, fixed(value, digits));
+  const last = part("+", "KL", "kl", kl);
+  last.append(element("span", { class: "sign" }, "nats"));
+  line.replaceChildren(part("", "evidence", "evidence", evidence), part("=", "ELBO", "elbo", elbo), last);
+}
+
+/**
+ * A number of a sum, which stays in one line with the sign before it.
+ * @param {string} sign
+ * @param {HTMLElement} mark
+ * @param {string} name
+ * @param {string} value
+ * @returns {HTMLElement}
+ */
+export function summand(sign, mark, name, value) {
+  const before = sign ? [element("span", { class: "sign" }, sign)] : [];
+  return element("span", { class: "part" }, ...before, mark, `${name} `, element("b", {}, value));
 }
 
 /**

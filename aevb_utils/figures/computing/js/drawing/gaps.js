@@ -3,7 +3,7 @@
 import { element, join } from "../frame/element.js";
 import { fixed } from "../frame/words.js";
 import { clamp } from "../numbers/vectors.js";
-import { swatch } from "./evidence.js";
+import { summand, swatch } from "./evidence.js";
 import { Plot } from "./plot.js";
 
 /**
@@ -52,15 +52,15 @@ export class GapBar {
  * @param {string} first what the gap between q and q* is called
  */
 export function writeGaps(line, { elbo, star, evidence }, first) {
-  const part = (/** @type {string} */ name, /** @type {HTMLElement} */ mark, /** @type {number | undefined} */ value) =>
-    element("span", {}, mark, `${name} `, element("b", {}, value === undefined ? "…" : fixed(value)));
-  const sign = (/** @type {string} */ text) => element("span", { class: "sign" }, text);
+  const part = (/** @type {string} */ sign, /** @type {string} */ name, /** @type {HTMLElement} */ mark, /** @type {number | undefined} */ value) =>
+    summand(sign, mark, name, value === undefined ? "…" : fixed(value));
   const light = swatch("kl");
   light.style.background = LIGHT;
   const known = star !== undefined && evidence !== undefined;
+  const last = part("+", "approximation", light, known ? evidence - star : undefined);
+  last.append(element("span", { class: "sign" }, "nats"));
   line.replaceChildren(
-    part("log p(x)", swatch("evidence"), known ? evidence : undefined), sign("="), part("ELBO", swatch("elbo"), elbo), sign("+"),
-    part(first, swatch("kl"), known ? star - elbo : undefined), sign("+"),
-    part("approximation", light, known ? evidence - star : undefined), sign("nats"),
+    part("", "log p(x)", swatch("evidence"), known ? evidence : undefined), part("=", "ELBO", swatch("elbo"), elbo),
+    part("+", first, swatch("kl"), known ? star - elbo : undefined), last,
   );
 }

@@ -32,6 +32,8 @@ export function ticks([low, high], count) {
   });
 }
 
+const HALF = 3.7; // half of a digit's width at an axis, in pixels
+
 let plots = 0;
 
 export class Plot {
@@ -82,7 +84,9 @@ export class Plot {
         (hideY ? "" : `M${room.left} ${floor}V${room.top}${up.map((v) => `M${room.left} ${this.y(v)}h-5`).join("")}`),
     }));
     const words = [
-      ...across.map((v) => ({ x: this.x(v), y: floor + 19, "text-anchor": "middle", class: undefined, text: minus(v) })),
+      ...across.map(minus).map((text, i) => ({ // as much to the side as there is room for
+        x: clamp(this.x(across[i]), text.length * HALF, width - text.length * HALF), y: floor + 19, "text-anchor": "middle", class: undefined, text,
+      })),
       ...up.map((v) => ({ x: room.left - 9, y: this.y(v) + 4, "text-anchor": "end", class: undefined, text: minus(v) })),
       { x: width - room.right, y: height - 3, "text-anchor": "end", class: "ink", text: xLabel },
       { x: 2, y: 12, "text-anchor": "start", class: "ink", text: yLabel },

@@ -8,7 +8,7 @@ import { defineFigure } from "../frame/figure.js";
 import { number } from "../frame/state.js";
 import { fixed } from "../frame/words.js";
 import { elbo, klToPosterior, logEvidence, posterior } from "../models/curve.js";
-import { clamp, linspace } from "../numbers/vectors.js";
+import { clamp, linspace, sum } from "../numbers/vectors.js";
 
 const MEAN = { low: -2.5, high: 2.5 }, SD = { low: 0.05, high: 1.5 }, TOP = 2.2;
 
@@ -63,9 +63,30 @@ defineFigure({
       const { mean, sd } = frame.state;
       return { elbo: elbo(x, mean, sd, theta).elbo, kl: klToPosterior(x, mean, sd, theta, evidence), evidence };
     };
+    const top = Math.max(...exact);
+    /** How much of q lies where a part of the grid is. @param {(z: number, i: number) => boolean} part @returns {number} */
+    const share = (part) => {
+      const { mean, sd } = frame.state, heights = grid.map((z) => normal(z, mean, sd));
+      return sum(heights.filter((_, i) => part(grid[i], i))) / sum(heights);
+    };
+    const isHump = (/** @type {number} */ i) => exact[i] > 0.05 * top;
+    const words = () => {
+      const { mean, sd } = frame.state, slope = elbo(x, mean, sd, theta);
+      const right = share((z, i) => z > 0 && isHump(i)), left = share((z, i) => z < 0 && isHump(i));
+      const beside = grid[exact.indexOf(top)] < Math.abs(mean) ? "beside" : "between";
+      const where = Math.min(right, left) > 0.15 ? "q covers both humps, and the valley between them."
+        : Math.max(right, left) > 0.5 ? `q lies on the ${right > left ? "right" : "left"} hump, and leaves out the other.`
+          : `q lies mostly ${beside} the humps, where the posterior has next to nothing.`;
+      const wider = sd * slope.bySd, isTop = Math.max(Math.abs(wider), Math.abs(sd * slope.byMean)) < 0.05;
+      const rest = isTop ? (Math.max(right, left) > 0.5 ? "No small move is better." : "A low top of the ELBO: no small move is better, but a hump is.")
+        : wider < -0.3 ? "Too wide: narrower is better." : wider > 0.3 ? "Too narrow: wider is better." : Math.abs(sd * slope.byMean) > 0.3 ? "A move to the side is better." : "A small move is better.";
+      return `${where} ${rest}`;
+    };
+    frame.note.classList.add("two");
     return {
       draw() {
         const { mean, sd } = frame.state;
+        frame.note.textContent = words();
         const fine = [...grid, ...linspace(mean - 4 * sd, mean + 4 * sd, 81)].filter((z) => Math.abs(z) <= 3).sort((a, b) => a - b);
         plot.begin({ x: [-3, 3], y: [0, TOP], xLabel: "z", yLabel: "" });
         const pairs = (/** @type {number[]} */ heights) => grid.map((z, i) => /** @type {[number, number]} */ ([z, heights[i]]));
@@ -85,7 +106,7 @@ defineFigure({
       describe() {
         const { mean, sd } = frame.state, now = split();
         return `q has mean ${fixed(mean)} and standard deviation ${fixed(sd)}. ELBO ${fixed(now.elbo)} plus KL ${fixed(now.kl)} ` +
-          `is the evidence, ${fixed(now.evidence)} nats.`;
+          `is the evidence, ${fixed(now.evidence)} nats. ${words()}`;
       },
     };
   },

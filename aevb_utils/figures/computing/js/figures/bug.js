@@ -12,7 +12,7 @@ import { CHECKS, NAMES, fails, orderOf, tellApart } from "../models/mistakes.js"
 /** @typedef {import("../models/mistakes.js").Name} Name */
 /** @typedef {import("../models/mistakes.js").Check} Check */
 
-const LETTERS = ["A", "B", "C", "D", "E", "F"], ORDERS = 9999;
+const LETTERS = ["A", "B", "C", "D", "E", "F"], ORDERS = 9999, NOT_MADE = "○";
 
 /** @type {Record<Check, { label: string, found: string, known: string, should: string }>} */
 const ASKS = {
@@ -70,6 +70,7 @@ const LAYOUT = `
 .marks .bad, .numbers .bad { color: var(--bad); font-weight: 600; }
 .marks .good, .numbers .good { color: var(--good); font-weight: 600; }
 .numbers { min-height: 3.1em; }
+.stage.fresh > svg { display: none; } .stage.fresh ~ .note, .stage.fresh ~ .numbers { min-height: 0; }
 .score { flex-basis: 100%; color: var(--quiet); }
 .note { min-height: 4.35em; }
 @container (max-width: 30rem) {
@@ -101,8 +102,8 @@ defineFigure({
     const cards = LETTERS.map((letter) => {
       const input = element("input", { type: "radio", name: group, value: letter });
       const name = element("span", { class: "name" }), curve = svg("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", "aria-hidden": "true" });
-      const marks = element("span", { class: "marks", "aria-hidden": "true" }, ...CHECKS.map(() => element("span", {}, "·")));
-      input.addEventListener("change", () => show({ run: letter }));
+      const marks = element("span", { class: "marks", "aria-hidden": "true" }, ...CHECKS.map(() => element("span", {}, NOT_MADE)));
+      input.addEventListener("change", () => take(letter));
       return { letter, input, name, curve, marks, label: element("label", {}, input, element("span", { class: "run" }, name, curve, marks)) };
     });
     frame.stage.append(element("style", {}, LAYOUT),
@@ -118,9 +119,14 @@ defineFigure({
       return at < 0 ? undefined : NAMES[Number(frame.state.said[at + 1]) - 1];
     };
     const truth = (/** @type {string} */ letter) => orderOf(frame.state.order)[LETTERS.indexOf(letter)];
-    const show = (/** @type {{ run?: string, check?: Check }} */ changes) => {
+    const show = (/** @type {{ run?: string, check?: Check | "none" }} */ changes) => {
       const asked = LETTERS.flatMap((letter) => askedOf(letter).map((check) => `${letter}${CHECKS.indexOf(check) + 1}`)).join("");
       frame.change({ asked, ...changes });
+    };
+    /** Another run: a check that it was put to shows its answer, and none is made. @param {string} letter */
+    const take = (letter) => {
+      const { check } = frame.state, isKnown = check !== "none" && askedOf(letter).includes(check);
+      show({ run: letter, check: isKnown ? check : "none" });
     };
     const say = (/** @type {Name} */ name) => {
       const others = frame.state.said.replace(new RegExp(`${frame.state.run}.`), "");
@@ -145,8 +151,9 @@ defineFigure({
       const { run } = frame.state, said = saidOf(run), is = truth(run);
       if (!said) return "";
       if (said === is) return ` You said “${LOSSES[said].label}”. Yes: ${LOSSES[is].told}.`;
-      const telling = tellApart(runs[said], runs[is]), asked = askedOf(run), next = telling.find((check) => !asked.includes(check));
-      return ` You said “${LOSSES[said].label}”. No: then “${ASKS[next ?? telling[0]].label}” would have another answer.`;
+      const telling = tellApart(runs[said], runs[is]), asked = askedOf(run), known = telling.find((check) => asked.includes(check));
+      return known ? ` You said “${LOSSES[said].label}”. No: then “${ASKS[known].label}” would have answered otherwise.`
+        : ` You said “${LOSSES[said].label}”. No: ask “${ASKS[telling[0]].label}”, which tells the two apart.`;
     };
     const score = () => {
       const named = LETTERS.filter((letter) => saidOf(letter) === truth(letter)).length;
@@ -167,12 +174,13 @@ defineFigure({
           CHECKS.forEach((check, c) => {
             const made = asked.includes(check), bad = made && fails(runs[truth(letter)], check), mark = marks.children[c];
             set(mark, { class: made ? (bad ? "bad" : "good") : undefined });
-            mark.textContent = made ? (bad ? "✗" : "✓") : "·";
+            mark.textContent = made ? (bad ? "✗" : "✓") : NOT_MADE;
           });
           const failed = asked.filter((check) => fails(runs[truth(letter)], check)).length;
           input.checked = letter === frame.state.run;
           set(input, { "aria-label": `Run ${letter}${known ? `: ${known}` : ""}, ${checksMade(asked.length)}, ${failed} failed` });
         }
+        frame.stage.classList.toggle("fresh", LETTERS.every((letter) => askedOf(letter).length === 0)); // no room for answers before the first
         bar.root.style.visibility = seen ? "visible" : "hidden";
         const [low, high] = seen ? [Math.min(seen.found, seen.known), Math.max(seen.found, seen.known)] : [0, 1];
         const edge = high - low > 1e-3 ? 0.15 * (high - low) : Math.max(0.1, 0.02 * Math.abs(high));

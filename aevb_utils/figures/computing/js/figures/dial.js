@@ -162,7 +162,8 @@ defineFigure({
       const near = below < -HIGHER ? `The evidence is ${fixed(-below, 3)} nats above EM's end: a higher hill.`
         : own === null ? `The evidence is ${fixed(Math.max(0, below), 3)} nats below EM's end.`
           : `Within ${NEAR} nats of EM's end since pass ${counted(Math.round(own * 10) / 10)}.`;
-      return `${done} ${near} EM is there after pass ${theirs === null ? "…" : counted(theirs)}.`;
+      const isEm = state.q === "exact" && state.theta === "closed" && state.rows === String(ALL);
+      return `${done} ${near}${isEm ? "" : ` EM is there after pass ${theirs === null ? "…" : counted(theirs)}.`}`;
     };
     const drawPlane = () => {
       const { mixture } = now.run, { q, kl } = now.run.guesses();

@@ -22,7 +22,7 @@ import { clamp } from "../numbers/vectors.js";
 /** @typedef {import("../models/latent_plane.js").Seen} Seen */
 
 const LETTERS = "0123456789abcdefg", TILES = 9, TILE = SIDE + 2, FINE = 128; // pictures along the map, their pixels; pixels along the close-up
-const ROOM = { left: 34, right: 8, top: 8, bottom: 36 };
+const ROOM = { left: 34, right: 8, top: 22, bottom: 36 };
 /** @type {Seen} */
 const NOTHING = { evidence: NaN, cells: new Float64Array(0), peaks: [], edge: false, near: [] };
 const square = (/** @type {number} */ width) => width - ROOM.left - ROOM.right + ROOM.top + ROOM.bottom;
@@ -210,7 +210,7 @@ defineFigure({
     const drawMap = (/** @type {number[]} */ [a, b, half], /** @type {number[]} */ [z1, z2]) => {
       const reach = Math.max(Math.abs(a) + half, Math.abs(b) + half) > 5 ? LIMIT : 5, color = frame.color("ink");
       const { plot, canvas } = map;
-      plot.begin({ x: [-reach, reach], y: [-reach, reach], xLabel: "z₁", yLabel: "" });
+      plot.begin({ x: [-reach, reach], y: [-reach, reach], xLabel: "z₁", yLabel: "z₂" });
       if (tiles !== `${reach} ${color}`) {
         tiles = `${reach} ${color}`;
         const middle = (/** @type {number} */ t) => reach * ((2 * t + 1) / TILES - 1);
@@ -228,7 +228,7 @@ defineFigure({
     };
     const drawClose = (/** @type {number[]} */ [a, b, half], /** @type {number[]} */ [z1, z2]) => {
       const { plot, canvas } = close, q = lambdaNow(), trail = answer()?.trail, star = answer()?.star;
-      plot.begin({ x: [a - half, a + half], y: [b - half, b + half], xLabel: "z₁", yLabel: "" });
+      plot.begin({ x: [a - half, a + half], y: [b - half, b + half], xLabel: "z₁", yLabel: "z₂" });
       const heights = new Float64Array(FINE * FINE);
       let top = -Infinity;
       if (grid && seen.side === grid.side) {
@@ -280,7 +280,7 @@ defineFigure({
         drawMap(square_, z);
         drawClose(square_, z);
         bar.draw(now, span());
-        writeGaps(frame.numbers, now, frame.state.steps ? "to q*" : "amortization");
+        writeGaps(frame.numbers, now, frame.state.steps ? "left of amortization" : "amortization");
         frame.note.textContent = words();
         back.disabled = frame.state.z.length === 0;
         for (const show of shows) show();

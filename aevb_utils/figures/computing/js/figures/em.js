@@ -29,6 +29,8 @@ const PLANES = {
 };
 /** @param {string} data @returns {boolean} whether the data are measurements, which stay where they are */
 const isMeasured = (data) => data === "faithful" || data === "iris";
+/** The points without those that are there twice. @param {Point[]} points @returns {Point[]} */
+const unlike = (points) => [...new Map(points.map((p) => [String(p), p])).values()];
 /** How many numbers a component has. @param {number} D */
 const numbersFor = (D) => 1 + D + (D * (D + 1)) / 2;
 
@@ -88,7 +90,7 @@ defineFigure({
       if (theta) split = { elbo: elbo(x, q, theta), kl: klToPosterior(x, q, theta), evidence: eStep(x, theta).evidence };
     };
     const firstTheta = () => {
-      const different = [...new Map(x.map((p) => [String(p), p])).values()];
+      const different = unlike(x);
       if (different.length < Math.max(3, state.C)) return null;
       if (isChapters()) return startAt(x, data.flowers, floor());
       const means = state.start === "alike" ? new Array(state.C).fill(moments(x).mean) : random(state.seed).shuffled(different).slice(0, state.C);
@@ -113,14 +115,17 @@ defineFigure({
       said = letter === "E"
         ? `E-step: q is now the posterior. The ELBO rose by ${fixed(split.elbo - before.elbo)} nats and touches the evidence, which did not move.`
         : `M-step: the best θ for this q. The ELBO rose by ${fixed(split.elbo - before.elbo)}, the evidence by ${fixed(split.evidence - before.evidence)} nats.`;
-      if (letter === "M" && Math.abs(split.evidence - before.evidence) < 1e-6 * x.length) {
-        said = "EM stands still: neither step moves anything. Is this a top? Drag a mean a little, and play on.";
+      const least = 1e-6 * x.length, rose = [split.evidence - before.evidence, split.elbo - before.elbo];
+      if (letter === "M" && rose.every((nats) => Math.abs(nats) < least)) {
+        said = split.kl < least ? "EM stands still: neither step moves anything. Is this a top? Drag a mean a little, and play on."
+          : "The M-step found nothing to do: the Gaussians are already the best for this q. Press E-step.";
       }
       return true;
     };
+    /** The bar's axis stays while both ends are on it, so that a step is seen to move one of them. */
     const widen = () => {
-      const room = 0.04 * Math.max(1, split.evidence - split.elbo);
-      span = [Math.min(span[0], split.elbo - room), Math.max(span[1], split.evidence + room)];
+      const width = Math.max(1, split.evidence - span[0]);
+      span = [split.elbo < span[0] ? split.elbo - 0.1 * width : span[0], split.evidence > span[1] ? split.evidence + 0.5 * width : span[1]];
     };
     /** All of it anew, from the state. */
     const begin = () => {
@@ -132,13 +137,12 @@ defineFigure({
       if (under?.weights.length !== state.C) under = null;
       q = under && theta ? eStep(x, under).q : even();
       stuck = false;
-      said = theta ? "The start: q is even, each point shared by all." : "Too few points: click to place some more.";
+      said = !theta ? "Too few points: click to place some more."
+        : under ? "q is the posterior under the Gaussians of the last E-step." : "The start: q is even, each point shared by all.";
       measure();
-      span = [split.elbo, split.evidence];
-      widen();
+      const gap = Math.max(4, split.kl);
+      span = [split.elbo - 0.2 * gap, split.evidence + 3 * gap];
       for (const letter of state.steps) if (step(letter)) widen();
-      const room = 0.12 * (span[1] - span[0]);
-      span = [span[0], span[1] + room];
     };
     const anew = (/** @type {object} */ changes) => {
       running.stop();
@@ -192,8 +196,10 @@ defineFigure({
       return u >= x0 && u <= x1 && v >= y0 && v <= y1;
     };
     const place = (/** @type {Point[]} */ points) => {
-      const kept = points.filter(within).slice(0, MOST_POINTS);
-      anew({ data: "own", points: kept.flat().map((v) => Math.round(v * 100) / 100) });
+      const kept = points.filter(within).slice(0, MOST_POINTS), enough = unlike(kept).length >= Math.max(3, state.C);
+      const fit = theta && enough && !stuck ? { theta: flat(theta), under: under ? flat(under) : [] } : null;
+      anew({ data: "own", points: kept.flat().map((v) => Math.round(v * 100) / 100), ...fit });
+      if (fit) said = `${x.length} points. The Gaussians stay: ${under ? "q is the posterior under those of the last E-step." : "q is even."}`;
     };
     let held = -1;
     drag(surface, (event) => {
@@ -252,6 +258,7 @@ defineFigure({
       },
     }));
 
+    frame.note.classList.add("two");
     frame.whenReset(begin);
     begin();
     return {

@@ -27,6 +27,10 @@ export const PAGE_STYLE = `
 .aevb-computing { display: block; ${variables(PALETTE)} ${variables(LIGHT_ROOM)} }
 .aevb-computing[data-source]:not([data-ready]) { min-height: var(--room-720); }
 @media (max-width: 36rem) { .aevb-computing[data-source]:not([data-ready]) { min-height: var(--room-340); } }
+@media (max-width: 36rem) {
+  body:has(.aevb-computing) #pst-back-to-top { left: auto; right: 4px; transform: none; padding: 6px 10px; font-size: 0; }
+  body:has(.aevb-computing) #pst-back-to-top i { margin: 0; font-size: 14px; }
+}
 @media not print { ${DARK_PAGES.map((page) => `${page} .aevb-computing`).join(", ")} { ${variables(DARK)} ${variables(DARK_ROOM)} } }
 `;
 
@@ -44,7 +48,11 @@ svg text.ink { fill: var(--ink); }
 .numbers b { font-weight: 600; white-space: nowrap; }
 .numbers .swatch { display: inline-block; width: 10px; height: 10px; border-radius: 3px; margin-right: 6px; }
 .numbers .sign { color: var(--quiet); margin: 0 -4px; }
+.numbers .part { white-space: nowrap; }
+.numbers .part .sign { margin: 0 8px 0 -4px; }
+.numbers .part b + .sign { margin: 0 0 0 8px; }
 .note { margin: 8px 0 0; min-height: 1.45em; color: var(--quiet); }
+.note.two { min-height: 2.9em; }
 .note:empty { display: none; }
 .controls { display: flex; flex-wrap: wrap; gap: 10px 14px; align-items: center; margin-top: 14px; padding-top: 14px; border-top: 1px solid var(--line); }
 .controls:empty { display: none; }
@@ -64,25 +72,27 @@ fieldset input { position: absolute; opacity: 0; inset: 0; width: 100%; height: 
 fieldset label span { border: 1px solid var(--line); border-radius: 7px; padding: 6px 12px; min-height: 38px; }
 fieldset input:checked + span { border-color: var(--link); box-shadow: inset 0 0 0 1px var(--link); background: var(--soft); }
 fieldset input:focus-visible + span { outline: 3px solid var(--link); outline-offset: 2px; }
-button:focus-visible, input[type="range"]:focus-visible, .handle:focus-visible { outline: 3px solid var(--link); outline-offset: 2px; border-radius: 7px; }
+button:focus-visible, input[type="range"]:focus-visible, .handle:focus-visible:not([data-held]) { outline: 3px solid var(--link); outline-offset: 2px; border-radius: 7px; }
 .foot { display: flex; flex-wrap: wrap; gap: 4px 16px; margin-top: 10px; font-size: 13px; }
 .foot button { background: none; border: 0; padding: 4px 0; min-height: 28px; min-width: 0; color: var(--link); font-size: 13px; }
 .foot button:hover { text-decoration: underline; }
 .frame.brief { border: 0; border-radius: 0; padding: 0; background: none; font-size: 13px; }
 .brief .numbers { margin-top: 4px; gap: 0 6px; font-size: 12.5px; }
 .brief .numbers .swatch { margin-right: 4px; }
-.brief .numbers .sign { margin: 0; }
+.brief .numbers .sign, .brief .numbers .part .sign { margin: 0 6px 0 0; }
 .brief .note { margin-top: 2px; min-height: 2.9em; }
 .brief .controls { margin-top: 6px; padding-top: 0; border: 0; gap: 6px; font-size: 14px; }
 .brief button { padding: 6px 8px; }
 .brief .play { min-width: 5.6em; }
-.handle { cursor: grab; touch-action: none; }
+.handle { cursor: grab; }
+.handle[data-held] { outline: none; }
+.handle, .handle * { touch-action: none; }
 .handle:active { cursor: grabbing; }
 .cursor:not(:focus-visible) { opacity: 0; }
 .touch { touch-action: none; cursor: crosshair; }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @container (max-width: 30rem) {
-  .note { min-height: 4.35em; }
+  .note, .note.two { min-height: 4.35em; }
   legend { float: none; flex: 0 0 100%; width: 100%; }
   fieldset label span, button { padding: 6px 11px; }
   label.slider { grid-template-columns: minmax(0, 1fr) max-content; gap: 0 12px; }
