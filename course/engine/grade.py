@@ -178,4 +178,7 @@ def _verdict(check: Check, answer: Answer | None) -> Verdict:
     if answer.status == "error":
         words = "" if check.secret or not answer.message else f": {answer.message}"
         return Verdict(0.0, f"{answer.error}{words}")
-    return check.verdict(answer.value)
+    try:
+        return check.verdict(answer.value)
+    except (RuntimeError, ValueError, ArithmeticError):  # numbers so extreme that the comparison itself breaks down
+        return Verdict(0.0, "What it returned cannot be compared: are the numbers of a sensible size?")
