@@ -37,6 +37,7 @@ def text_of(source: Path) -> str:
         cells = [cell for cell in cells if "references" not in cell["metadata"].get("tags", [])]
         text = "\n\n".join("".join(cell["source"]) for cell in cells)
     text = re.sub(r"(?s)<summary>.*?</summary>", "", text)
+    text = re.sub(r"(?ms)^```\{computing\}[^\n]*\n(.*?)^```$", r"\1", text)  # a caption stays
     text = re.sub(r"(?ms)^\s*(`{3,})(?:\w*|\{(?:math|button-ref)\}[^\n]*)\n.*?^\s*\1\s*$", "", text)
     text = re.sub(r"(?ms)^---\n.*?^---$|(?m:^:\w+:[^\n]*)", "", text)  # options of directives
     text = re.sub(r"(?s)\$\$.*?\$\$|\$[^$]*\$|(?<!`)`[^`]*`", "f", re.sub(r"\{cite:\w\}`[^`]*`", "CITED", text))

@@ -442,7 +442,9 @@ def test_the_page_s_states_of_the_dial_show_what_it_says(page):
 
 
 def test_the_climbs_on_the_banana_end_where_chapter_3_s_do(page):
-    figure = page.locator("#banana")
+    page.goto("notebooks/03_approximate_e_step.html")
+    figure = page.locator("[data-figure=banana]")
+    figure.scroll_into_view_if_needed()
     for family, kl in (("mean-field", "0.953"), ("full covariance", "0.806")):
         figure.get_by_role("radio", name=family).check()
         figure.get_by_role("button", name="Climb").click()
@@ -456,7 +458,9 @@ def test_the_climbs_on_the_banana_end_where_chapter_3_s_do(page):
 
 
 def test_q_on_the_banana_is_dragged_and_moved_by_keys(page):
-    figure = page.locator("#banana")
+    page.goto("notebooks/03_approximate_e_step.html")
+    figure = page.locator("[data-figure=banana]")
+    figure.scroll_into_view_if_needed()
     figure.scroll_into_view_if_needed()
     figure.get_by_role("radio", name="full covariance").check()
     width = figure.get_by_role("slider", name="Width of q along z₁, and its tilt")
@@ -728,13 +732,13 @@ def test_the_network_of_a_chapter_s_figure_is_a_file_of_the_site(browser, addres
         loaded = []
         page.on("request", lambda request, loaded=loaded: loaded.append(request.url))
         page.goto(f"{place}/notebooks/10_variational_rnn.html#compose?from=12")
-        figure = page.locator("#compose")
+        figure = page.locator("[data-figure=compose]")
         expect(figure.locator(".note")).to_contain_text("Touch the figure")
-        assert not any("/_static/later/compose-" in url for url in loaded)
+        assert not any("/_static/compose-later-" in url for url in loaded)
         figure.get_by_role("button", name="Draw what comes next").click()
         expect(figure.locator(".note")).to_contain_text("Of the 20 steps that were drawn")
         page.wait_for_url(re.compile(r"#compose\?from=12&seed=1$"))
-        assert sum("/_static/later/compose-" in url for url in loaded) == 1
+        assert sum("/_static/compose-later-" in url for url in loaded) == 1
         page.close()
 
 
