@@ -678,6 +678,7 @@ def test_a_wrong_answer_points_at_a_check_that_was_made_or_at_one_to_make(page):
     wrong = ("a KL's sign", "mean over pixels")
     for name in wrong:
         figure.get_by_role("button", name=name, exact=True).click()
+        page_frames(page)
         told = figure.locator(".note").inner_text()
         if "No: " in told:
             break

@@ -179,7 +179,8 @@ def stamped_copy(tmp_path_factory):
     copy.mkdir()
     for name in ("_config.yml", "README.md", "CITATION.cff", "index.md"):
         shutil.copy(ROOT / name, copy)
-    shutil.copytree(ROOT / "aevb_utils" / "results", copy / "aevb_utils" / "results")
+    for part in ("results", "figures/computing"):  # what the pages show of the package
+        shutil.copytree(ROOT / "aevb_utils" / part, copy / "aevb_utils" / part)
     (copy / "_toc.yml").write_text(f"format: jb-book\nroot: index\nchapters:\n  - file: {CHAPTER}\n", "utf-8")
     shutil.copytree(ROOT / "book", copy / "book", ignore=shutil.ignore_patterns("__pycache__"))
     (copy / "notebooks").mkdir()

@@ -126,9 +126,10 @@ def test_a_state_comes_back_and_a_new_order_begins_anew(figure, order):
 
 
 def test_nothing_moves_when_a_verdict_comes(figure, order):
-    """With the longest of the checks' sentences, and all that is said of a right answer."""
+    """The first check makes the room; then with the longest of the sentences, and all that is said of an answer."""
     for viewport in (PHONE, {"width": 340, "height": 800}, {"width": 760, "height": 900}):
         shown = figure(viewport)
+        pressed(shown, next(iter(LABELS.values())))
         height = shown.bounding_box()["height"]
         for check in LABELS.values():
             pressed(shown, check)

@@ -93,6 +93,7 @@ button:focus-visible, input[type="range"]:focus-visible, .handle:focus-visible:n
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @container (max-width: 30rem) {
   .note, .note.two { min-height: 4.35em; }
+  .brief .note, .brief .note.two { min-height: 2.9em; }
   legend { float: none; flex: 0 0 100%; width: 100%; }
   fieldset label span, button { padding: 6px 11px; }
   label.slider { grid-template-columns: minmax(0, 1fr) max-content; gap: 0 12px; }
