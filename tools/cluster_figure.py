@@ -1,14 +1,13 @@
 """What the figure ``which_cluster`` needs: the model on small digits that chapter 9's estimators share."""
 
-from base64 import b64encode
 from functools import cache
 from typing import Any
 
-import numpy as np
 import torch
 
 from aevb_utils.budget import FAST
 from tools.chapter_code import names_of_cell, printed
+from tools.packing import packed
 
 DIGITS = 60  # test digits that a reader can choose
 
@@ -51,8 +50,3 @@ def encoder() -> dict[str, Any]:
     return {
         "weights": packed(torch.cat([value.detach().flatten() for value in parameters]).half().numpy().astype("<f2"))
     }
-
-
-def packed(values: np.ndarray) -> str:
-    """The bytes of some numbers, in base64."""
-    return b64encode(values.tobytes()).decode()

@@ -1,6 +1,5 @@
 """What the figure ``latent_plane`` needs: chapter 7's decoder of two latents, and the codes of test digits."""
 
-from base64 import b64encode
 from functools import cache
 from typing import Any
 
@@ -10,6 +9,7 @@ from torch.distributions import kl_divergence
 
 from aevb_utils.budget import FAST
 from tools.chapter_code import names_of_cell, printed
+from tools.packing import packed
 
 START = (-0.2, 1.3)  # where the figure begins
 REACH = 4.0  # of the square of latents, to each side of 0, in which the decoder must be right
@@ -80,8 +80,3 @@ def audible(network: torch.nn.Module) -> tuple[list[torch.Tensor], list[int]]:
     weights = [first.weight[heard_one], first.bias[heard_one], second.weight[heard_two][:, heard_one]]
     weights += [second.bias[heard_two], last.weight[:, heard_two], last.bias]
     return [value.detach() for value in weights], [int(heard_one.sum()), int(heard_two.sum())]
-
-
-def packed(values: np.ndarray) -> str:
-    """The bytes of some numbers, in base64."""
-    return b64encode(values.tobytes()).decode()
