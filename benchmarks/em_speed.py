@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from _memory import extra_memory
+from _memory import MISSING, extra_memory
 from _rows import Row, clock, in_turns, ratios
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture as SklearnMixture
@@ -107,6 +107,8 @@ def rows(rounds: int = 5) -> list[Row]:
                 ratios(seconds["sklearn"], seconds["ours"]),
             )
         )
+    if MISSING:
+        return made
     memories = {name: [memory_of(name, ROWS.n) for _ in range(2)] for name in PROGRAMS}
     for name, program in (("this book", "ours"), ("scikit-learn", "sklearn")):
         means = "Memory besides the data."
@@ -145,6 +147,9 @@ def main() -> None:
 
     for problem in (rows, COLUMNS):
         compare(problem)
+    if MISSING:
+        print(*MISSING)
+        return
     for name, n in [("ours", rows.n), ("ours", 4 * rows.n), ("sklearn", rows.n)]:
         print(f"extra memory, {name}, N = {n:,}: {memory_of(name, n):.0f} MB")
 

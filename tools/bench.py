@@ -3,13 +3,14 @@
 ``python -m tools.bench [NAME ...]`` (all if none is named; half an hour, on an idle machine). The other libraries are
 installed into an environment of their own, ``_build/bench``, which sees the packages of this one; one that cannot be
 installed is said in the table. Each benchmark is stored when it is done, and one that fails leaves its figures as they
-were. ``--rounds 3`` is a short run of each, to try it.
+were. ``--rounds 3`` is a short run of each, to try it: its figures are printed and not stored.
 """
 
 import argparse
 import importlib.metadata
 import json
 import os
+import platform
 import subprocess
 import sys
 import sysconfig
@@ -50,9 +51,9 @@ def environment(root: Path = ROOT) -> Path:
     folder = root / "_build" / "bench"
     site = sysconfig.get_path("purelib", "venv", vars={"base": str(folder), "platbase": str(folder)})
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-    if not python.exists():
-        venv.create(folder, with_pip=True, symlinks=sys.platform != "win32")
-        Path(site, "book.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
+    if not _fits(folder, python):
+        venv.create(folder, clear=True, with_pip=True, symlinks=sys.platform != "win32")
+    Path(site, "book.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
     for package in PEERS:
         if next(importlib.metadata.distributions(name=package, path=[site]), None):
             continue
@@ -60,6 +61,12 @@ def environment(root: Path = ROOT) -> Path:
         if run([*pip, package], folder=root).status:
             print(f"{package} could not be installed; the table says so.", file=sys.stderr)
     return python
+
+
+def _fits(folder: Path, python: Path) -> bool:
+    """Whether an environment is there, made by this version of Python."""
+    version = f"version = {platform.python_version()}\n"
+    return python.exists() and version in Path(folder, "pyvenv.cfg").read_text(encoding="utf-8")
 
 
 def measure(python: Path, name: str, rounds: int | None, root: Path = ROOT) -> dict[str, Any] | None:
@@ -101,6 +108,11 @@ def main(arguments: Sequence[str], file: Path = RESULTS) -> int:
         told = measure(python, name, asked.rounds)
         if told is None:
             failed.append(name)
+            continue
+        if asked.rounds is not None:
+            for row in told["rows"]:
+                spread = f"{row['low']:.3g} to {row['high']:.3g}"
+                print(f"  {row['what']}: {row['median']:.3g} {row['unit']} ({spread})", flush=True)
             continue
         both = stored(file) | {name: told}
         ordered = {each: both[each] for each in BENCHMARKS if each in both}

@@ -59,6 +59,15 @@ def test_one_that_fails_leaves_its_figures_as_they_were(measured, tmp_path, caps
     assert f"{first} failed" in capsys.readouterr().err
 
 
+def test_a_short_run_is_printed_and_not_stored(measured, tmp_path, capsys):
+    file, name = tmp_path / "benchmarks.json", bench.BENCHMARKS[0]
+    row = {"what": "ours / theirs", "median": 2.0, "low": 1.5, "high": 2.5, "unit": "×"}
+    measured[name] = TOLD | {"rows": [row]}
+    assert bench.main([name, "--rounds", "2"], file) == 0
+    assert not file.exists()
+    assert "ours / theirs: 2 × (1.5 to 2.5)" in capsys.readouterr().out
+
+
 def test_a_benchmark_that_is_none_is_a_sentence(measured, tmp_path, capsys):
     assert bench.main(["none"], tmp_path / "benchmarks.json") == 2
     one_sentence(capsys.readouterr().err.removesuffix("\n"))
@@ -90,7 +99,7 @@ def test_what_a_benchmark_tells(tmp_path):
 
 def test_the_peers_environment_sees_this_one_s_packages(tmp_path, monkeypatch, capsys):
     create, calls = venv.create, []
-    monkeypatch.setattr(bench.venv, "create", lambda folder, with_pip, symlinks: create(folder, symlinks=symlinks))
+    monkeypatch.setattr(bench.venv, "create", lambda folder, with_pip, **options: create(folder, **options))
     monkeypatch.setattr(bench, "run", lambda command, folder: calls.append(command[-1]) or Ended(1, False))
     python = bench.environment(tmp_path)
     assert tuple(calls) == bench.PEERS
@@ -99,6 +108,15 @@ def test_the_peers_environment_sees_this_one_s_packages(tmp_path, monkeypatch, c
         [python, "-c", "import sys, torch; print(sys.prefix)"], capture_output=True, encoding="utf-8", check=True
     )
     assert seen.stdout.strip() == str(tmp_path / "_build" / "bench")
+
+    folder = tmp_path / "_build" / "bench"
+    mark, settings = folder / "mark", folder / "pyvenv.cfg"
+    mark.touch()
+    assert bench.environment(tmp_path) == python
+    assert mark.exists()
+    settings.write_text(re.sub("version = .*", "version = 3.10.1", settings.read_text("utf-8")), encoding="utf-8")
+    bench.environment(tmp_path)
+    assert not mark.exists()  # of another Python: made anew
 
 
 def test_every_benchmark_is_in_the_table_and_on_the_page():
