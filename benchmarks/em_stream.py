@@ -1,10 +1,11 @@
 """EM on a file that is larger than the memory it takes: time a row and extra memory, for 10⁶ and for 10⁷ rows.
 
 ``python benchmarks/em_stream.py`` (some minutes, and 320 MB of the disk; memory needs Linux). The files hold float32,
-D = 8, drawn from a mixture of C = 8 components; EM makes 10 iterations. A file is read in two ways. *Mapped*: ``np.load`` maps it,
-and the extra memory is what the process holds besides pages of the file (RssAnon, looked at every millisecond). *Read*:
-``np.fromfile`` reads block by block, so that no page of the file is the process's, and the extra memory is the peak
-that the system itself notes (VmHWM). Every run is a process of its own, on one thread; the four take turns.
+D = 8, drawn from a mixture of C = 8 components; EM makes 10 iterations. A file is read in two ways. *Mapped*:
+``np.load`` maps it, and the extra memory is what the process holds besides pages of the file (RssAnon, looked at every
+millisecond). *Read*: ``np.fromfile`` reads block by block, so that no page of the file is the process's, and the extra
+memory is the peak that the system itself notes (VmHWM). Every run is a process of its own, on one thread; the four take
+turns.
 """
 
 import argparse
