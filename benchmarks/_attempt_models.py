@@ -1,9 +1,12 @@
 """The VAE of ``fit_speed.py`` with parts written in another way: fewer operations, other layers."""
 
+from collections.abc import Callable
+
 import torch
 from fit_speed import VAE
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.nn.functional import conv2d
 
 
 class DrawAndKL(torch.autograd.Function):
@@ -119,11 +122,22 @@ class OneDNN(nn.Linear):
         return LinearByOneDNN.apply(input, self.weight, self.bias)
 
 
-class ByOneDNN(VAE):
-    """The model with such layers."""
+class Convolution(nn.Linear):
+    """A layer as a convolution of images of one pixel, which PyTorch gives to oneDNN by its public functions."""
 
-    def __init__(self, d: int) -> None:
-        super().__init__(d)
-        for layer in self.modules():
-            if isinstance(layer, nn.Linear):
-                layer.__class__ = OneDNN
+    def forward(self, input: Tensor) -> Tensor:
+        """(batch, outputs)."""
+        return conv2d(input[:, :, None, None], self.weight[:, :, None, None], self.bias)[:, :, 0, 0]
+
+
+def with_layers(layer: type[nn.Linear]) -> Callable[[int], VAE]:
+    """The model with other layers, which hold the same parameters."""
+
+    def made(d: int) -> VAE:
+        vae = VAE(d)
+        for each in vae.modules():
+            if isinstance(each, nn.Linear):
+                each.__class__ = layer
+        return vae
+
+    return made

@@ -16,7 +16,7 @@ from functools import partial
 
 import torch
 from _attempt_loops import compiled, flat, forward_products, kept_buffers, loop, loop_of, of_new, with_threads
-from _attempt_models import ByOneDNN, OneDraw, OneOfEach, transposed
+from _attempt_models import Convolution, OneDNN, OneDraw, OneOfEach, transposed, with_layers
 from _rows import Row, load, ratios
 from fit_speed import BATCH, VAE, D, Pass, bare_products, by_fit, by_hand, pixels, step, take_turns
 from torch import Tensor, nn
@@ -37,21 +37,23 @@ def check() -> None:
     """
     x, start, ends = pixels(3 * BATCH, D), VAE(D), []
     before = nn.utils.parameters_to_vector(start.parameters()).detach()
-    for model, program in (
-        (VAE, loop_of),
-        (OneDraw, loop_of),
-        (OneOfEach, loop_of),
-        (ByOneDNN, loop_of),
-        (VAE, flat),
-        (VAE, kept_buffers),
-    ):
+    tried: dict[str, tuple[Callable[[int], VAE], Callable[[VAE, Tensor, int], Pass]]] = {
+        "the loop by hand": (VAE, loop_of),
+        "one draw": (OneDraw, loop_of),
+        "one of each": (OneOfEach, loop_of),
+        "oneDNN": (with_layers(OneDNN), loop_of),
+        "convolutions": (with_layers(Convolution), loop_of),
+        "flat parameters": (VAE, flat),
+        "kept buffers": (VAE, kept_buffers),
+    }
+    for name, (model, program) in tried.items():
         vae = model(D)
         vae.load_state_dict(start.state_dict())
         torch.manual_seed(0)
         program(vae, x, BATCH)()
         ends.append(nn.utils.parameters_to_vector(vae.parameters()).detach())
         apart = (ends[-1] - ends[0]).norm() / (ends[0] - before).norm()
-        assert apart < 1e-3, f"{program.__name__} with {model.__name__} takes other steps: {apart:.1e} of the way apart"
+        assert apart < 1e-3, f"{name} takes other steps: {apart:.1e} of the way apart"
 
 
 BARE, HAND = "bare matrix products", "loop by hand, fused Adam"
@@ -65,8 +67,9 @@ ATTEMPTS: dict[str, Callable[[Tensor, int], Pass]] = {
     "sampling and KL in one": partial(loop, model=OneDraw),
     "and the log-likelihood with its gradient": partial(loop, model=OneOfEach),
     "weights stored transposed": partial(loop, model=transposed),
-    "products by oneDNN": partial(loop, model=ByOneDNN),
-    "fit, products by oneDNN": partial(by_fit, model=ByOneDNN),
+    "layers as convolutions": partial(loop, model=with_layers(Convolution)),
+    "products by oneDNN": partial(loop, model=with_layers(OneDNN)),
+    "fit, products by oneDNN": partial(by_fit, model=with_layers(OneDNN)),
     "bfloat16": partial(loop, bfloat16=True),
     "fit, bfloat16": partial(by_fit, bfloat16=True),
     "torch.compile of the loss": of_new(compiled),
@@ -85,6 +88,7 @@ FORWARD: dict[str, Callable[[Tensor, int], Pass]] = {
 SAID = {
     HAND: "The same operations as fit, without its notes and checks; all that follows changes one thing of this loop.",
     "flat parameters": "All parameters in one tensor, and all gradients in another.",
+    "layers as convolutions": "Of images of one pixel, which PyTorch gives to another library, oneDNN; still float32.",
     "products by oneDNN": "Another library that PyTorch has, by an operation that is not public; still float32.",
     "bfloat16": "Products of numbers of 16 bits: where the processor has them.",
     "no autograd, buffers kept": "All written by hand for this one network: no graph, no new memory for a product.",

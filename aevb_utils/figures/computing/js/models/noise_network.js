@@ -1,4 +1,4 @@
-/** Chapter 12's network that guesses the noise, and its training. Its second layer is used twice, with the same weights. */
+/** Chapter 12's network that guesses the noise, and its training. */
 
 import { layers } from "../numbers/dense.js";
 import { omega } from "./diffusion.js";
@@ -6,7 +6,7 @@ import { omega } from "./diffusion.js";
 /** @typedef {import("../numbers/dense.js").Layer} Layer */
 /** @typedef {import("./diffusion.js").Schedule} Schedule */
 
-const H = 64, WIDTHS = [3, H, H, 2], ORDER = [0, 1, 1, 2]; // of the layers; after each but the last comes SiLU
+const H = 64, WIDTHS = [3, H, H, H, 2], LAYERS = WIDTHS.length - 1; // after each layer but the last comes SiLU
 export const SIZE = WIDTHS.slice(1).reduce((total, out, k) => total + out * (WIDTHS[k] + 1), 0);
 
 /** @param {number} u @returns {number} */
@@ -67,9 +67,9 @@ export function networkPredictor(weights, T) {
     for (let i = 0; i < H; i++) one[i] = silu(one[i]);
     linear(network[1], one, two, 1);
     for (let i = 0; i < H; i++) two[i] = silu(two[i]);
-    linear(network[1], two, one, 1);
+    linear(network[2], two, one, 1);
     for (let i = 0; i < H; i++) one[i] = silu(one[i]);
-    linear(network[2], one, guess, 1);
+    linear(network[3], one, guess, 1);
     return guess;
   };
 }
@@ -92,12 +92,12 @@ export function lossAndSlope(weights, s, x, steps, eps) {
   }
   /** @type {Float64Array[]} */
   const raw = [], inputs = [input];
-  ORDER.forEach((which, k) => {
-    raw.push(new Float64Array(n * WIDTHS[which + 1]));
-    linear(network[which], inputs[k], raw[k], n);
-    if (k < ORDER.length - 1) inputs.push(raw[k].map(silu));
+  network.forEach((layer, k) => {
+    raw.push(new Float64Array(n * WIDTHS[k + 1]));
+    linear(layer, inputs[k], raw[k], n);
+    if (k < LAYERS - 1) inputs.push(raw[k].map(silu));
   });
-  const guess = raw[ORDER.length - 1];
+  const guess = raw[LAYERS - 1];
   let loss = 0, back = new Float64Array(2 * n);
   for (let i = 0; i < n; i++) {
     const weight = (s.T * omega(s, steps[i])) / n;
@@ -108,9 +108,9 @@ export function lossAndSlope(weights, s, x, steps, eps) {
     }
   }
   const begins = WIDTHS.slice(1).map((_, k) => WIDTHS.slice(1, k + 1).reduce((total, out, j) => total + out * (WIDTHS[j] + 1), 0));
-  for (let k = ORDER.length - 1; k >= 0; k--) {
-    const which = ORDER[k], width = WIDTHS[which], out = WIDTHS[which + 1], from = inputs[k], next = new Float64Array(n * width);
-    const { weight } = network[which], begin = begins[which], biases = begin + out * width;
+  for (let k = LAYERS - 1; k >= 0; k--) {
+    const width = WIDTHS[k], out = WIDTHS[k + 1], from = inputs[k], next = new Float64Array(n * width);
+    const { weight } = network[k], begin = begins[k], biases = begin + out * width;
     for (let i = 0; i < n; i++) {
       for (let r = 0; r < out; r++) {
         const b = back[i * out + r];
