@@ -1,9 +1,9 @@
 """Run the benchmarks, beside other libraries, and store what the page of benchmarks shows: ``book/benchmarks.json``.
 
-``python -m tools.bench [NAME ...]`` (all if none is named; half an hour, on an idle machine). The other libraries are
-installed into an environment of their own, ``_build/bench``, which sees the packages of this one; one that cannot be
-installed is said in the table. Each benchmark is stored when it is done, and one that fails leaves its figures as they
-were. ``--rounds 3`` is a short run of each, to try it: its figures are printed and not stored.
+``python -m tools.bench [NAME ...]`` (all if none is named; a quarter of an hour, on an idle machine). The other
+libraries are installed into an environment of their own, ``_build/bench``, which sees the packages of this one; one
+that cannot be installed is said in the table. Each benchmark is stored when it is done, and one that fails leaves its
+figures as they were. ``--rounds 3`` is a short run of each, to try it: its figures are printed and not stored.
 """
 
 import argparse
