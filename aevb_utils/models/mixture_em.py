@@ -96,7 +96,8 @@ def elbo(x: Tensor, q: Tensor, parameters: MixtureParameters) -> Tensor:
     Returns:
         Tensor of shape (N,).
     """
-    return (q * log_joint(x, parameters) - torch.special.xlogy(q, q)).sum(dim=1)
+    expected = torch.where(q > 0, q * log_joint(x, parameters), 0.0)
+    return (expected - torch.special.xlogy(q, q)).sum(dim=1)
 
 
 def e_step(x: Tensor, parameters: MixtureParameters | Whitening) -> tuple[Tensor, Tensor]:

@@ -69,6 +69,15 @@ def test_evidence_is_torchs_and_responsibilities_sum_to_one() -> None:
     torch.testing.assert_close(model.log_prob(x), model.log_evidence(x), rtol=0, atol=0)
 
 
+def test_a_component_of_weight_zero_adds_nothing_to_the_elbo() -> None:
+    x = drawn()
+    theta = random_start(x, 2, seed=1)
+    model = MixtureModel(theta._replace(weights=torch.tensor([1.0, 0.0], dtype=torch.float64)))
+    on_the_first = torch.tensor([1.0, 0.0], dtype=torch.float64).expand(len(x), 2)
+    torch.testing.assert_close(model.elbo(x, on_the_first), model.log_evidence(x), rtol=0, atol=1e-11)
+    assert (model.elbo(x, random_q(len(x), 2)) == -torch.inf).all()
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_evidence_is_elbo_plus_kl_for_any_q(seed: int) -> None:
     x = drawn(seed)

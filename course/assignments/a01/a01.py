@@ -1,12 +1,17 @@
 # %% [markdown]
 # # Assignment 1: lifetimes, some of them still running
 #
-# **Term:** @TERM@. **Reads:** chapters 1 and 2. **Points:** 70 for code, 20 by hand, 10 for a figure and a sentence.
+# **Term:** @TERM@. **Reads:** chapters 1 and 2, with *How fast is EM?* and *Local optima, and likelihoods without a
+# maximum*, which the short road leaves out. **Time:** about 5 hours after reading. **Points:** 70 for code, 20 by hand,
+# 10 for a figure and a sentence.
 #
 # Put your id between the quotes in the next cell, exactly as the course's platform knows it: your data are drawn
 # from it. Write your code where it says `your code`; keep the names of the functions and the order of what they
 # return. They are called on cases that you do not see, among them hard ones. Cells may be added, moved and split.
 # Everything you need is numpy, torch and matplotlib; `aevb_utils` is not there when your notebook is graded.
+#
+# A ✓ under a question is one small example, and no grade: many wrong functions get it, too. **Before you hand in**,
+# restart the kernel and run all cells. Then hand in this file, the `.ipynb`, where your course collects it.
 
 # %%
 STUDENT = ""  # your id
@@ -18,7 +23,12 @@ NAME = ""  # your name
 # A workshop has lamps of $C$ kinds that look alike. A lamp of kind $c$ fails at a constant rate $\lambda_c$ per
 # thousand hours, so that its lifetime has the density $\lambda_c e^{-\lambda_c t}$, and it survives time $t$ with
 # probability $e^{-\lambda_c t}$. When the list was made some lamps had failed (`event` is 1, and `t` is the lifetime),
-# the others were *still burning* (`event` is 0, and `t` is how long they have burned). Nobody wrote down the kinds.
+# the others were *still burning* (`event` is 0, and `t` is how long they have burned): such a lifetime is called
+# *censored*. Nobody wrote down the kinds.
+#
+# In symbols: lamp $i$ is of kind $z_i$, which is $c$ with probability $w_c$ (chapter 2's $\pi_c$), and $d_i$ is its
+# `event`. When the list was made says nothing about the kinds, and stays out of $p$. On all cases the weights and rates
+# that you are given are positive, and some lamps have failed.
 
 # %%
 import hashlib
@@ -45,6 +55,8 @@ def my_lamps() -> tuple[Tensor, Tensor]:
     return torch.minimum(life, watched) + 1e-3, event
 
 
+if not STUDENT:
+    print("Put your id into the first cell: these are nobody's lamps.")
 t, event = my_lamps()
 print(f"{len(t)} lamps, {int(event.sum())} have failed")
 
@@ -52,18 +64,19 @@ print(f"{len(t)} lamps, {int(event.sum())} have failed")
 def look(name: str, got: object, want: list[float]) -> None:
     """Compare one small example with numbers found by hand; it gives no points."""
     try:
-        numbers = torch.as_tensor(got).reshape(-1)
-        right = torch.allclose(numbers, torch.tensor(want), rtol=1e-4)
+        numbers = torch.as_tensor(got).double().reshape(-1)
+        right = torch.allclose(numbers, torch.tensor(want), rtol=1e-4, atol=1e-8)
+        said = "" if right else f"not yet: {numbers.tolist()}, and it should be {want}"
     except (TypeError, ValueError, RuntimeError):
-        right = False
-    print("✓" if right else "·", name, "" if right else "not yet")
+        right, said = False, "not yet" if got is None else f"not yet: {got!r} are no numbers"
+    print("✓" if right else "·", name, said)
 
 
 # %% [markdown]
 # ## 1. Whose lamp is it? (10 points)
 #
-# Write down $\log p(t_i, e_i, z_i = c)$ for a lamp that has failed and for one that still burns. Then the posterior
-# of the kind, for all lamps. It must hold for $t = 2000$ too.
+# On paper first (question 5 needs it): what is $\log p(t_i, d_i, z_i = c)$ for a lamp that has failed, and for one that
+# still burns? Then write the posterior of the kind, for all lamps. It must hold for $t = 2000$ too.
 
 
 # %%
@@ -86,11 +99,11 @@ def responsibilities(t: Tensor, event: Tensor, w: Tensor, rate: Tensor) -> Tenso
 
 
 # %%
-half, rates = torch.tensor([0.5, 0.5]), torch.tensor([1.0, 2.0])
-one, zero = torch.ones(1), torch.zeros(1)
-# failed at t = log 2: ½·1·½ against ½·2·¼, equal; still burning: ½·½ against ½·¼
-look("a lamp that failed", responsibilities(rates[1:].log(), one, half, rates), [0.5, 0.5])
-look("one that burns", responsibilities(rates[1:].log(), zero, half, rates), [2 / 3, 1 / 3])
+toy_w, toy_rate = torch.tensor([0.25, 0.75]), torch.tensor([1.0, 2.0])
+one, zero, at = torch.ones(1), torch.zeros(1), torch.tensor([2.0]).log()
+# failed at t = log 2: ¼·1·½ against ¾·2·¼; still burning: ¼·½ against ¾·¼
+look("a lamp that failed", responsibilities(at, one, toy_w, toy_rate), [0.25, 0.75])
+look("one that burns", responsibilities(at, zero, toy_w, toy_rate), [0.4, 0.6])
 
 # %% [markdown]
 # ## 2. One step of EM (25 points)
@@ -116,13 +129,17 @@ def em_step(t: Tensor, event: Tensor, w: Tensor, rate: Tensor) -> tuple[Tensor, 
 
 # %%
 step = em_step(torch.tensor([1.0, 3.0]), torch.tensor([1.0, 0.0]), one, one)
-look("one kind: failures by hours", step and step[1], [0.25])
-look("and its log-likelihood", step and step[2], [-4.0])
+look("one kind: failures divided by hours", step is not None and step[1], [0.25])
+look("and its log-likelihood", step is not None and step[2], [-4.0])
+# both lamps of question 1: responsibilities ¼, ¾ and 0.4, 0.6
+step = em_step(at.expand(2), torch.tensor([1.0, 0.0]), toy_w, toy_rate)
+look("two kinds: the weights", step is not None and step[0], [0.325, 0.675])
+look("and the rates times log 2", step is not None and step[1] * at, [0.25 / 0.65, 0.75 / 1.35])
 
 # %% [markdown]
 # ## 3. The identity (15 points)
 #
-# For *any* `q`, rows sum to one, evidence = ELBO + KL. Give both, as sums over the lamps, in nats. `q` may hold
+# For *any* `q` whose rows sum to one, evidence = ELBO + KL. Give both, as sums over the lamps, in nats. `q` may hold
 # zeros, and $0 \log 0 = 0$.
 
 
@@ -138,14 +155,18 @@ def elbo_and_kl(t: Tensor, event: Tensor, w: Tensor, rate: Tensor, q: Tensor) ->
 
 
 # %%
-both = elbo_and_kl(rates[1:].log(), one, half, rates, torch.tensor([[0.5, 0.5]]))
-look("q is the posterior: no KL", both and both[1] + 1, [1.0])
+both = elbo_and_kl(at, one, toy_w, toy_rate, torch.tensor([[0.25, 0.75]]))
+look("q is the posterior: no KL", both is not None and both[1], [0.0])
+both = elbo_and_kl(at, one, toy_w, toy_rate, torch.tensor([[1.0, 0.0]]))
+look("q is sure: the ELBO is log ⅛", both is not None and both[0], [-2.0794415])
+look("and the KL is log 4", both is not None and both[1], [1.3862944])
 
 # %% [markdown]
 # ## 4. EM to its end (20 points)
 #
-# Go on until the log-likelihood rises by less than $10^{-9}$, and keep the log-likelihood of every iterate: of the
-# start first, of the parameters that you return last. Stay in float64. A call may take three seconds.
+# Go on until one step raises the log-likelihood by less than $10^{-9}$. Return the log-likelihoods of all iterates: the
+# first belongs to the start, the last to the parameters that you return. (Mind that `em_step` gives that of the *old*
+# ones.) Stay in float64. There are up to 120 lamps, and a call may take three seconds; allow some thousand steps.
 
 
 # %%
@@ -171,23 +192,27 @@ def fit(t: Tensor, event: Tensor, w0: Tensor, rate0: Tensor) -> tuple[Tensor, Te
 
 # %%
 end = fit(torch.tensor([1.0, 3.0]), torch.tensor([1.0, 0.0]), one, one)
-look("one kind is found at once", end and end[1], [0.25])
+look("one kind is found at once", end is not None and end[1], [0.25])
+# from rate 1 it is −4, at rate ¼ log ¼ − 1
+look("from where to where", end is not None and torch.as_tensor(end[2])[[0, -1]], [-4.0, -2.3862944])
 
 # %% [markdown]
 # ## 5. By hand (20 points)
 #
 # a) Derive the M-step of question 2: each line with the rule that it uses. (14 points)
 #
-# b) The likelihood of a Gaussian mixture is unbounded (chapter 2). Why is this one bounded, as soon as no kind can
-# hold failures at $t = 0$ alone? (6 points)
+# b) The likelihood of a Gaussian mixture is unbounded (chapter 2). Why is this one bounded, if every lamp that failed
+# has $t_i > 0$? What goes wrong if one failed at $t = 0$? (6 points)
 #
-# *Your derivation, here or as a photograph.*
+# *Your derivation, here or as a photograph: drag the picture into this cell.*
 
 # %% [markdown]
 # ## 6. A figure and a sentence (10 points)
 #
-# Fit your own lamps from weights ½, ½ and rates ½, 2. Draw the log-likelihood of each iteration, less the last one, on
-# a logarithmic axis, with labels. In one sentence: at what rate does EM converge here, and what would slow it down?
+# Fit your own lamps from weights ½, ½ and rates ½, 2. Draw how far the log-likelihood of each iterate lies *below the
+# last one*, on a logarithmic axis, with labels. (Leave out the last, which is 0. The line bends at its end, since the
+# last iterate is not quite the limit.) In one sentence: what is EM's rate here, in chapter 2's sense, the factor on the
+# parameters' error (the figure's slope belongs to its square), and what would slow EM down?
 
 # %%
 # BEGIN SOLUTION
