@@ -26,9 +26,11 @@ from course.engine import (
     quiz_formats,
     settings,
     slides,
+    syllabi,
 )
 from course.engine.assignments import COURSE, assignment
 from course.engine.box import NoBoxError, Rung
+from course.engine.processes import StillRunningError
 from course.engine.settings import Settings, SettingsError, Student
 from tools.browser import find_browser, missing
 from tools.commands import command
@@ -50,8 +52,14 @@ def grade(args: argparse.Namespace, told: Settings) -> int:
     """Grade a folder or a zip file of submissions."""
     torch.set_num_threads(1)
     work = assignment(args.assignment)
-    rung = Rung.UNSAFE if args.unsafe else box.best_rung(work.folder / "checks.py")
+    rubric = work.rubric()
     students = settings.read_roster(args.roster, told) if args.roster else None
+    if args.hand and students is None:
+        raise SettingsError("What a person gave (HAND) needs the class list beside it: name it, ROSTER=….")
+    hand = lms.read_hand(args.hand, rubric, {student.id for student in students or ()}) if args.hand else {}
+    if not args.folder.exists():
+        raise batch.HandedInError(f"There is no {args.folder}: DIR is the folder or the zip file that was handed in.")
+    rung = Rung.UNSAFE if args.unsafe else box.best_rung(work.folder / "checks.py", args.folder)
     out = args.out or OUT / "graded" / work.name
     with tempfile.TemporaryDirectory(prefix="course-zip-") as unpacked:
         folder = args.folder
@@ -67,31 +75,37 @@ def grade(args: argparse.Namespace, told: Settings) -> int:
             lambda student: work.checks(student, told),
             out,
             rung,
-            title=work.rubric()["title"],
+            title=rubric["title"],
             version=work.version(told),
             workers=args.workers,
         )
     missing = [student for student in ids if student not in files]
     batch.write(out / "grades.csv", batch.table(results, missing))
     if args.roster:
-        rubric = work.rubric()
         by_hand = sum(criterion["points"] for criterion in rubric["criteria"].values())
-        hand = lms.read_hand(args.hand, rubric) if args.hand else {}
         points = lms.totals(results, hand, ids, told)
-        most = sum(check.points for check in work.checks("any", told)) + (by_hand if args.hand else 0)
+        most = work.points() + (by_hand if args.hand else 0)
         batch.write(out / "canvas.csv", lms.canvas(students, points, rubric["title"], most))
         batch.write(out / "moodle.csv", lms.moodle(students, points, most))
     print(f"Results, feedback and tables are in {out}.")
-    return 0
+    if open_ := [result.student for result in results if not result.graded]:
+        print(f"{len(open_)} could not be graded, and have no points there: {', '.join(open_)}.", file=sys.stderr)
+    return 1 if open_ else 0
 
 
 def _by_name(folder: Path) -> list[Student]:
-    """The students of a folder without a class list: each file's or folder's name is an id."""
+    """The students of a folder without a class list: each file's or folder's name is an id.
+
+    Raises:
+        SettingsError: a name is no id, or there is none.
+    """
     tops = sorted(path for path in folder.iterdir() if path.is_dir() or path.suffix in batch.SUFFIXES)
     names = [path.name if path.is_dir() else path.stem for path in tops]
     odd = [name for name in names if not settings.STUDENT.fullmatch(name)]
     if odd:
         raise SettingsError(f"{odd[0]!r} is no id (letters, digits and . _ @ + -): name the class list, ROSTER=….")
+    if not names:
+        raise SettingsError(f"{folder} holds no notebook: DIR is the folder or the zip file that was handed in.")
     return [Student(name, name, {}) for name in dict.fromkeys(names)]
 
 
@@ -110,8 +124,8 @@ def public(args: argparse.Namespace, told: Settings) -> int:
 
 def make_quizzes(_: argparse.Namespace, __: Settings) -> int:
     """Write every quiz for Canvas, Moodle, paper and oneself."""
-    for path in sorted((COURSE / "quizzes").glob("*.yml")):
-        for made in quiz_formats.write(quiz.load(path), OUT / "quizzes"):
+    for one in [quiz.load(path) for path in sorted((COURSE / "quizzes").glob("*.yml"))]:
+        for made in quiz_formats.write(one, OUT / "quizzes"):
             print(made.relative_to(ROOT).as_posix())
     return 0
 
@@ -130,15 +144,19 @@ def make_slides(_: argparse.Namespace, __: Settings) -> int:
 
 def make_calendar(_: argparse.Namespace, told: Settings) -> int:
     """Write the dated syllabus, as a page and for calendars."""
-    plan = calendar.load(COURSE / "syllabi" / f"{told.plan}.yml")
+    plan = syllabi.load(COURSE / "syllabi" / f"{told.plan}.yml")
     weeks = calendar.dated(plan, told)
-    hours = calendar.workload(plan, calendar.reading_minutes(ROOT / "notebooks"), told.class_minutes)
+    hours = syllabi.workload(plan, syllabi.reading_minutes(ROOT / "notebooks"), told.class_minutes)
+    page, events = calendar.syllabus(plan, weeks, hours), calendar.ics(plan, weeks, datetime.now(UTC))
     OUT.mkdir(parents=True, exist_ok=True)
-    (OUT / "syllabus.html").write_text(calendar.syllabus(plan, weeks, hours), encoding="utf-8")
-    (OUT / "calendar.ics").write_bytes(calendar.ics(plan, weeks, datetime.now(UTC)))
+    (OUT / "syllabus.html").write_text(page, encoding="utf-8")
+    (OUT / "calendar.ics").write_bytes(events)
     print(f"{(OUT / 'syllabus.html').relative_to(ROOT).as_posix()}: {weeks[0].monday} to {weeks[-1].monday}, ", end="")
     print(f"{min(hours):.1f} to {max(hours):.1f} hours a week")
     print((OUT / "calendar.ics").relative_to(ROOT).as_posix())
+    for week in weeks:
+        for event in week.lost:
+            print(f"Week {week.number}: {event.at:%a %d %b} is free, and “{event.what}” has to find another day.")
     return 0
 
 
@@ -146,6 +164,13 @@ def analyze(args: argparse.Namespace, _: Settings) -> int:
     """Print what a quiz's results say of its items."""
     print(items.report(items.read(args.file)))
     return 0
+
+
+def _named(text: str) -> Path:
+    """A path; what is empty, as where make was called without it, names none."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty, and names no file or folder")
+    return Path(text)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -157,14 +182,14 @@ def parser() -> argparse.ArgumentParser:
     parts.add_parser("slides", help="write the slides").set_defaults(run=make_slides)
     parts.add_parser("calendar", help="write the dated syllabus").set_defaults(run=make_calendar)
     part = parts.add_parser("items", help="analyze the items of a quiz")
-    part.add_argument("file", type=Path, help="results as Canvas or Moodle export them, a CSV file (make: FILE=)")
+    part.add_argument("file", type=_named, help="results as Canvas or Moodle export them, a CSV file (make: FILE=)")
     part.set_defaults(run=analyze)
     part = parts.add_parser("grade", help="grade a class")
     part.add_argument("assignment", help="such as a01 (make: A=)")
-    part.add_argument("folder", type=Path, help="what was handed in, a folder or a zip file (make: DIR=)")
-    part.add_argument("--roster", type=Path, help="the class list, a CSV file (make: ROSTER=)")
-    part.add_argument("--hand", type=Path, help="what a person gave, a CSV file (make: HAND=)")
-    part.add_argument("--out", type=Path, help="where results go, if not in _build/course/graded")
+    part.add_argument("folder", type=_named, help="what was handed in, a folder or a zip file (make: DIR=)")
+    part.add_argument("--roster", type=_named, help="the class list, a CSV file (make: ROSTER=)")
+    part.add_argument("--hand", type=_named, help="what a person gave, a CSV file (make: HAND=)")
+    part.add_argument("--out", type=_named, help="where results go, if not in _build/course/graded")
     part.add_argument("--workers", type=int, default=1, choices=range(1, 33), metavar="1-32", help="runs at one time")
     part.add_argument("--unsafe", action="store_true", help="run student code as you, with nothing around it")
     part.set_defaults(run=grade)
@@ -172,7 +197,7 @@ def parser() -> argparse.ArgumentParser:
     part.add_argument("assignment", help="such as a01 (make: A=)")
     part.set_defaults(run=pack)
     part = parts.add_parser("course-public", help="write the course without references and keys")
-    part.add_argument("folder", type=Path, help="an empty folder (make: DEST=)")
+    part.add_argument("folder", type=_named, help="an empty folder (make: DEST=)")
     part.set_defaults(run=public)
     return found
 
@@ -183,7 +208,7 @@ def main(arguments: Sequence[str]) -> int:
     args = parser().parse_args(arguments)
     try:
         return args.run(args, settings.load(COURSE / "course.yml"))
-    except (SettingsError, NoBoxError, batch.HandedInError) as error:
+    except (SettingsError, NoBoxError, StillRunningError, batch.HandedInError) as error:
         print(error, file=sys.stderr)
         return 1
 

@@ -1,6 +1,10 @@
 """A zip file of submissions, as learning platforms give it: only notebooks and scripts are taken out of it."""
 
+import lzma
+import os
 import zipfile
+import zlib
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from course.engine.batch import SUFFIXES, HandedInError
@@ -10,7 +14,7 @@ MOST_FILES = 5_000
 
 
 def unpack(archive: Path, folder: Path) -> Path:
-    """Unpack the notebooks and scripts of an archive into a folder, each under a name of its own.
+    """Unpack the notebooks and scripts of an archive into a folder, each under a name of its own and with its date.
 
     Raises:
         HandedInError: it is no zip file, or holds too much.
@@ -27,9 +31,19 @@ def unpack(archive: Path, folder: Path) -> Path:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with file.open(member) as source:
                     target.write_bytes(source.read(LARGEST))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+                written = _written(member)
+                os.utime(target, (written, written))
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
         raise HandedInError(f"{archive} is no zip file that can be read: {error}.") from error
     return folder
+
+
+def _written(member: zipfile.ZipInfo) -> float:
+    """When a file was written, by which a student's newest is found; long ago where that is no date."""
+    try:
+        return datetime(*member.date_time).timestamp()
+    except ValueError:
+        return datetime(1980, 1, 1).timestamp()
 
 
 def _harmless(part: str) -> str:

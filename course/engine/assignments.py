@@ -53,6 +53,10 @@ class Assignment:
         """The checks of one student."""
         return self.module().checks(student, settings.salt, settings.secret)
 
+    def points(self) -> float:
+        """The points for code that there are to have."""
+        return float(sum(task.points for task in self.module().TASKS))
+
     def rubric(self) -> dict[str, Any]:
         """What a person grades: title, criteria and samples.
 
@@ -60,9 +64,18 @@ class Assignment:
             SettingsError: a criterion lacks its question, points or levels, or its levels are not between 0 and all.
         """
         path = self.folder / "rubric.yml"
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        for key, criterion in content["criteria"].items():
-            points = [level["points"] for level in criterion["levels"]]
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            criteria = {key: [level["points"] for level in each["levels"]] for key, each in content["criteria"].items()}
+            whole = all({"question", "points"} <= set(each) for each in content["criteria"].values())
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise SettingsError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}.") from error
+        except (KeyError, TypeError, AttributeError) as error:
+            raise SettingsError(f"{path} is no rubric: {error}.") from error
+        if not whole or "title" not in content or "samples" not in content:
+            raise SettingsError(f"{path} has title, criteria and samples; each criterion question, points and levels.")
+        for key, points in criteria.items():
+            criterion = content["criteria"][key]
             if points != sorted(points, reverse=True) or points[0] != criterion["points"] or points[-1] != 0:
                 raise SettingsError(f"{path}: the levels of {key} go from {criterion['points']} down to 0.")
         return content

@@ -17,8 +17,10 @@ from pathlib import Path
 
 from course.engine import feedback
 from course.engine.box import USUAL, Limits, Rung
+from course.engine.cases import CasesError
 from course.engine.checks import Check
 from course.engine.grade import Item, Result, grade
+from course.engine.submission import UnreadableError
 
 SUFFIXES = (".ipynb", ".py")
 Checks = Callable[[str], Sequence[Check]]
@@ -90,6 +92,8 @@ def grade_all(
 ) -> list[Result]:
     """Grade every file, and keep ``results/ID.json`` and ``feedback/ID.html``; what is there already is not run again.
 
+    A student for whom no cases can be made, or whose file cannot be read, is noted; the others are graded.
+
     Args:
         files: the file of each student.
         checks: of each student.
@@ -112,13 +116,19 @@ def grade_all(
         cache = fonts(Path(folder) / "matplotlib")
 
         def one(student: str) -> Result:
-            key = _key(files[student], student, version, rung)
-            kept = out / "results" / f"{student}.json"
-            result = _kept(kept, key)
+            path, kept = files[student], out / "results" / f"{student}.json"
+            try:
+                key = _key(path, student, version, rung)
+                result = _kept(kept, key)
+                mine = checks(student) if result is None else ()
+            except (CasesError, UnreadableError) as error:
+                kept.unlink(missing_ok=True)
+                result, key = Result(student, (), (str(error),), rung.name, 0.0), ""
+                say(f"{student}: not graded. {error}")
             if result is None:
                 slot = slots.get()
                 try:
-                    result = grade(files[student], student, checks(student), rung, limits, slot=slot, cache=cache)
+                    result = grade(path, student, mine, rung, limits, slot=slot, cache=cache)
                 finally:
                     slots.put(slot)
                 write(kept, json.dumps({"key": key, **asdict(result)}, indent=1))
@@ -132,7 +142,10 @@ def grade_all(
 
 def _key(path: Path, student: str, version: str, rung: Rung) -> str:
     digest = hashlib.sha256(f"{version}|{student}|{rung.name}|{path.suffix}|".encode())
-    digest.update(path.read_bytes())
+    try:
+        digest.update(path.read_bytes())
+    except OSError as error:
+        raise UnreadableError(f"{path.name} cannot be read here: {error.strerror or error}.") from error
     return digest.hexdigest()
 
 
@@ -156,15 +169,19 @@ def write(path: Path, text: str) -> None:
 
 
 def table(results: Sequence[Result], missing: Sequence[str]) -> str:
-    """A CSV table: each student's points, by question; who handed in nothing has 0 and a note."""
+    """A CSV table: each student's points, by question; who handed in nothing has 0; a note says why."""
     questions = list(dict.fromkeys(item.question for result in results for item in result.items))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["id", *questions, "code", "of", "note"])
+    most = max((result.points for result in results), default=0)
     for result in results:
+        if not result.graded:
+            writer.writerow([result.student, *[""] * len(questions), "", most, f"not graded: {' '.join(result.notes)}"])
+            continue
         sums = [round(sum(i.score for i in result.items if i.question == name), 4) for name in questions]
         note = "" if result.rung == Rung.BOX.name else f"graded without a box ({result.rung.lower()})"
         writer.writerow([result.student, *sums, result.score, result.points, note])
     for student in missing:
-        writer.writerow([student, *[0] * len(questions), 0, results[0].points if results else 0, "nothing handed in"])
+        writer.writerow([student, *[0] * len(questions), 0, most, "nothing handed in"])
     return text.getvalue()

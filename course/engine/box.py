@@ -25,6 +25,8 @@ from course.engine.processes import Usage, kill_all_of, usage
 DRIVER = Path(__file__).with_name("driver.py")
 GIB = 2**30
 SCRATCH = "/scratch"
+EVERYBODYS = ("/tmp", "/var/tmp", "/dev/shm")
+"""Where any user may write who is not in a box."""
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "AEVB_FAST": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
@@ -80,18 +82,18 @@ def slot_user(slot: int) -> int:
     return 200_000 + (os.getpid() * 64 + slot) % 1_000_000
 
 
-def best_rung(private: Path | None = None) -> Rung:
+def best_rung(*private: Path) -> Rung:
     """The best rung that this machine offers, tried out.
 
     Args:
-        private: a file that student code must not read; the second rung is refused where it can.
+        private: files and folders that student code must not read; the second rung is refused where it can.
 
     Raises:
         NoBoxError: neither rung holds here; the message says what to do.
     """
     reasons = []
     for rung in (Rung.BOX, Rung.USER):
-        reason = why_not(rung, private)
+        reason = why_not(rung, *private)
         if reason is None:
             return rung
         reasons.append(reason)
@@ -101,7 +103,7 @@ def best_rung(private: Path | None = None) -> Rung:
     )
 
 
-def why_not(rung: Rung, private: Path | None = None) -> str | None:
+def why_not(rung: Rung, *private: Path) -> str | None:
     """Why a rung does not hold on this machine; None where it does."""
     if sys.platform != "linux":
         return f"{rung.name.lower()}: it needs Linux (on Windows, WSL)"
@@ -115,15 +117,16 @@ def why_not(rung: Rung, private: Path | None = None) -> str | None:
     if rung is Rung.USER and os.geteuid() != 0:
         return "user: only root can become another user"
     with _driver_for(rung) as driver:
-        test = "import os, sys, torch; sys.exit(7 if len(sys.argv) > 1 and os.access(sys.argv[1], os.R_OK) else 0)"
+        test = "import os, sys, torch; seen = [p for p in sys.argv[1:] if os.access(p, os.R_OK)]; print(*seen[:1]); "
         start = _command(rung, slot_user(63), driver, None)[:-1]
-        command = [*start, "-c", test, *([str(private)] if private else [])]
+        command = [*start, "-c", test + "sys.exit(7 if seen else 0)", *(str(path.resolve()) for path in private)]
         try:
             done = subprocess.run(command, capture_output=True, timeout=60, check=False, env={}, cwd="/")
         except subprocess.TimeoutExpired:
             return f"{rung.name.lower()}: it did not start within 60 s"
     if done.returncode == 7:
-        return f"{rung.name.lower()}: {private} could be read by it (chmod 700 its folder)"
+        seen = done.stdout.decode(errors="replace").strip()
+        return f"{rung.name.lower()}: {seen} could be read by it (chmod 700 its folder)"
     last = (done.stderr.decode(errors="replace").strip().splitlines() or ["it does not start"])[-1]
     return f"{rung.name.lower()}: {last}" if done.returncode else None
 
@@ -141,7 +144,7 @@ def _driver_for(rung: Rung) -> Iterator[Path]:
         yield copy
 
 
-def _python_folders() -> list[Path]:
+def python_folders() -> list[Path]:
     """The folders outside /usr that this Python needs."""
     folders = {Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve(), Path(sys.prefix)}
     return sorted(folder for folder in folders if not folder.is_relative_to("/usr"))
@@ -182,7 +185,7 @@ def _command(rung: Rung, user: int, driver: Path, cache: Path | None) -> list[st
             words += ["--symlink", os.readlink(here), str(here)]
         elif here.is_dir():
             words += ["--ro-bind", str(here), str(here)]
-    folders = _python_folders()
+    folders = python_folders()
     words += [*_shown(folders), *_hidden(), "--ro-bind", str(driver), "/driver.py"]
     words += ["--ro-bind", str(cache), "/cache"] if cache else []
     words += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
@@ -249,6 +252,8 @@ def run(
                 return _watch(process, limits, alone)
             finally:
                 _end(process, alone)
+                if rung is Rung.USER:
+                    _remove_files_of(user, scratch)
 
 
 def _watch(process: subprocess.Popen[bytes], limits: Limits, user: int | None) -> Ended:
@@ -296,6 +301,20 @@ def _end(process: subprocess.Popen[bytes], user: int | None) -> None:
         kill_all_of(user)
     for pipe in (process.stdout, process.stderr):
         pipe.close()
+
+
+def _remove_files_of(user: int, scratch: Path) -> None:
+    """Remove what a run left where all users may write: the next one is the same user, and would read it."""
+    for folder in filter(Path.is_dir, map(Path, EVERYBODYS)):
+        for path in folder.iterdir():
+            try:
+                left = path.lstat().st_uid == user and path != scratch
+            except FileNotFoundError:  # somebody else's, who has removed it
+                continue
+            if left and path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif left:
+                path.unlink()
 
 
 def _kill_group(group: int) -> None:

@@ -1,7 +1,10 @@
 """What is made from the assignments' sources: the student's and the instructor's notebooks, and the public mirror."""
 
+import re
 import shutil
 from pathlib import Path
+
+import yaml
 
 from course.engine import quiz
 from course.engine.assignments import COURSE, Assignment, assignments
@@ -12,6 +15,10 @@ PRIVATE = ("checks.py", "rubric.yml")
 """Files of an assignment that are never published."""
 INSTRUCTOR = ("guide", "quizzes", "slides", "tests")
 """Folders that are never published: answers stand in their notes."""
+KEPT = "kept by the instructor"
+"""What stands in the mirror for the secret."""
+SHORTEST = 40
+"""Characters of a line of checks, of a rubric or of a quiz's key that is looked for: a shorter one may be anybody's."""
 
 
 def values(settings: Settings) -> dict[str, str]:
@@ -56,8 +63,7 @@ def publish(out: Path, settings: Settings) -> list[Path]:
         raise SettingsError(f"{out} holds something already: name a folder that is empty or not there.")
     skipped = shutil.ignore_patterns("__pycache__", "*.pyc", *PRIVATE, "a[0-9][0-9].py", *INSTRUCTOR, "course.yml")
     shutil.copytree(COURSE, out / "course", dirs_exist_ok=True, ignore=skipped)
-    public = (COURSE / "course.yml").read_text(encoding="utf-8").replace(settings.secret, "kept by the instructor")
-    (out / "course" / "course.yml").write_text(public, encoding="utf-8", newline="\n")
+    (out / "course" / "course.yml").write_text(without_secret(settings), encoding="utf-8", newline="\n")
     build(out / "_parts", settings)
     for path in sorted((out / "_parts" / "student").glob("*.ipynb")):
         shutil.copy(path, out / path.name)
@@ -69,6 +75,19 @@ def publish(out: Path, settings: Settings) -> list[Path]:
     return sorted(path for path in out.rglob("*") if path.is_file())
 
 
+def without_secret(settings: Settings) -> str:
+    """``course.yml`` with other words in place of its secret.
+
+    Raises:
+        SettingsError: the secret is written in a way that cannot be replaced line by line.
+    """
+    told = (COURSE / "course.yml").read_text(encoding="utf-8")
+    public = re.sub(r"^secret:.*", f'secret: "{KEPT}"', told, flags=re.MULTILINE)
+    if yaml.safe_load(public) != yaml.safe_load(told) | {"secret": KEPT} or settings.secret in public:
+        raise SettingsError("course.yml: write the secret in one line of its own, and nowhere else.")
+    return public
+
+
 def leaked(folder: Path, settings: Settings) -> list[str]:
     """Where a folder shows what is private: a line of a solution or of a file of checks, a sample, or the secret."""
     private: dict[str, str] = {settings.secret: "the secret of course.yml"}
@@ -78,12 +97,14 @@ def leaked(folder: Path, settings: Settings) -> list[str]:
         for file in PRIVATE:
             lines = {line.strip() for line in (assignment.folder / file).read_text(encoding="utf-8").splitlines()}
             lines -= {line for line in lines if line.startswith(("from ", "import ", "question:", "title:"))}
-            private |= dict.fromkeys((line for line in lines - public if len(line) >= 40), f"a line of {name}'s {file}")
+            long = {line for line in lines - public if len(line) >= SHORTEST}
+            private |= dict.fromkeys(long, f"a line of {name}'s {file}")
     for path in sorted((COURSE / "quizzes").glob("*.yml")):
-        private |= {item.why: f"the key of {item.key}" for item in quiz.load(path).items}
+        keys = quiz.load(path).items
+        private |= {item.why: f"the key of {item.key}" for item in keys if len(item.why) >= SHORTEST}
     found = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         text = path.read_text(encoding="utf-8", errors="replace")
-        text += text.replace('\\"', '"')  # as it stands in a notebook
+        text += text.replace('\\"', '"').replace("\\\\", "\\")  # as it stands in a notebook, and between quotes in YAML
         found += [f"{said} stands in {path.name}" for line, said in private.items() if line in text]
     return found

@@ -1,125 +1,58 @@
 """A term's calendar: a plan of weeks laid on real days, as a page and as a file that calendars read."""
 
-import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from html import escape
-from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import icalendar
-import yaml
 
 from course.engine.settings import Settings, SettingsError
+from course.engine.syllabi import Plan, Week
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 HOUR = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun) (\d{1,2}):(\d{2})")
-READING = re.compile(r"\*\*Reading:\*\* about (\d+) minutes")
 END = time(23, 59)
-QUIZ_MINUTES = 15
-
-
-@dataclass(frozen=True)
-class Week:
-    """A week of a plan, as the files in ``syllabi`` say it.
-
-    Attributes:
-        classes: what each class is about.
-        read: chapters.
-        part: which part of them this week.
-        lab: what the lab is about; empty for none.
-        out: assignments given out.
-        due: assignments due at its end.
-        choice: how many of those a student does; 0 for all.
-        quiz: the number of the quiz at its beginning; 0 for none.
-        exam: what is examined.
-        project: hours of work on the project.
-        milestone: what of the project is due.
-    """
-
-    classes: list[str]
-    read: list[int] = field(default_factory=list)
-    part: float = 1.0
-    lab: str = ""
-    out: list[str] = field(default_factory=list)
-    due: list[str] = field(default_factory=list)
-    choice: int = 0
-    quiz: int = 0
-    exam: str = ""
-    project: float = 0.0
-    milestone: str = ""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The weeks of a term.
-
-    Attributes:
-        title: of the course.
-        classes: how many there are a week.
-        lab_minutes: the length of a lab.
-        hours: how many hours each assignment takes, an estimate.
-        weeks: in their order.
-    """
-
-    title: str
-    classes: int
-    lab_minutes: int
-    hours: dict[str, float]
-    weeks: list[Week]
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something at a time; a deadline has no length."""
+    """Something at a time.
+
+    Attributes:
+        what: in words.
+        at: when it begins, or for a deadline when it is.
+        kind: ``class``, ``lab`` or ``due``.
+        minutes: how long it is; a deadline has no length.
+    """
 
     what: str
     at: datetime
+    kind: str
     minutes: int = 0
 
 
 @dataclass(frozen=True)
 class Dated:
-    """A week on its days."""
+    """A week on its days.
+
+    Attributes:
+        number: in the plan.
+        monday: its first day.
+        week: what the plan says of it.
+        events: what is held and what is due.
+        lost: what the plan holds on a day that is free; it is for the instructor to move.
+        free: days on which nothing is held.
+    """
 
     number: int
     monday: date
     week: Week
     events: list[Event]
+    lost: list[Event]
     free: list[date]
-
-
-def load(path: Path) -> Plan:
-    """Read a plan.
-
-    Raises:
-        SettingsError: the file holds something else.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        weeks = [Week(**week) for week in content.pop("weeks")]
-        plan = Plan(**content, weeks=weeks)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise SettingsError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}.") from error
-    except (TypeError, KeyError, AttributeError) as error:
-        raise SettingsError(f"{path.name} is no plan: {error}.") from error
-    given: set[str] = set()
-    for number, week in enumerate(plan.weeks, 1):
-        if week.classes and len(week.classes) != plan.classes:
-            raise SettingsError(
-                f"{path.name}, week {number}: {plan.classes} classes, and {len(week.classes)} are named."
-            )
-        given |= set(week.out)
-        if early := set(week.due) - given:
-            raise SettingsError(f"{path.name}, week {number}: {min(early)} is due and has not been given out.")
-        if unknown := set(week.out) - set(plan.hours):
-            raise SettingsError(f"{path.name}, week {number}: how many hours does {min(unknown)} take?")
-        given -= set(week.due)
-    if given:
-        raise SettingsError(f"{path.name}: {min(given)} is given out and never due.")
-    return plan
 
 
 def holidays(text: str) -> set[date]:
@@ -162,6 +95,11 @@ def hours(name: str, text: str, count: int) -> list[tuple[int, time]]:
         raise SettingsError(f"course.yml: {name}: {error}, in {text!r}.") from error
 
 
+def _at(monday: date, slot: tuple[int, time], zone: ZoneInfo) -> datetime:
+    day, hour = slot
+    return datetime.combine(monday + timedelta(days=day), hour, zone)
+
+
 def dated(plan: Plan, settings: Settings) -> list[Dated]:
     """The plan on the days of a term.
 
@@ -184,50 +122,27 @@ def dated(plan: Plan, settings: Settings) -> list[Dated]:
     for number, week in enumerate(plan.weeks, 1):
         while all(monday + timedelta(days=day) in free for day, _ in held):
             monday += timedelta(weeks=1)
-        events = []
-        slots = list(zip(held, week.classes, strict=False)) + ([(lab, f"Lab: {week.lab}")] if week.lab else [])
-        for (day, hour), what in slots:
-            length = plan.lab_minutes if what.startswith("Lab: ") else settings.class_minutes
-            at = datetime.combine(monday + timedelta(days=day), hour, zone)
-            if at.date() not in free:
-                events.append(Event(what, at, length))
-        end = datetime.combine(monday + timedelta(days=6), END, zone)
-        events += [Event(f"{name.upper()} is due", end) for name in week.due]
-        events += [Event(f"Project: {week.milestone}", end)] if week.milestone else []
+        slots = zip(held, week.classes, strict=False)
+        planned = [Event(what, _at(monday, slot, zone), "class", settings.class_minutes) for slot, what in slots]
+        if week.lab:
+            planned.append(Event(f"Lab: {week.lab}", _at(monday, lab, zone), "lab", plan.lab_minutes))
+        end = _at(monday, (6, END), zone)
+        due = [Event(f"{name.upper()} is due", end, "due") for name in week.due]
+        due += [Event(f"Project: {week.milestone}", end, "due")] if week.milestone else []
+        events = [event for event in planned if event.at.date() not in free] + due
+        lost = [event for event in planned if event.at.date() in free]
         off = sorted(day for day in free if monday <= day < monday + timedelta(days=7))
-        found.append(Dated(number, monday, week, events, off))
+        found.append(Dated(number, monday, week, events, lost, off))
         monday += timedelta(weeks=1)
     return found
 
 
-def reading_minutes(notebooks: Path) -> dict[int, int]:
-    """How long each chapter says that reading it takes."""
-    found = {}
-    for path in sorted(notebooks.glob("[0-9][0-9]_*.ipynb")):
-        text = "".join("".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"])
-        if minutes := READING.search(text):
-            found[int(path.name[:2])] = int(minutes[1])
-    return found
-
-
-def workload(plan: Plan, reading: dict[int, int], class_minutes: int) -> list[float]:
-    """The hours of each week: classes, lab, quiz, reading, assignments (spread evenly over their weeks) and project."""
-    totals = []
-    open_now: dict[str, float] = {}
-    for index, week in enumerate(plan.weeks):
-        for name in week.out:
-            length = next(n for n, later in enumerate(plan.weeks[index:], 1) if name in later.due)
-            share = week.choice / len(week.out) if week.choice else 1.0
-            open_now[name] = share * plan.hours[name] / length
-        minutes = len(week.classes) * class_minutes + plan.lab_minutes * bool(week.lab)
-        minutes += week.part * sum(reading[chapter] for chapter in week.read) + QUIZ_MINUTES * bool(week.quiz)
-        totals.append(minutes / 60 + sum(open_now.values()) + week.project)
-        open_now = {name: hours for name, hours in open_now.items() if name not in week.due}
-    return totals
-
-
 def ics(plan: Plan, weeks: Sequence[Dated], now: datetime) -> bytes:
-    """The events as an iCalendar file (RFC 5545)."""
+    """The events as an iCalendar file (RFC 5545).
+
+    A deadline begins and has neither end nor length: it then ends as it begins (3.6.1), while an end would have to lie
+    later (3.8.2.2). It does not make anybody busy.
+    """
     made = icalendar.Calendar()
     made.add("prodid", "-//From EM to AEVB//course//EN")
     made.add("version", "2.0")
@@ -239,14 +154,17 @@ def ics(plan: Plan, weeks: Sequence[Dated], now: datetime) -> bytes:
             entry.add("dtstamp", now)
             entry.add("summary", event.what)
             entry.add("dtstart", event.at.astimezone(UTC))
-            entry.add("dtend", (event.at + timedelta(minutes=event.minutes)).astimezone(UTC))
+            if event.kind == "due":
+                entry.add("transp", "TRANSPARENT")
+            else:
+                entry.add("dtend", (event.at + timedelta(minutes=event.minutes)).astimezone(UTC))
             made.add_component(entry)
     return made.to_ical()
 
 
 def _when(events: Sequence[Event]) -> Iterator[str]:
     for event in events:
-        if event.minutes:
+        if event.kind != "due":
             yield f"{event.at:%a %d %b, %H:%M}: {event.what}"
 
 
@@ -255,10 +173,13 @@ def syllabus(plan: Plan, weeks: Sequence[Dated], hours_a_week: Sequence[float]) 
     rows = []
     for each, total in zip(weeks, hours_a_week, strict=True):
         week = each.week
-        held = list(_when(each.events)) + [f"{day:%a %d %b}: nothing is held" for day in each.free]
+        held = list(_when(each.events))
+        for day in each.free:
+            lost = " and ".join(f"“{event.what}”" for event in each.lost if event.at.date() == day)
+            held.append(f"{day:%a %d %b}: nothing is held" + (f"; {lost} has to find another day" if lost else ""))
         chapters = ", ".join(map(str, week.read)) + (" (a part)" if week.part < 1 and week.read else "")
         out = " or ".join(name.upper() for name in week.out) + (" is given out" if week.out else "")
-        due = [f"{event.what}, {event.at:%a %d %b, %H:%M}" for event in each.events if not event.minutes]
+        due = [f"{event.what}, {event.at:%a %d %b, %H:%M}" for event in each.events if event.kind == "due"]
         notes = [f"Quiz {week.quiz}"] * bool(week.quiz) + [out] * bool(out) + due + [week.exam] * bool(week.exam)
         cells = [f"{each.number}<br>{each.monday:%d %b}", chapters, *(_list(part) for part in (held, notes))]
         rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}<td>{total:.1f}</td></tr>")

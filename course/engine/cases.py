@@ -13,6 +13,12 @@ EXTREME = 6
 SECRET = (4, 5)
 """The numbers of the cases that are drawn from the term's secret."""
 MOST_DRAWS = 50
+
+
+class CasesError(RuntimeError):
+    """No case could be drawn for a student that tells right from wrong."""
+
+
 Judge = Callable[[object], Verdict]
 
 
@@ -72,7 +78,11 @@ def in_float32(args: Sequence[Any]) -> list[Any]:
 
 
 def checks_of(tasks: Sequence[Task], assignment: str, student: str, salt: str, secret: str) -> list[Check]:
-    """A student's checks: of each function, cases from the id, two from the term's secret, and an extreme one."""
+    """A student's checks: of each function, cases from the id, two from the term's secret, and an extreme one.
+
+    Raises:
+        CasesError: no case of some number tells right from wrong for this student.
+    """
     made = []
     for task in tasks:
         for number in task.numbers:
@@ -94,7 +104,11 @@ def checks_of(tasks: Sequence[Task], assignment: str, student: str, salt: str, s
 
 
 def _draw(task: Task, number: int, assignment: str, salt: str, student: str) -> dict[str, Any]:
-    """A case on which float32 passes and every known mistake is some times farther than is asked."""
+    """A case on which float32 passes and every known mistake is some times farther than is asked.
+
+    Raises:
+        CasesError: none of the cases that were drawn is one.
+    """
     for attempt in range(MOST_DRAWS):
         g = generator(salt, assignment, student, f"{task.function} {number} {attempt}")
         args, name, *hidden = task.case(number, g)
@@ -108,4 +122,4 @@ def _draw(task: Task, number: int, assignment: str, salt: str, student: str) -> 
         apart = min((distance(one.value, want) for one in wrong), default=float("inf"))
         if distance(task.reference(*in_float32(args)), want) < RTOL / 3 and apart > 3 * FACTOR * RTOL:
             return {"args": args, "name": name, "want": want, "wrong": wrong}
-    raise RuntimeError(f"No case {number} of {task.function} for {student!r} tells right from wrong.")
+    raise CasesError(f"No case {number} of {task.function} could be drawn for {student!r} that tells right from wrong.")

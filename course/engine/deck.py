@@ -50,8 +50,10 @@ class Figure:
 
 @cache
 def figures(chapter: int) -> dict[str, Figure]:
-    """A chapter's figures with a caption, by name, from the stored outputs of its notebook."""
-    [path] = [path for path in CHAPTERS if path.name.startswith(f"{chapter:02}_")]
+    """A chapter's figures with a caption, by name, from the stored outputs of its notebook; none of no chapter."""
+    path = next((path for path in CHAPTERS if path.name.startswith(f"{chapter:02}_")), None)
+    if path is None:
+        return {}
     cells = read(path).cells
     found = {}
     for cell, below in pairwise(cells):

@@ -14,7 +14,7 @@ th, td {{ text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #ccc;
 td.points {{ text-align: right; white-space: nowrap }}
 </style></head><body>
 <h1>{title}</h1>
-<p><strong>{score:g} of {points:g} points</strong> from the checks of your code, {student}.</p>
+{summary}
 {notes}
 {tables}
 <p>Each function was called on cases that were drawn for you, and on some that are the same kind but secret.
@@ -28,11 +28,12 @@ def page(result: Result, title: str) -> str:
     notes = "".join(f"<li>{escape(note)}</li>" for note in result.notes)
     questions = list(dict.fromkeys(item.question for item in result.items))
     tables = "\n".join(_table(name, [item for item in result.items if item.question == name]) for name in questions)
+    summary = f"<strong>{result.score:g} of {result.points:g} points</strong> from the checks of your code"
+    if not result.graded:
+        summary = "Your notebook has not been graded yet: ask your instructor"
     return PAGE.format(
         title=escape(title),
-        score=result.score,
-        points=result.points,
-        student=escape(result.student),
+        summary=f"<p>{summary}, {escape(result.student)}.</p>",
         notes=f"<h2>About the whole notebook</h2><ul>{notes}</ul>" if notes else "",
         tables=tables,
     )

@@ -41,7 +41,7 @@ class Result:
 
     Attributes:
         student: the id, as the instructor knows it.
-        items: one for each check, in order.
+        items: one for each check, in order; none where it could not be graded, and a note says why.
         notes: sentences about the submission as a whole.
         rung: how the code was kept in.
         cpu: CPU seconds that were seen.
@@ -52,6 +52,11 @@ class Result:
     notes: tuple[str, ...]
     rung: str
     cpu: float
+
+    @property
+    def graded(self) -> bool:
+        """Whether it was graded at all."""
+        return bool(self.items)
 
     @property
     def score(self) -> float:

@@ -17,7 +17,9 @@ import torch
 
 from course.engine import batch, box
 from course.engine.assignments import COURSE, Assignment, assignment
+from course.engine.cases import CasesError
 from course.engine.grade import Result, grade
+from course.engine.processes import StillRunningError
 from course.engine.settings import STUDENT, Settings, SettingsError, load
 
 SETUP = """\
@@ -136,7 +138,7 @@ def main(arguments: list[str]) -> int:
     name, base = arguments[0], Path(arguments[1])
     try:
         found = run(name, base)
-    except (SettingsError, box.NoBoxError) as error:
+    except (SettingsError, CasesError, box.NoBoxError, StillRunningError) as error:
         found = {"score": 0, "output": f"The autograder cannot grade: {error} Tell your instructor."}
     (base / "results").mkdir(exist_ok=True)
     batch.write(base / "results" / "results.json", json.dumps(found))

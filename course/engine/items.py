@@ -1,15 +1,15 @@
 """Item analysis: how hard each question of a quiz was and how well it tells students apart, with intervals."""
 
-import csv
 import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
-from course.engine.settings import SettingsError
+from course.engine.settings import SettingsError, read_lines
 
 MOODLE = re.compile(r"Q\. ?(\d+) ?/ ?([\d.,]+)")
 CANVAS = re.compile(r"(\d+): (.*)", re.DOTALL)
@@ -60,38 +60,58 @@ def read(path: Path) -> Answers:
     Raises:
         SettingsError: it is none of these.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            head, *rows = list(csv.reader(file))
-    except (OSError, ValueError, csv.Error) as error:
-        raise SettingsError(f"{path} cannot be read as a CSV file with a line of headings: {error}.") from error
-    rows = [row for row in rows if len(row) == len(head) and not row[0].startswith("Overall average")]
+    [(_, head), *rows] = [(number, row) for number, row in read_lines(path) if not row[0].startswith("Overall average")]
+    for number, row in rows:
+        if len(row) != len(head):
+            raise SettingsError(f"{path}, line {number} has {len(row)} cells, and there are {len(head)} headings.")
     if len(rows) < LEAST:
-        raise SettingsError(f"{path} has {len(rows)} whole lines of students; {LEAST} are the least.")
-    columns: list[
-        tuple[str, int, float, int | None]
-    ] = []  # the name, its scores' column, the most, its answers' column
-    for index, name in enumerate(head):
-        if found := MOODLE.fullmatch(name.strip()):
-            columns.append((f"Q{found[1]}", index, float(found[2].replace(",", ".")), None))
-        elif (found := CANVAS.fullmatch(name.strip())) and index + 1 < len(head):
-            columns.append((" ".join(found[2].split())[:60], index + 1, _number(path, head[index + 1]), index))
-    if not columns:
-        columns = [(name, index, 1.0, None) for index, name in enumerate(head) if index]
-    scores = np.array([[_number(path, row[at]) / most for _, at, most, _ in columns] for row in rows])
-    if scores.shape[1] < 2 or not ((scores >= 0) & (scores <= 1)).all():
-        raise SettingsError(f"{path}: scores of at least two items, none below 0 or above its points, are expected.")
-    given = [Counter(row[at] for row in rows) if at is not None else Counter() for *_, at in columns]
-    return Answers([name for name, *_ in columns], scores, given)
+        raise SettingsError(f"{path} has {len(rows)} lines of students; {LEAST} are the least.")
+    columns = _columns(path, head)
+    if len(columns) < 2:
+        raise SettingsError(f"{path}: columns with the scores of at least two items are expected.")
+    scores = np.array([[_number(f"{path}, line {n}", row[c.at]) / c.most for c in columns] for n, row in rows])
+    if not ((scores >= 0) & (scores <= 1)).all():
+        row, item = np.argwhere(~((scores >= 0) & (scores <= 1)))[0]
+        column = columns[item]
+        raise SettingsError(
+            f"{path}, line {rows[row][0]}: a score of {column.name!r} is from 0 to {column.most:g}, none below 0 or "
+            f"above its points, and this one is {rows[row][1][column.at]}."
+        )
+    given = [Counter(row[c.answers] for _, row in rows) if c.answers is not None else Counter() for c in columns]
+    return Answers([column.name for column in columns], scores, given)
 
 
-def _number(path: Path, text: str) -> float:
+class _Column(NamedTuple):
+    """An item in a file: its name, the column of its scores, the most it gives, the column of its answers."""
+
+    name: str
+    at: int
+    most: float
+    answers: int | None
+
+
+def _columns(path: Path, head: list[str]) -> list[_Column]:
+    """The items that a line of headings names; without a heading of Canvas or Moodle, all but the first column."""
+    columns = []
+    for index, name in enumerate(map(str.strip, head)):
+        if found := MOODLE.fullmatch(name):
+            columns.append(_Column(f"Q{found[1]}", index, _number(f"{path}, {name!r}", found[2]), None))
+        elif (found := CANVAS.fullmatch(name)) and index + 1 < len(head):
+            most = _number(f"{path}, the column after {name[:40]!r}", head[index + 1])
+            columns.append(_Column(" ".join(found[2].split())[:60], index + 1, most, index))
+    columns = columns or [_Column(name.strip(), index, 1.0, None) for index, name in enumerate(head) if index]
+    if nothing := [column.name for column in columns if not 0 < column.most < np.inf]:
+        raise SettingsError(f"{path}: {nothing[0]!r} gives no points, so it cannot be analyzed: leave its column out.")
+    return columns
+
+
+def _number(where: str, text: str) -> float:
     """A score; nothing, or a dash, is 0."""
     text = text.strip().replace(",", ".")
     try:
         return 0.0 if text in {"", "-"} else float(text)
     except ValueError as error:
-        raise SettingsError(f"{path}: a score is a number, and {text[:40]!r} is none.") from error
+        raise SettingsError(f"{where}: a score is a number, and {text[:40]!r} is none.") from error
 
 
 def analyze(answers: Answers) -> list[Analysis]:
@@ -123,10 +143,12 @@ def alpha(scores: np.ndarray) -> float:
 
 
 def alpha_interval(scores: np.ndarray, draws: int = 2000) -> Interval:
-    """The interval of 95 % of α by the bootstrap over students, from a fixed seed."""
+    """The interval of 95 % of α by the bootstrap over students, from a fixed seed; NaN where α itself is."""
     generator = np.random.default_rng(0)
     rows = generator.integers(len(scores), size=(draws, len(scores)))
     values = [alpha(scores[each]) for each in rows]
+    if np.isnan(values).all():
+        return float("nan"), float("nan")
     return tuple(np.nanquantile(values, [0.025, 0.975]).tolist())  # type: ignore[return-value]
 
 
@@ -145,8 +167,12 @@ def report(answers: Answers) -> str:
             line += f"{each.discrimination:+.2f} [{low:+.2f}, {high:+.2f}]"
         lines += [line, *([f"  {each.flag}"] if each.flag else [])]
         lines += [f"  {count:4d} × {' '.join(answer.split()) or '(nothing)'}" for answer, count in given.most_common()]
-    low, high = alpha_interval(answers.scores)
-    lines.append(f"Cronbach's α {alpha(answers.scores):.2f} [{low:.2f}, {high:.2f}]")
+    whole = alpha(answers.scores)
+    if np.isnan(whole):
+        lines.append("Cronbach's α: there is none, since all students have the same sum")
+    else:
+        low, high = alpha_interval(answers.scores)
+        lines.append(f"Cronbach's α {whole:.2f} [{low:.2f}, {high:.2f}]")
     if n < 60:
         lines.append("With fewer than 60 students these intervals are wide: pool terms before you drop an item.")
     return "\n".join(lines)

@@ -2,40 +2,50 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from course.engine.grade import Result
-from course.engine.settings import Settings, SettingsError, Student
+from course.engine.settings import Settings, SettingsError, Student, read_table
 
 CANVAS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
 MOODLE = ("Identifier", "Full name", "Email address")
 
 
-def read_hand(path: Path, rubric: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+def read_hand(path: Path, rubric: Mapping[str, Any], students: Collection[str]) -> dict[str, dict[str, float]]:
     """What a person gave: a CSV file with ``id``, the criteria of the rubric, and, if wanted, ``days_late``.
 
+    Args:
+        path: of the file.
+        rubric: of the assignment.
+        students: the ids on the class list.
+
     Raises:
-        SettingsError: a column is missing or unknown, or points are no number from 0 to the criterion's.
+        SettingsError: it is no such table, points are no number from 0 to the criterion's, or an id is not on the class
+            list or there twice.
     """
     most = {key: float(criterion["points"]) for key, criterion in rubric["criteria"].items()}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        columns = set(reader.fieldnames or ())
-        if columns - {"days_late"} != {"id", *most}:
-            raise SettingsError(f"{path} has the columns id, {', '.join(most)} and, if wanted, days_late.")
-        found: dict[str, dict[str, float]] = {}
-        for number, row in enumerate(reader, 2):
-            given = {key: _points(path, number, key, row[key], top) for key, top in most.items()}
-            days = _points(path, number, "days_late", row.get("days_late") or "0", 1_000.0)
-            found[row["id"].strip()] = given | {"days_late": days}
+    columns, rows = read_table(path)
+    if set(columns) - {"days_late"} != {"id", *most}:
+        raise SettingsError(
+            f"{path} has the columns id, {', '.join(most)} and, if wanted, days_late; it has {', '.join(columns)}."
+        )
+    found: dict[str, dict[str, float]] = {}
+    for number, row in rows:
+        student = row["id"].strip()
+        if student not in students or student in found:
+            why = "is there twice" if student in found else "is not on the class list"
+            raise SettingsError(f"{path}, line {number}: {student!r} {why}.")
+        given = {key: _points(path, number, key, row[key], top) for key, top in most.items()}
+        days = _points(path, number, "days_late", row.get("days_late", ""), 1_000.0)
+        found[student] = given | {"days_late": days}
     return found
 
 
-def _points(path: Path, line: int, key: str, text: str | None, most: float) -> float:
+def _points(path: Path, line: int, key: str, text: str, most: float) -> float:
     try:
-        points = float(text or "0")
+        points = float(text.strip() or "0")
     except ValueError:
         points = -1.0
     if not 0 <= points <= most:
@@ -46,10 +56,16 @@ def _points(path: Path, line: int, key: str, text: str | None, most: float) -> f
 def totals(
     results: Sequence[Result], hand: Mapping[str, Mapping[str, float]], students: Sequence[str], settings: Settings
 ) -> dict[str, float]:
-    """The points of every student: code and hand together, less what comes off for days that are late."""
+    """The points of every student: code and hand together, less what comes off for days that are late.
+
+    Who handed something in that could not be graded has none.
+    """
     code = {result.student: result.score for result in results}
+    open_ = {result.student for result in results if not result.graded}
     found = {}
     for student in students:
+        if student in open_:
+            continue
         given = dict(hand.get(student, {}))
         kept = max(0.0, 1 - given.pop("days_late", 0.0) * settings.late_percent_per_day / 100)
         found[student] = round((code.get(student, 0.0) + sum(given.values())) * kept, 2)
@@ -63,7 +79,7 @@ def canvas(students: Sequence[Student], points: Mapping[str, float], title: str,
     writer.writerow([*CANVAS, title])
     writer.writerow(["    Points Possible", *[""] * (len(CANVAS) - 1), f"{most:g}"])
     for student in students:
-        writer.writerow([*(student.row.get(column, "") for column in CANVAS), f"{points[student.id]:g}"])
+        writer.writerow([*(student.row.get(column, "") for column in CANVAS), _of(student, points)])
     return text.getvalue()
 
 
@@ -74,5 +90,10 @@ def moodle(students: Sequence[Student], points: Mapping[str, float], most: float
     writer.writerow([*MOODLE, "Grade", "Maximum Grade"])
     for student in students:
         row = {"Full name": student.name} | student.row
-        writer.writerow([*(row.get(column, "") for column in MOODLE), f"{points[student.id]:g}", f"{most:g}"])
+        writer.writerow([*(row.get(column, "") for column in MOODLE), _of(student, points), f"{most:g}"])
     return text.getvalue()
+
+
+def _of(student: Student, points: Mapping[str, float]) -> str:
+    """A student's points; empty, which both platforms leave as it was, where there are none."""
+    return f"{points[student.id]:g}" if student.id in points else ""

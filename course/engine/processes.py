@@ -10,6 +10,10 @@ from pathlib import Path
 PROC = Path("/proc")
 
 
+class StillRunningError(RuntimeError):
+    """What a run has started cannot be ended."""
+
+
 @dataclass(frozen=True)
 class Usage:
     """Processes and threads alive, their memory in bytes, and their CPU seconds."""
@@ -81,7 +85,7 @@ def kill_all_of(user: int) -> None:
     """Kill every process of a user that is used for one run alone, until there is none.
 
     Raises:
-        RuntimeError: some are left after five seconds.
+        StillRunningError: some are left after five seconds.
     """
     end = time.monotonic() + 5
     while True:
@@ -90,7 +94,9 @@ def kill_all_of(user: int) -> None:
         if not alive:
             return
         if time.monotonic() > end:
-            raise RuntimeError(f"Processes of the user {user} cannot be ended: {[process.pid for process in alive]}.")
+            raise StillRunningError(
+                f"Processes of the user {user} cannot be ended: {[process.pid for process in alive]}."
+            )
         for process in alive:
             try:
                 os.kill(process.pid, signal.SIGKILL)

@@ -3,6 +3,7 @@
 import hashlib
 import random
 from dataclasses import dataclass
+from math import inf, isfinite
 from pathlib import Path
 
 import yaml
@@ -84,13 +85,16 @@ def load(path: Path) -> Quiz:
         raise SettingsError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}.") from error
     where = path.name
     _keys(where, content, {"title", "chapter", "items"})
+    title, chapter = _text(f"{where}, title", content["title"]), content["chapter"]
+    if type(chapter) is not int or not chapter > 0:
+        raise SettingsError(f"{where}: chapter is the number of a chapter, and is {chapter!r}.")
     if not isinstance(content["items"], list) or not content["items"]:
         raise SettingsError(f"{where}: items is a list of questions.")
     items = tuple(_item(f"{where}, item {n}", one) for n, one in enumerate(content["items"], 1))
     twice = {item.key for item in items if [other.key for other in items].count(item.key) > 1}
     if twice:
         raise SettingsError(f"{where}: {min(twice)} is the key of two items.")
-    return Quiz(path.stem, content["title"], content["chapter"], items)
+    return Quiz(path.stem, title, chapter, items)
 
 
 def _keys(where: str, content: object, wanted: set[str], allowed: frozenset[str] = frozenset()) -> None:
@@ -120,6 +124,8 @@ def _text(where: str, content: object) -> str:
 def _item(where: str, content: object) -> Item:
     _keys(where, content, {"key", "objective", "stem", "right", "why", "wrong"}, frozenset({"tolerance"}))
     tolerance = content.get("tolerance")
+    if "tolerance" in content and (type(tolerance) not in (int, float) or not 0 < tolerance < inf):
+        raise SettingsError(f"{where}: tolerance is a positive number, and is {tolerance!r}.")
     if not isinstance(content["wrong"], list):
         raise SettingsError(f"{where}: wrong is a list.")
     wrong = []
@@ -143,8 +149,9 @@ def _numbers(where: str, item: Item) -> None:
     """Raise unless the answers are numbers, and the wrong ones lie outside of the tolerance."""
     try:
         right, *wrong = (float(text) for text in (item.right, *(one.text for one in item.wrong)))
-        tolerance = float(item.tolerance or 0)
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise SettingsError(f"{where}: with a tolerance, all answers are numbers ({error}).") from error
-    if not tolerance > 0 or any(abs(one - right) <= 2 * tolerance for one in wrong):
-        raise SettingsError(f"{where}: the tolerance is positive, and wrong answers are more than two of them away.")
+    if not all(map(isfinite, (right, *wrong))):
+        raise SettingsError(f"{where}: with a tolerance, all answers are finite numbers.")
+    if any(abs(one - right) <= 2 * (item.tolerance or 0) for one in wrong):
+        raise SettingsError(f"{where}: wrong answers are more than two of the tolerances away from the right one.")

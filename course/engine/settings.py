@@ -9,6 +9,7 @@ import yaml
 
 STUDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
 """An id that may name a file."""
+SHORTEST_SECRET = 12
 
 
 class SettingsError(ValueError):
@@ -55,8 +56,12 @@ def load(path: Path) -> Settings:
     settings = Settings(**content)
     if settings.salt == settings.secret:
         raise SettingsError(f"{path}: the secret is another word than the salt, which students see.")
-    if not settings.tries_per_day > 0 or not 0 <= settings.late_percent_per_day <= 100:
-        raise SettingsError(f"{path}: tries_per_day is at least 1, late_percent_per_day is from 0 to 100.")
+    if len(settings.secret) < SHORTEST_SECRET:
+        raise SettingsError(f"{path}: the secret has at least {SHORTEST_SECRET} characters: nobody may guess it.")
+    if not settings.tries_per_day > 0 or not settings.class_minutes > 0:
+        raise SettingsError(f"{path}: tries_per_day and class_minutes are at least 1.")
+    if not 0 <= settings.late_percent_per_day <= 100:
+        raise SettingsError(f"{path}: late_percent_per_day is from 0 to 100.")
     return settings
 
 
@@ -65,7 +70,9 @@ def _of_kind(path: Path, name: str, value: object, kind: object) -> object:
         value = float(value)
     if type(value) is not kind or (kind is str and not value.strip() and name != "holidays"):
         wanted = {str: "text", int: "a whole number", float: "a number"}[kind]
-        raise SettingsError(f"{path}: {name} is {wanted}, and is {value!r}.")
+        bare = kind is str and value is not None and type(value) is not str  # such as a day, which YAML reads as one
+        said = f"{value}: put it between quotes" if bare else repr(value)
+        raise SettingsError(f"{path}: {name} is {wanted}, and is {said}.")
     return value
 
 
@@ -88,25 +95,62 @@ def read_roster(path: Path, settings: Settings) -> list[Student]:
     """Read a class list: a CSV file with the columns that ``course.yml`` names, such as Canvas's gradebook export.
 
     Raises:
-        SettingsError: a column is missing, or an id is missing, odd or there twice.
+        SettingsError: it is no table, lacks a column, names no student, or an id is missing, odd or there twice.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error) as error:
-        raise SettingsError(f"The class list {path} cannot be read: {error}.") from error
+    columns, rows = read_table(path)
     for column in (settings.id_column, settings.name_column):
-        if not rows or column not in rows[0]:
-            found = ", ".join(rows[0]) if rows else "nothing"
-            raise SettingsError(f"The class list {path} has no column {column!r} (course.yml names it), but {found}.")
+        if column not in columns:
+            raise SettingsError(
+                f"The class list {path} has no column {column!r} (course.yml names it), but {', '.join(columns)}."
+            )
     students: dict[str, Student] = {}
-    for number, row in enumerate(rows, 2):
-        name = (row[settings.name_column] or "").strip()
-        student = (row[settings.id_column] or "").strip()
+    for number, row in rows:
+        name, student = row[settings.name_column].strip(), row[settings.id_column].strip()
         if not student and (not name or name.startswith(("Points Possible", "Student, Test"))):
             continue  # Canvas's own lines
         if not STUDENT.fullmatch(student) or student in students:
             why = "is there twice" if student in students else "is no id (letters, digits and . _ @ + -)"
             raise SettingsError(f"The class list {path}, line {number}: {student!r} {why}.")
-        students[student] = Student(student, name, {str(k): str(v or "") for k, v in row.items()})
+        students[student] = Student(student, name, row)
+    if not students:
+        raise SettingsError(f"The class list {path} names no student: below the headings a line for each is expected.")
     return list(students.values())
+
+
+def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """Read a CSV file: its headings, and its lines, each with its number; cells that are missing at an end are empty.
+
+    Raises:
+        SettingsError: it cannot be read, is empty, has a heading twice, or a line has more cells than headings.
+    """
+    [(_, head), *lines] = read_lines(path)
+    columns = [name.strip() for name in head]
+    if twice := sorted({name for name in columns if name and columns.count(name) > 1}):
+        raise SettingsError(f"{path}: {twice[0]!r} is the heading of two columns.")
+    rows = []
+    for number, line in lines:
+        if any(cell.strip() for cell in line[len(columns) :]):
+            raise SettingsError(f"{path}, line {number} has {len(line)} cells, and there are {len(columns)} headings.")
+        cells = [*line, *[""] * (len(columns) - len(line))]
+        rows.append((number, dict(zip(columns, cells, strict=False))))
+    return columns, rows
+
+
+def read_lines(path: Path) -> list[tuple[int, list[str]]]:
+    """The lines of a CSV file that hold anything, at least one, each with its number.
+
+    Raises:
+        SettingsError: it cannot be read, or is empty.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            lines = [(reader.line_num, line) for line in reader if any(map(str.strip, line))]
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not in UTF-8: save it anew, as CSV UTF-8.") from error
+    except (OSError, csv.Error) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise SettingsError(f"{path} cannot be read as a CSV file: {why}.") from error
+    if not lines:
+        raise SettingsError(f"{path} is empty: a CSV file with a line of headings is expected.")
+    return lines

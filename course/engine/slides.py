@@ -1,5 +1,7 @@
 """The slides: a deck for each chapter, by sphinx-revealjs, and its PDF where there is a browser to print it."""
 
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -8,6 +10,7 @@ from pathlib import Path
 
 from course.engine.assignments import COURSE
 from course.engine.settings import SettingsError
+from tools.environments import UTF8
 
 SLIDES = COURSE / "slides"
 DECK = "[0-9][0-9]"
@@ -15,23 +18,34 @@ DECK = "[0-9][0-9]"
 
 
 def build(out: Path, source: Path = SLIDES) -> list[Path]:
-    """Write the decks of a folder; return them.
+    """Write the decks of a folder, in place of what an earlier build wrote; return them.
+
+    Args:
+        out: a folder that holds slides alone.
+        source: the folder of the decks' sources.
 
     Raises:
-        SettingsError: Sphinx warns of something in a source; the message is its first sentence.
+        SettingsError: Sphinx warns of something in a source; the message is its first sentence. What an earlier build
+            wrote is still there then.
     """
-    with tempfile.TemporaryDirectory(prefix="course-slides-", ignore_cleanup_errors=True) as trees:
-        call = [sys.executable, "-m", "sphinx", "-b", "revealjs", "-E", "-q", "-W", "--keep-going", "-d", trees]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".slides-", dir=out.parent, ignore_cleanup_errors=True) as work:
+        made, trees = Path(work) / "made", Path(work) / "trees"
+        call = [sys.executable, "-m", "sphinx", "-b", "revealjs", "-E", "-q", "-W", "--keep-going", "-d", str(trees)]
         done = subprocess.run(
-            [*call, "-c", str(SLIDES), str(source), str(out)],
+            [*call, "-c", str(SLIDES), str(source), str(made)],
             capture_output=True,
             encoding="utf-8",
             errors="replace",
             check=False,
+            env=os.environ | UTF8 | {"PYTHONUTF8": "1"},
         )
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or ["Sphinx says nothing."]
-        raise SettingsError(f"The slides cannot be built: {said[0]}")
+        if done.returncode:
+            said = done.stderr.strip().splitlines() or ["Sphinx says nothing."]
+            raise SettingsError(f"The slides cannot be built: {said[0]}")
+        if out.exists():
+            shutil.rmtree(out)
+        made.rename(out)
     return sorted(out.glob(f"{DECK}.html"))
 
 

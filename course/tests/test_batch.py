@@ -1,10 +1,6 @@
 """A class is graded whole, can be taken up again, and a bad file is one student's."""
 
 import csv
-import json
-import shutil
-import subprocess
-import sys
 import zipfile
 
 import pytest
@@ -12,10 +8,12 @@ from boxes import STRICT, needs_box
 from hostile import HONEST
 from small import checks, notebook
 
-from course.engine import archive, batch, gradescope
+from course.engine import archive, batch, lms
 from course.engine.answers import read
-from course.engine.assignments import COURSE, assignment
+from course.engine.assignments import COURSE
 from course.engine.box import Rung
+from course.engine.cases import CasesError, Task, checks_of, uniform
+from course.engine.settings import Student
 
 RIGHT = "def cumulate(x):\n    return x.cumsum(0)"
 
@@ -61,6 +59,59 @@ def test_a_class_is_graded_and_taken_up_again(handed_in, tmp_path):
     assert rows[-1]["note"] == "nothing handed in"
 
 
+@needs_box
+def test_who_cannot_be_graded_is_noted_and_the_others_are_graded(handed_in, tmp_path, told):
+    """No cases can be drawn for ada, bob's file goes before it is read; eve is graded."""
+    out, said = tmp_path / "out", []
+
+    def mine(student):
+        if student == "ada":
+            raise CasesError("No case 3 of double could be drawn.")
+        return checks(student)
+
+    files = {"ada": handed_in / "ada.ipynb", "bob": tmp_path / "gone.ipynb", "eve": handed_in / "eve.py"}
+    (out / "results").mkdir(parents=True)
+    (out / "results" / "ada.json").write_text("{}", encoding="utf-8")
+    results = batch.grade_all(files, mine, out, Rung.BOX, title="Small", version="1", limits=STRICT, say=said.append)
+    assert [(result.student, result.graded, result.score) for result in results] == [
+        ("ada", False, 0),
+        ("bob", False, 0),
+        ("eve", True, 10),
+    ]
+    assert said == [
+        "ada: not graded. No case 3 of double could be drawn.",
+        "bob: not graded. gone.ipynb cannot be read here: No such file or directory.",
+        "eve: 10 of 10",
+    ]
+    rows = {row["id"]: row for row in csv.DictReader(batch.table(results, ["flo"]).splitlines())}
+    assert (rows["ada"]["q1"], rows["ada"]["code"], rows["ada"]["of"]) == ("", "", "10")
+    assert rows["ada"]["note"] == "not graded: No case 3 of double could be drawn."
+    assert (rows["eve"]["code"], rows["flo"]["of"]) == ("10.0", "10")
+    assert [path.name for path in (out / "results").iterdir()] == ["eve.json"]
+    assert "has not been graded yet" in (out / "feedback" / "ada.html").read_text(encoding="utf-8")
+    points = lms.totals(results, {"ada": {"figure": 5.0}}, ["ada", "bob", "eve", "flo"], told)
+    assert points == {"eve": 10, "flo": 0}
+    students = [Student(name, name, {}) for name in ("ada", "eve")]
+    assert [line.split(",")[-1] for line in lms.canvas(students, points, "A1", 10).splitlines()[2:]] == ["", "10"]
+    assert [line.split(",")[-2] for line in lms.moodle(students, points, 10).splitlines()[1:]] == ["", "10"]
+
+
+def test_cases_that_never_tell_right_from_wrong_are_said():
+    alike = Task(
+        "q1", "f", 1, 0, lambda x, mistake="": x, lambda _, g: ([uniform(g, 3)], "x"), {"same": (0.5, "Same.")}
+    )
+    with pytest.raises(CasesError, match="No case 0 of f could be drawn for 'ada'"):
+        checks_of([alike], "a00", "ada", "salt", "secret")
+
+
+def test_the_newest_of_a_students_files_in_an_archive_counts(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        for name, year in (("1/ada.ipynb", 2027), ("2/ada.ipynb", 2026), ("3/ada.ipynb", 1980)):
+            file.writestr(zipfile.ZipInfo(name, (year, 2 - (year == 1980) * 2, 1, 0, 0, 0)), str(year))
+    archive.unpack(tmp_path / "a.zip", tmp_path / "in")
+    assert batch.submissions(tmp_path / "in", ["ada"])["ada"].read_text(encoding="utf-8") == "2027"
+
+
 def test_a_file_of_nobody_stops_the_batch(handed_in):
     with pytest.raises(batch.HandedInError, match="belong to nobody"):
         batch.submissions(handed_in, ["ada"])
@@ -95,46 +146,6 @@ def test_what_no_driver_writes_is_no_answer(line):
 @pytest.mark.parametrize("line", ["", "[" * 100_000, "10", '{"call": true}', '{"call": -1, "status": "ok"}', "\xff{"])
 def test_what_is_no_line_is_not_read(line):
     assert read(line.encode()).answers == {}
-
-
-@needs_box
-@pytest.mark.parametrize(("code", "score"), [(None, 70), ("import os\nos._exit(0)", 0), ("", 0)])
-def test_gradescopes_tree(tmp_path, told, code, score):
-    from dataclasses import replace
-
-    from course.engine import build
-
-    packed = gradescope.pack(assignment("a01"), tmp_path / "zip", replace(told, secret="a word of mine"))
-    base = tmp_path / "autograder"
-    with zipfile.ZipFile(packed) as file:
-        file.extractall(base / "source")
-        assert {"setup.sh", "run_autograder"} <= set(file.namelist())
-    (base / "submission").mkdir()
-    build.build(tmp_path / "made", told)
-    if code is None:
-        shutil.copy(tmp_path / "made" / "instructor" / "a01.ipynb", base / "submission")
-    elif code:
-        notebook(base / "submission" / "a01.ipynb", code)
-    metadata = {"users": [{"email": "ada@example.org"}], "previous_submissions": [], "created_at": "2027-02-01"}
-    (base / "submission_metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
-    found = run_autograder(base)
-    assert found["score"] == score
-
-
-def run_autograder(base):
-    environment = {"AUTOGRADER": str(base), "COURSE_PYTHON": sys.executable, "PATH": "/usr/bin:/bin"}
-    subprocess.run(["bash", base / "source" / "run_autograder"], env=environment, check=False, timeout=300)
-    return json.loads((base / "results" / "results.json").read_text(encoding="utf-8"))
-
-
-@needs_box
-def test_gradescopes_results_after_a_crash(tmp_path):
-    base = tmp_path / "autograder"
-    (base / "source").mkdir(parents=True)
-    (base / "source" / "run_autograder").write_text(gradescope.RUN.format(name="a01"), encoding="utf-8")
-    found = run_autograder(base)
-    assert found["score"] == 0
-    assert "your work is not lost" in found["output"]
 
 
 def test_the_engine_is_in_small_modules():

@@ -126,7 +126,13 @@ def test_paper_has_no_key_and_the_key_fits_each_version(tmp_path):
         ({"stem": "How much is $1 + 1?"}, "formula without an end"),
         ({"right": "It is 1"}, "two answers are the same"),
         ({"tolerance": 0.1}, "all answers are numbers"),
-        ({"right": 2, "tolerance": 1, "wrong": [{"text": "3", "misconception": "m", "feedback": "f"}]}, "two of them"),
+        (
+            {"right": 2, "tolerance": 1, "wrong": [{"text": "3", "misconception": "m", "feedback": "f"}]},
+            "more than two",
+        ),
+        ({"right": 2, "tolerance": "wide"}, "tolerance is a positive number, and is 'wide'"),
+        ({"right": 2, "tolerance": 0}, "tolerance is a positive number, and is 0"),
+        ({"right": "nan", "tolerance": 0.1, "wrong": [{"text": "3", "misconception": "m", "feedback": "f"}]}, "finite"),
         ({"points": 3}, "points"),
         ({"why": True}, "line of text"),
     ],
@@ -134,6 +140,23 @@ def test_paper_has_no_key_and_the_key_fits_each_version(tmp_path):
 def test_a_broken_item_is_one_sentence(changed, said, tmp_path):
     with pytest.raises(SettingsError, match=said):
         made(tmp_path, **changed)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"title": ["T"]}, "title is a line of text"),
+        ({"title": " "}, "title is a line of text"),
+        ({"chapter": "one"}, "chapter is the number of a chapter, and is 'one'"),
+        ({"chapter": 0}, "chapter is the number of a chapter"),
+    ],
+)
+def test_a_quiz_without_title_or_chapter_is_one_sentence(changed, said, tmp_path):
+    path = tmp_path / "q99.yml"
+    content = {"title": "T", "chapter": 1, "items": [ITEM]} | changed
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(SettingsError, match=said):
+        quiz.load(path)
 
 
 def scores(n=200, k=8):
@@ -171,6 +194,35 @@ def test_alpha_is_that_of_its_formula():
     assert items.alpha(values) == pytest.approx(1.5 * (1 - values.var(axis=0, ddof=1).sum() / sums.var(ddof=1)))
     low, high = items.alpha_interval(scores())
     assert low < items.alpha(scores()) < high
+
+
+def test_columns_in_which_all_are_alike_are_said(tmp_path):
+    """All wrong, all empty, all right: no correlation, an interval for the share, and no warning."""
+    rows = [[f"s{n}", 0, "", 1, n % 2, (n + 1) % 3 / 2] for n in range(12)]
+    found = items.read(written(tmp_path, ["id", "wrong", "empty", "right", "a", "b"], rows))
+    analyses = {one.item: one for one in items.analyze(found)}
+    for name, share in (("wrong", 0), ("empty", 0), ("right", 1)):
+        assert (analyses[name].share, analyses[name].discrimination, analyses[name].flag) == (share, None, "")
+        low, high = analyses[name].share_interval
+        assert 0 <= low <= share <= high <= 1
+        assert high - low > 0.1
+    assert items.report(found).count("all the same") == 3
+
+
+@pytest.mark.parametrize("score", [0, 1])
+def test_where_all_students_have_the_same_sum_there_is_no_alpha(score, tmp_path):
+    found = items.read(written(tmp_path, ["id", "a", "b"], [[f"s{n}", score, score] for n in range(8)]))
+    assert "there is none, since all students have the same sum" in items.report(found)
+    assert all(map(np.isnan, items.alpha_interval(found.scores)))
+
+
+def test_two_items_that_agree_wholly_or_not_at_all(tmp_path):
+    for other in (lambda n: n % 2, lambda n: 1 - n % 2):
+        rows = [[f"s{n}", n % 2, other(n)] for n in range(8)]
+        found = items.read(written(tmp_path, ["id", "a", "b"], rows))
+        [one, _] = items.analyze(found)
+        assert abs(one.discrimination) == pytest.approx(1)
+        assert "8 students, 2 items" in items.report(found)
 
 
 def test_canvas_and_moodle_are_read(tmp_path):

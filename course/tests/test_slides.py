@@ -72,6 +72,41 @@ def test_a_figure_that_no_chapter_has_is_one_sentence(tmp_path):
         built(tmp_path, path)
 
 
+@pytest.mark.parametrize("name", ["fig-99", "fig-99-nothing", "fig", "staircase"])
+def test_a_figure_of_no_chapter_is_one_sentence(name, tmp_path):
+    path = tmp_path / "02.md"
+    path.write_text(f"# 2. A\n\n## B\n\n```{{figure-of}} {name}\n```\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=f"No chapter has stored a figure '{name}'; it is one of fig-NN-…"):
+        built(tmp_path, path)
+
+
+def test_a_build_takes_the_place_of_the_one_before_and_one_that_fails_does_not(tmp_path, monkeypatch):
+    """The console's own characters do not matter, and the folder holds the decks of the last build that worked."""
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    monkeypatch.setenv("LC_ALL", "C")
+    monkeypatch.setenv("PYTHONUTF8", "0")
+    (tmp_path / "two.md").write_text("# 2. Größe ✓\n\n## B\n\nText → text\n", encoding="utf-8")
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("index.md", "slides.css"):
+        shutil.copy(slides.SLIDES / name, source)
+    for number in ("02", "03"):
+        shutil.copy(tmp_path / "two.md", source / f"{number}.md")
+    out = tmp_path / "out"
+    assert [deck.stem for deck in slides.build(out, source)] == ["02", "03"]
+    (out / "03.pdf").touch()
+    (source / "03.md").unlink()
+    assert [deck.name for deck in slides.build(out, source)] == ["02.html"]
+    assert sorted(path.name for path in out.glob("0*")) == ["02.html"]
+    whole = (out / "02.html").read_bytes()
+    assert "Größe ✓" in whole.decode("utf-8")
+    (source / "02.md").write_text("# 2. A\n\n```{figure-of} größe→99\n```\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match="größe→99"):
+        slides.build(out, source)
+    assert (out / "02.html").read_bytes() == whole
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source", "two.md"]
+
+
 @pytest.fixture(scope="module")
 def decks(tmp_path_factory):
     """All decks, by name."""
