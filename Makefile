@@ -20,7 +20,7 @@ export PYTHON URL BRANCH NOTEBOOK NAME AUTHORS A DIR ROSTER HAND DEST FILE
 TOOLS := "$$PYTHON" -m tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book pdf epub zip test execute results bench refresh lab data export student course quiz slides calendar items grade gradescope course-public test-course repository owner lint lock clean doctor python
+.PHONY: help setup book pdf epub zip test execute results bench refresh lab data export student course quiz slides calendar items grade gradescope project-check course-public test-course repository owner lint lock clean doctor python
 .NOTPARALLEL:
 
 help setup book pdf epub zip test refresh lab data export student course quiz slides calendar test-course lint lock clean doctor: python
@@ -43,6 +43,9 @@ gradescope: python
 
 items: python
 	@$(TOOLS) items -- "$$FILE"
+
+project-check: python
+	@$(TOOLS) project-check -- "$$DIR"
 
 course-public: python
 	@$(TOOLS) course-public -- "$$DEST"

@@ -1,7 +1,7 @@
 """The course's commands: build its notebooks, quizzes and slides, date its syllabus, grade a class, write the mirror.
 
-``python -m tools course``, ``quiz``, ``slides``, ``calendar``, ``items``, ``grade``, ``gradescope`` and
-``course-public`` call it; ``course/README.md`` explains them.
+``python -m tools course``, ``quiz``, ``slides``, ``calendar``, ``items``, ``grade``, ``gradescope``, ``project-check``
+and ``course-public`` call it; ``course/README.md`` explains them.
 """
 
 import argparse
@@ -22,6 +22,8 @@ from course.engine import (
     gradescope,
     items,
     lms,
+    project,
+    project_sheet,
     quiz,
     quiz_formats,
     settings,
@@ -31,6 +33,7 @@ from course.engine import (
 from course.engine.assignments import COURSE, assignment
 from course.engine.box import NoBoxError, Rung
 from course.engine.processes import StillRunningError
+from course.engine.project_folder import ProjectError
 from course.engine.settings import Settings, SettingsError, Student
 from tools.browser import find_browser, missing
 from tools.commands import command
@@ -115,6 +118,25 @@ def pack(args: argparse.Namespace, told: Settings) -> int:
     return 0
 
 
+def check_project(args: argparse.Namespace, _: Settings) -> int:
+    """Run a team's folder, write its sheet, and fill in the machine's part of its rubric."""
+    rung = Rung.UNSAFE if args.unsafe else box.best_rung()
+    outcome = project.check(args.folder, rung)
+    out = args.out or OUT / "projects" / outcome.team
+    out.mkdir(parents=True, exist_ok=True)
+    content = project_sheet.filled(outcome, project_sheet.load(out / "rubric.yml"))
+    batch.write(out / "rubric.yml", project_sheet.dumped(content))
+    batch.write(out / "sheet.html", project_sheet.sheet(outcome, content))
+    for part in outcome.parts:
+        print(f"{part.name:<9} {part.points:g} of {part.of}  {part.said}".rstrip())
+    for note in outcome.notes:
+        print(f"look at   {note}")
+    for person, points in (project_sheet.totals(content) or {}).items():
+        print(f"{person}: {points:g} of 100")
+    print(f"The sheet and the rubric to fill in are in {out}. Code was kept in by {rung.value}.")
+    return 0
+
+
 def public(args: argparse.Namespace, told: Settings) -> int:
     """Write the course without its private half."""
     made = build.publish(args.folder, told)
@@ -196,6 +218,11 @@ def parser() -> argparse.ArgumentParser:
     part = parts.add_parser("gradescope", help="pack an autograder")
     part.add_argument("assignment", help="such as a01 (make: A=)")
     part.set_defaults(run=pack)
+    part = parts.add_parser("project-check", help="run a team's project and fill in the machine's part of its rubric")
+    part.add_argument("folder", type=Path, help="what the team handed in (make: DIR=)")
+    part.add_argument("--out", type=Path, help="where sheet and rubric go, if not in _build/course/projects")
+    part.add_argument("--unsafe", action="store_true", help="run the team's code as you, with nothing around it")
+    part.set_defaults(run=check_project)
     part = parts.add_parser("course-public", help="write the course without references and keys")
     part.add_argument("folder", type=_named, help="an empty folder (make: DEST=)")
     part.set_defaults(run=public)
@@ -208,7 +235,7 @@ def main(arguments: Sequence[str]) -> int:
     args = parser().parse_args(arguments)
     try:
         return args.run(args, settings.load(COURSE / "course.yml"))
-    except (SettingsError, NoBoxError, StillRunningError, batch.HandedInError) as error:
+    except (SettingsError, NoBoxError, StillRunningError, batch.HandedInError, ProjectError) as error:
         print(error, file=sys.stderr)
         return 1
 

@@ -144,6 +144,12 @@ COMMANDS = {
         lambda: [["-m", "tools.course", "gradescope"]],
         takes="an assignment",
     ),
+    "project-check": Command(
+        "run a team's project, and fill in the machine's part of its rubric (FOLDER; make: DIR=…)",
+        Level.WHOLE,
+        lambda: [["-m", "tools.course", "project-check"]],
+        takes="a folder",
+    ),
     "course-public": Command(
         "write the course without references and keys (FOLDER; make: DEST=…)",
         Level.WHOLE,

@@ -164,7 +164,12 @@ def _hidden() -> list[str]:
     return [word for folder in inside if folder.is_dir() for word in ("--tmpfs", str(folder))]
 
 
-def _command(rung: Rung, user: int, driver: Path, cache: Path | None) -> list[str]:
+def where(rung: Rung, given: Path) -> str:
+    """Where code on a rung finds a folder that it is given."""
+    return "/given" if rung is Rung.BOX else str(given)
+
+
+def _command(rung: Rung, user: int, driver: Path, cache: Path | None, given: Path | None = None) -> list[str]:
     """What starts the driver on a rung."""
     python = [str(Path(sys.prefix) / "bin" / "python") if sys.prefix != sys.base_prefix else sys.executable, "-I"]
     become = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--no-new-privs"]
@@ -188,6 +193,7 @@ def _command(rung: Rung, user: int, driver: Path, cache: Path | None) -> list[st
     folders = python_folders()
     words += [*_shown(folders), *_hidden(), "--ro-bind", str(driver), "/driver.py"]
     words += ["--ro-bind", str(cache), "/cache"] if cache else []
+    words += ["--ro-bind", str(given), where(rung, given)] if given else []
     words += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
     for folder in (SCRATCH, "/tmp", "/dev/shm"):
         words += ["--perms", "1777", *_sized(256 * 2**20), "--tmpfs", folder]
@@ -213,7 +219,13 @@ def _environment(scratch: str) -> dict[str, str]:
 
 
 def run(
-    order: dict[str, Any], rung: Rung, limits: Limits = USUAL, *, slot: int = 0, cache: Path | None = None
+    order: dict[str, Any],
+    rung: Rung,
+    limits: Limits = USUAL,
+    *,
+    slot: int = 0,
+    cache: Path | None = None,
+    given: Path | None = None,
 ) -> Ended:
     """Run an order in a box and wait for its end.
 
@@ -223,6 +235,7 @@ def run(
         limits: what it may use.
         slot: which of the runs at one time this is, from 0 to 62.
         cache: a folder that matplotlib finds its fonts in.
+        given: a folder that the code may read, at :func:`where`; anybody must be able to read it.
     """
     user = slot_user(slot)
     alone = user if os.geteuid() == 0 and rung is not Rung.UNSAFE else None  # nobody else runs under this id
@@ -240,7 +253,7 @@ def run(
             os.chown(scratch, user, user)
         with _driver_for(rung) as driver:
             process = subprocess.Popen(
-                _command(rung, user, driver, cache),
+                _command(rung, user, driver, cache, given),
                 stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

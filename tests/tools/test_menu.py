@@ -50,6 +50,7 @@ def test_alone_it_lists_all_commands(capsys):
         ("course", ["-m", "tools.course", "course"]),
         ("grade", ["-m", "tools.course", "grade"]),
         ("gradescope", ["-m", "tools.course", "gradescope"]),
+        ("project-check", ["-m", "tools.course", "project-check"]),
         ("course-public", ["-m", "tools.course", "course-public"]),
         ("test-course", ["-m", "pytest", "course/tests"]),
         ("repository", ["-m", "tools.repository"]),
