@@ -86,6 +86,11 @@
     for (const entry of contents?.querySelectorAll(".toc-entry") ?? []) {
       entry.classList.toggle("active", entry.contains(link ?? null));
     }
+    const box = contents?.closest(".bd-sidebar-secondary"); // which scrolls by itself
+    if (!box) return;
+    const inside = box.getBoundingClientRect(), at = link?.getBoundingClientRect();
+    if (!at) box.scrollTop = 0;
+    else if (at.top < inside.top || at.bottom > inside.bottom) box.scrollTop += at.top - inside.top - inside.height / 2;
   };
   const headingAt = (hash) => {
     let section = document.getElementById(hash.slice(1).split("?")[0])?.closest("section"); // a figure has its state there

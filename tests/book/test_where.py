@@ -10,6 +10,10 @@ LINE = 120  # pixels from the top: a heading above it has been passed
 SETTLE = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 MARKED = """() => [...document.querySelectorAll('#pst-page-toc-nav a.active[aria-current=true]')]
     .map((link) => link.hash)"""
+IN_SIGHT = """(link) => {
+    const [at, inside] = [link, link.closest('.bd-sidebar-secondary')].map((each) => each.getBoundingClientRect());
+    return at.top >= inside.top && at.bottom <= inside.bottom;
+}"""
 HEADINGS = """() => [...document.querySelectorAll('article section > :is(h2, h3)')].map((heading) => ({
     hash: `#${heading.parentElement.id}`,
     top: heading.getBoundingClientRect().top + scrollY,
@@ -58,6 +62,12 @@ def test_the_section_that_fills_the_page_is_marked(page, way):
 def test_above_the_first_heading_nothing_is_marked_and_at_the_end_the_last_section(page):
     assert scrolled(page, 0) == []
     assert scrolled(page, 10**7) == [page.evaluate(HEADINGS)[-1]["hash"]]
+
+
+def test_the_entry_that_is_marked_is_in_sight(page):
+    for y in (10**7, 15_000, 3000):
+        assert scrolled(page, y)
+        assert page.locator("#pst-page-toc-nav a.active").evaluate(IN_SIGHT)
 
 
 def test_each_entry_that_is_clicked_is_marked(page):
