@@ -21,7 +21,8 @@ def test_every_figure_of_the_site_is_on_the_sheet(site):
     assert all((site / place.page).is_file() for place in places)
 
 
-def test_a_picture_is_of_the_figure_after_its_moves(browser, site, tmp_path):
+def test_a_picture_is_of_the_figure_after_its_moves(browser, site, tmp_path, monkeypatch):
+    monkeypatch.setattr(figure_sheet, "STILL", 0.05)
     place, (light, dark, phone) = Place("book/play.html", "be_q"), WAYS
     taken = {way: Image.open(figure_sheet.record(browser, site, place, way, tmp_path)) for way in (light, dark, phone)}
     assert 300 < taken[phone].width < phone.width < taken[light].width
