@@ -8,45 +8,29 @@ The caption, in Markdown.
 The script stands right before the first figure, and a call that fills it right behind each: what follows is not laid
 out before, so nothing moves. Without scripts the figure's picture shows. A figure's anchor is its name, and
 ``#be_q?mean=0.3`` its address in a state. Data of more than a few kilobytes are a file, the same for all pages, which
-the script loads when the figure is near; what a figure asks for at the first touch is another.
-
-A notebook has such a figure as the output of a cell, with all of it inside: here the directive takes its place, with
-the caption of the cell below.
+the script loads when the figure is near; what a figure asks for at the first touch is another. ``site_figure_files``
+writes the files, and ``site_figure_outputs`` puts the directive where a notebook has stored a figure.
 """
 
-import hashlib
-import importlib.util
-import json
 import re
-import shutil
-from functools import cache
-from html import unescape
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
+import site_figure_files as files
 from docutils import nodes
 from docutils.parsers.rst import directives
+from site_figure_files import package
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-ROOT = Path(__file__).parents[2]
-STILLS = "_static/stills"
-HELD = re.compile(r'<div class="aevb-computing" data-figure="(?P<name>\w+)"[^>]* data-state="(?P<state>[^"]*)"')
 NUMBERED = re.compile(r"\AFig\. [A-Z\d.]+\.\Z")
 
 
-@cache
-def package() -> ModuleType:
-    """The package's module that writes the script, without the package and the libraries that it needs."""
-    spec = importlib.util.spec_from_file_location("bundle", ROOT / "aevb_utils" / "figures" / "computing" / "bundle.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 class computing(nodes.General, nodes.Element):
-    """A figure that computes; what it holds is its caption, if it is no part of a figure with a number of its own."""
+    """A figure that computes; what it holds is its caption, if it is no part of a figure with a number of its own.
+
+    It has the attributes ``figure``, its name, and ``state``; with ``drawn``, HTML that stands where no script runs, it
+    has its first controls alone.
+    """
 
 
 class Computing(SphinxDirective):
@@ -83,39 +67,11 @@ class Computing(SphinxDirective):
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
+    app.setup_extension("site_figure_outputs")
     app.add_directive("computing", Computing)
-    app.connect("source-read", _from_outputs, priority=400)  # before captions become those of the cells above them
     skip = (_skip, None)
     app.add_node(computing, html=(_begin, _end), latex=skip, text=skip, man=skip, texinfo=skip)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
-
-
-def _from_outputs(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Let a directive stand for each figure that a notebook has stored with all of its script and data."""
-    if not app.env.doc2path(docname).endswith(".ipynb") or 'class=\\"aevb-computing\\"' not in source[0]:
-        return
-    notebook = json.loads(source[0])
-    cells: list[dict[str, Any]] = []
-    for cell in notebook["cells"]:
-        caption = "caption" in cell["metadata"].get("tags", [])
-        if caption and cells and (figure := _taken(cells[-1])):
-            name = cells[-1]["metadata"]["mystnb"].pop("figure")["name"]
-            options = f":state: {unescape(figure['state'])}\n:name: {name}"
-            text = f"`````{{computing}} {figure['name']}\n{options}\n{''.join(cell['source'])}\n`````"
-            cells.append({"cell_type": "markdown", "id": cell["id"], "metadata": {}, "source": text})
-        else:
-            cells.append(cell)
-    notebook["cells"] = cells
-    source[0] = json.dumps(notebook)
-
-
-def _taken(cell: dict[str, Any]) -> re.Match[str] | None:
-    """The figure that computes among a cell's outputs, which is taken out of them; None if there is none."""
-    for output in cell.get("outputs", []):
-        if figure := HELD.search("".join(output.get("data", {}).get("text/html", ""))):
-            cell["outputs"].remove(output)
-            return figure
-    return None
 
 
 def _skip(translator: nodes.NodeVisitor, node: computing) -> None:
@@ -123,9 +79,9 @@ def _skip(translator: nodes.NodeVisitor, node: computing) -> None:
 
 
 def _begin(translator: nodes.NodeVisitor, node: computing) -> None:
-    builder, page = translator.builder, translator.builder.current_docname
+    builder = translator.builder
     on_page = [other["figure"] for other in node.document.findall(computing)]
-    body = placed(Path(builder.outdir), _relative(page), node, on_page)
+    body = placed(Path(builder.outdir), "../" * builder.current_docname.count("/"), node, on_page)
     translator.body.append(
         f'<figure class="aevb-figure" id="{node["figure"]}">{body}<figcaption>' if node.children else body
     )
@@ -137,46 +93,19 @@ def placed(site: Path, root: str, node: computing, on_page: list[str]) -> str:
     Args:
         site: the site's folder.
         root: the way from the page to it, empty or ``../``.
-        node: the figure, its state, and if it has one of its own, what stands where no script runs (``drawn``): it
-            then has its first controls alone.
+        node: the figure.
         on_page: the names of all figures that the page has, in order: they have one script, before the first.
     """
-    name, drawn = node["figure"], node.get("drawn", "")
+    name, state, drawn = node["figure"], node["state"], node.get("drawn", "")
     figures = sorted({*on_page})
-    script = ""
-    if on_page.index(name) == 0:
-        text = package().bundle(figures)
-        script = f'<script src="{root}{_written(site, f"figures-{_hash(text)}.js", text)}"></script>'
-    still, address = package().still_of(name, node["state"]), ""
-    if still.is_file() and not drawn:
-        (site / STILLS).mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(still, site / STILLS / still.name)
-        address = f"{root}{STILLS}/{still.name}"
-    shared = package().data_file(name)
-    data = f"{root}{_written(site, *shared)}" if shared else ""
-    touched = package().later_script(name)
-    later = f"{root}{_written(site, f'{name}-later-{_hash(touched)}.js', touched)}" if touched else ""
-    element = package().markup(name, state=node["state"], site=True, still=address, data=data, later=later, drawn=drawn)
+    script = f'<script src="{root}{files.script(site, figures)}"></script>' if on_page.index(name) == 0 else ""
+    needed = {"data": files.data(site, name), "later": files.later(site, name)}
+    needed["still"] = "" if drawn else files.still(site, name, state)
+    addresses = {kind: root + address for kind, address in needed.items() if address}
+    element = package().markup(name, state=state, site=True, drawn=drawn, **addresses)
     return f"{script}{element}<script>aevbFigures.{package().key(figures)}.mount()</script>"
-
-
-def _written(site: Path, name: str, text: str) -> str:
-    """Write a file among the static ones; return its address in the site."""
-    path = site / "_static" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return f"_static/{name}"
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _end(translator: nodes.NodeVisitor, node: computing) -> None:
     if node.children:
         translator.body.append("</figcaption></figure>\n")
-
-
-def _relative(page: str) -> str:
-    """The way from a page to the site's root."""
-    return "../" * page.count("/")

@@ -46,9 +46,12 @@ FEWEST_ROWS = 3
 REPORT = re.compile(r"(No mistake|\d+ mistakes?) found|Not checked: the loss")
 
 # The theme measures each box after it has changed the one before, the folded ones too, and does so while the page is
-# still loading: a browser lays out the page anew each time.
+# still loading: a browser lays out the page anew each time. What scrolls, wide figures too, becomes a tab stop.
+# In the contents of a page it marks the heading that came into sight last; book.js marks the section that is read.
 THEME_SCRIPT = "_static/scripts/pydata-sphinx-theme.js"
 IN_SCRIPT = {
+    '".pst-scrollable-table-container"].join': '".pst-scrollable-table-container",".aevb-wide"].join',
+    "if(0===n.length)return;let o=!1;": "if(e)return;let o=!1;",
     ".forEach(e=>{e.tabIndex=e.scrollWidth>e.clientWidth||e.scrollHeight>e.clientHeight?0:-1})": (
         '.forEach((e,i,all)=>{i||Array.from(all).filter(e=>!e.closest("details:not([open])")).map(e=>'
         "[e,e.scrollWidth>e.clientWidth||e.scrollHeight>e.clientHeight?0:-1]).forEach(([e,stop])=>{e.tabIndex=stop})})"
@@ -115,6 +118,6 @@ def _repair_script(app: Sphinx, error: Exception | None) -> None:
     text = path.read_text(encoding="utf-8")
     for slow, quick in IN_SCRIPT.items():
         if slow not in text and quick not in text:
-            logger.warning(f"{THEME_SCRIPT} has changed: see whether it still measures boxes one by one.")
+            logger.warning(f"{THEME_SCRIPT} has changed: see whether what IN_SCRIPT mends is still there.")
         text = text.replace(slow, quick)
     path.write_text(text, encoding="utf-8")

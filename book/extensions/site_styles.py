@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 
 SHEETS = ("styles/pydata-sphinx-theme.css", "sphinx-design.min.css")
 CUT = "/* Cut to what the site has. */\n"
@@ -53,13 +54,33 @@ def _lighten(app: Sphinx, error: Exception | None) -> None:
         text = script.read_text(encoding="utf-8")
         known |= words_of(text) if script.is_relative_to(site / "_previews") else set(WORD.findall(text))
     for name in SHEETS:
-        sheet, whole = site / "_static" / name, Path(app.doctreedir, f"whole-{Path(name).name}")
-        text = sheet.read_text(encoding="utf-8")
-        if text.startswith(CUT):
-            text = whole.read_text(encoding="utf-8")
-        else:
-            whole.write_text(text, encoding="utf-8")
-        sheet.write_text(CUT + cut(text, known), encoding="utf-8")
+        sheet = site / "_static" / name
+        sheet.write_text(CUT + cut(whole(sheet, Path(app.doctreedir)), known), encoding="utf-8")
+
+
+def whole(sheet: Path, kept: Path) -> str:
+    """A sheet of the theme as the theme has it, which is kept in a folder for the next build.
+
+    Raises:
+        ExtensionError: there is no such sheet, or it is cut already and the whole one is not in the folder.
+    """
+    if not sheet.is_file():
+        raise ExtensionError(
+            f"There is no {sheet.name} in {sheet.parent}, where the theme's styles were expected: the theme's files "
+            "have changed, so name its sheets anew in SHEETS of book/extensions/site_styles.py."
+        )
+    copy = kept / f"whole-{sheet.name}"
+    text = sheet.read_text(encoding="utf-8")
+    if not text.startswith(CUT):
+        copy.write_text(text, encoding="utf-8")
+    elif copy.is_file():
+        text = copy.read_text(encoding="utf-8")
+    else:
+        raise ExtensionError(
+            f"{sheet} is cut already, and the whole sheet that the build before kept is not at {copy}: build the book "
+            "anew, after `python -m tools clean`."
+        )
+    return text
 
 
 def words_of(page: str) -> set[str]:

@@ -71,36 +71,78 @@
     sections[next]?.scrollIntoView();
   });
 
-  // Where the reader is: in the bar on top of a narrow page, and for the next visit.
+  // Where the reader is: in the contents beside the page, in the bar on top of a narrow one, and for the next visit. It
+  // is the last section whose heading has come to the top; at the page's end the last one; after a jump, where it led.
   const headings = [...article.querySelectorAll("section > h2, section > h3")];
-  if (headings.length < 4) return;
+  const contents = document.querySelector("#pst-page-toc-nav");
+  const links = [...(contents?.querySelectorAll("a") ?? [])];
+  const mark = (heading) => {
+    const link = heading && links.find((each) => each.hash === `#${heading.parentElement.id}`);
+    for (const each of links) {
+      each.classList.toggle("active", each === link);
+      if (each === link) each.setAttribute("aria-current", "true");
+      else each.removeAttribute("aria-current");
+    }
+    for (const entry of contents?.querySelectorAll(".toc-entry") ?? []) {
+      entry.classList.toggle("active", entry.contains(link ?? null));
+    }
+    const box = contents?.closest(".bd-sidebar-secondary"); // which scrolls by itself
+    if (!box) return;
+    const inside = box.getBoundingClientRect(), at = link?.getBoundingClientRect();
+    if (!at) box.scrollTop = 0;
+    else if (at.top < inside.top || at.bottom > inside.bottom) box.scrollTop += at.top - inside.top - inside.height / 2;
+  };
+  const headingAt = (hash) => {
+    let section = document.getElementById(hash.slice(1).split("?")[0])?.closest("section"); // a figure has its state there
+    while (section && !headings.includes(section.querySelector(":scope > :is(h2, h3)"))) {
+      section = section.parentElement.closest("section");
+    }
+    return section?.querySelector(":scope > :is(h2, h3)") ?? null;
+  };
+  let jump = { heading: headingAt(location.hash), from: NaN }; // what was jumped to, and where the page is since then
+  const read = () => {
+    if (Number.isNaN(jump.from)) jump.from = scrollY;
+    if (jump.heading && jump.from === scrollY && jump.heading.getBoundingClientRect().top < innerHeight) return jump.heading;
+    const end = scrollY > 0 && page.scrollHeight - innerHeight - scrollY < 2;
+    return headings.findLast((heading) => heading.getBoundingClientRect().top < (end ? innerHeight : 120)) ?? null;
+  };
+
+  const many = headings.length >= 4;
   const words = (heading) => [...heading.childNodes].filter((node) => !node.classList?.contains("headerlink"))
     .map((node) => node.textContent).join("").trim();
-  const bar = document.querySelector(".bd-header-article .header-article__inner");
   const here = make("a", { class: "aevb-here", href: "#" }, "");
-  bar?.querySelector(".header-article-items__start")?.after(here);
+  const bar = document.querySelector(".bd-header-article .header-article__inner");
+  if (many) bar?.querySelector(".header-article-items__start")?.after(here);
   const key = `aevb-place ${location.pathname}`;
   const remembered = (() => { try { return localStorage.getItem(key); } catch { return null; } })();
   let current = null;
   let waiting = false;
   const look = () => {
     waiting = false;
-    const passed = headings.filter((heading) => heading.getBoundingClientRect().top < 120);
-    const last = passed[passed.length - 1] ?? null;
+    const last = read();
     if (last === current) return;
     current = last;
+    mark(last);
     here.textContent = last ? words(last) : "";
     here.href = last ? `#${last.parentElement.id}` : "#";
     try {
-      if (last) localStorage.setItem(key, last.parentElement.id);
+      if (last && many) localStorage.setItem(key, last.parentElement.id);
     } catch { /* a browser that keeps nothing */ }
   };
-  addEventListener("scroll", () => {
+  const soon = () => {
     if (!waiting) { waiting = true; requestAnimationFrame(look); }
-  }, { passive: true });
+  };
+  addEventListener("scroll", soon, { passive: true });
+  addEventListener("resize", soon, { passive: true });
+  addEventListener("click", (event) => {
+    const link = event.target.closest?.("a");
+    if (!link?.hash || link.href.split("#")[0] !== location.href.split("#")[0]) return;
+    jump = { heading: headingAt(link.hash), from: NaN };
+    soon();
+  });
   requestAnimationFrame(() => setTimeout(look)); // when the page has been laid out for its first picture
 
-  const left = remembered && document.getElementById(remembered);
+  const left = many && remembered && document.getElementById(remembered);
   const title = article.querySelector("h1");
   if (left && title && !location.hash && scrollY < 200 && headings.indexOf(left.querySelector("h2, h3")) > 0) {
     const link = make("a", { class: "aevb-resume", href: `#${remembered}` }, `Go on at “${words(left.querySelector("h2, h3"))}”`);

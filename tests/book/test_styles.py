@@ -5,11 +5,13 @@ import sys
 
 import pytest
 from chromium import PHONE
+from sentences import one_sentence
+from sphinx.errors import ExtensionError
 
 from tools.notebooks import ROOT
 
 sys.path.insert(0, str(ROOT / "book" / "extensions"))
-from site_styles import CUT, SHEETS, cut, without_needless, words_of
+from site_styles import CUT, SHEETS, cut, whole, without_needless, words_of
 
 FIRST = {"index.html": 300_000, "book/play.html": 250_000}  # bytes, compressed, before the reader does anything
 PACKED = ("font/", "image/png", "image/webp")
@@ -62,6 +64,23 @@ def test_the_sheets_of_the_site_are_cut(site):
         assert len(text) < 150_000
     theme = (site / "_static" / SHEETS[0]).read_text(encoding="utf-8")
     assert all(name in theme for name in (".bd-article", ".btn", "pst-color-text-base"))
+
+
+def test_the_whole_sheet_is_kept_for_the_next_build(tmp_path):
+    sheet = tmp_path / "a.css"
+    sheet.write_text(".a{x:1}", encoding="utf-8")
+    assert whole(sheet, tmp_path) == ".a{x:1}"
+    sheet.write_text(CUT, encoding="utf-8")
+    assert whole(sheet, tmp_path) == ".a{x:1}"
+
+
+@pytest.mark.parametrize(("text", "words"), [(None, "name its sheets anew in SHEETS"), (CUT, "build the book anew")])
+def test_a_sheet_that_is_not_there_is_a_sentence(tmp_path, text, words):
+    if text is not None:
+        (tmp_path / "a.css").write_text(text, encoding="utf-8")
+    with pytest.raises(ExtensionError, match=words) as raised:
+        whole(tmp_path / "a.css", tmp_path / "kept")
+    assert "a.css" in one_sentence(str(raised.value))
 
 
 @pytest.mark.parametrize("page", FIRST)
