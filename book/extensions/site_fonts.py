@@ -18,7 +18,10 @@ from site_math import ANNOTATION, MARKUP
 from sphinx.application import Sphinx
 
 TEXT = "fonts/stix-two-text-latin-normal.woff2"
-TEXTS = (TEXT, "fonts/stix-two-text-latin-italic.woff2")
+TEXTS = tuple(
+    f"fonts/stix-two-text-{letters}-{style}.woff2" for letters in ("latin", "greek") for style in ("normal", "italic")
+)
+FEATURES = ["ccmp", "locl", "liga", "mark", "mkmk", "kern"]  # not those that a style would have to ask for
 MATH = "fonts/stix-two-math.woff2"
 UNSEEN = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.DOTALL)
 FORMULA = re.compile(r"<math.*?</math>", re.DOTALL)
@@ -94,8 +97,8 @@ def letters_of(page: str) -> set[str]:
 
 
 def subset(source: Path, target: Path, characters: Iterable[int]) -> None:
-    """Write the part of a font that these characters need, with the sizes of a bracket."""
-    options = Options(flavor="woff2", layout_features=["*"], notdef_outline=True)
+    """Write the part of a font that these characters need, with the sizes of a bracket, without hints."""
+    options = Options(flavor="woff2", layout_features=FEATURES, notdef_outline=True, hinting=False)
     font = load_font(str(source), options)
     subsetter = Subsetter(options)
     subsetter.populate(unicodes=characters)

@@ -22,7 +22,7 @@ from sphinx.environment import BuildEnvironment
 
 RECORDS = "search-records.js"
 STOCK = re.compile(
-    r'\s*<script[^>]*src="[^"]*(?:searchtools\.js|language_data\.js|searchindex\.js)[^"]*"></script>'
+    r'\s*<script[^>]*src="[^"]*(?:searchtools|language_data|searchindex|sphinx_highlight)\.js[^"]*"></script>'
     r"|\s*<script>DOCUMENTATION_OPTIONS\.search_as_you_type = \w+;</script>"
 )
 SILENT = (nodes.literal_block, nodes.raw, nodes.comment, nodes.image, nodes.title, nodes.section, nodes.Invisible)

@@ -1,7 +1,7 @@
 """Load with a page what it needs: styles and scripts for code, cells, cards and tabs only where there are such.
 
 The theme's styles, and those of cards, are also cut to the classes that a page of the site or a script has. The whole
-ones are kept beside Sphinx's own notes, for the next build.
+ones are kept beside Sphinx's own notes, for the next build. Bootstrap comes when a reader is at a menu: menus.js.
 """
 
 import re
@@ -11,12 +11,12 @@ from pathlib import Path
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
-SHEETS = ("styles/pydata-sphinx-theme.css", "sphinx-design.min.css")
+SHEETS = ("styles/pydata-sphinx-theme.css", "styles/sphinx-book-theme.css", "basic.css", "sphinx-design.min.css")
 CUT = "/* Cut to what the site has. */\n"
 NEEDS = {  # a page that has the first needs the files with such names
     r'class="[^"]*\bhighlight\b': r"pygments\.css|copybutton\.css|copybutton\.js|clipboard\.min\.js",
     r'class="[^"]*\bcell\b': r"mystnb\.\w+\.css",
-    r'class="[^"]*\b(?:toggle|dropdown admonition|admonition dropdown|hide)\b': r"togglebutton\.(?:css|js)",
+    r'class="(?:[^"]* )?(?:toggle|dropdown admonition|admonition dropdown|hide)[ "]': r"togglebutton\.(?:css|js)",
     r'class="[^"]*\bsd-tab': r"design-tabs\.js",
     r'class="[^"]*\bsd-': r"sphinx-design\.min\.css",
 }
@@ -24,6 +24,8 @@ LOADED = re.compile(
     r'[ ]*(?:<link rel="stylesheet"[^>]* href="(?P<style>[^"]+)"[^>]*>|'
     r'<script[^>]* src="(?P<script>[^"]+)"></script>)\n?'
 )
+BOOTSTRAP = re.compile(r'<script defer src="([^"]*/bootstrap\.js[^"]*)"></script>')
+EARLY = re.compile(r'[ ]*<link rel="preload" as="script" href="[^"]*/bootstrap\.js[^"]*" />\n?')
 SETTINGS = re.compile(r"[ ]*<script>(?:let toggle\w+|var togglebuttonSelector) = [^<]*</script>\n?")
 CLASSES = re.compile(r'class=\\?"([^"\\]*)\\?"')
 WORD = re.compile(r"[\w-]+")
@@ -36,6 +38,7 @@ PART = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|/\*.*?\*/|(?P<mark>[{
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
+    app.add_js_file("menus.js", loading_method="defer")
     app.connect("build-finished", _lighten, priority=950)  # after the theme's icons are cut
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -91,7 +94,8 @@ def words_of(page: str) -> set[str]:
 
 
 def without_needless(page: str) -> str:
-    """A page that does not load what it has no use for."""
+    """A page that does not load what it has no use for, or none yet."""
+    page = BOOTSTRAP.sub(r'<script type="text/plain" data-later="\1"></script>', EARLY.sub("", page))
     body = page[page.find("<body") :]
     needless = [files for sign, files in NEEDS.items() if not re.search(sign, body)]
     if not needless:

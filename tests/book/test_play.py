@@ -247,6 +247,74 @@ def test_a_second_m_step_is_not_the_end_of_em(page):
     expect(figure.locator(".numbers b").last).to_have_text("0.00")
 
 
+def test_an_m_step_at_an_even_q_leads_to_a_saddle_and_says_so(page):
+    figure = page.locator("#em")
+    note = figure.locator(".note")
+    figure.get_by_role("button", name="M-step").click()
+    expect(note).to_have_text(
+        "q was even, so the M-step made all Gaussians alike: a saddle. "
+        "Press Back and begin with the E-step, or drag a mean a little."
+    )
+    figure.get_by_role("button", name="E-step").click()
+    expect(note).to_have_text("E-step: nothing to do, q is the posterior already. Press M-step.")
+    figure.get_by_role("button", name="M-step").click()
+    expect(note).to_contain_text("EM stands still, and not at a top: all Gaussians are alike, a saddle.")
+
+
+def test_a_drag_is_told_from_where_it_began(page):
+    figure = page.locator("#em")
+    for step in ("E-step", "M-step", "E-step"):
+        figure.get_by_role("button", name=step).click()
+    page_frames(page)
+    before = numbers(figure)[0]
+    handle = figure.get_by_role("slider", name="Mean of component 1")
+    handle.scroll_into_view_if_needed()
+    box = handle.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for dx in (-30, -80, -60):  # in the end the evidence rises, but not to where it was
+        page.mouse.move(x + dx, y)
+    page.mouse.up()
+    page_frames(page)
+    fell = before - numbers(figure)[0]
+    assert fell > 1
+    expect(figure.locator(".note")).to_have_text(
+        f"You moved a mean: the evidence fell by {fell:.2f} nats. q stays, and the KL is what q lacks now."
+    )
+
+
+def test_em_says_what_fell_what_died_what_shrank_and_what_is_too_little(page):
+    figure = page.locator("#em")
+    note, e_step, m_step = figure.locator(".note"), *(figure.get_by_role("button", name=f"{s}-step") for s in "EM")
+
+    good, bad = "0.5,0.5,-1,0,2.5,2,1,0,1,1,0,1", "0.5,0.5,1,1,1,1.5,4,0,4,4,0,4"
+    page.goto(f"{PAGE}#em?theta={good}&under={bad}")
+    m_step.click()
+    expect(note).to_contain_text(re.compile(r"the evidence fell by [\d.]+: q was not the posterior. E first, then M.$"))
+
+    far = "0.5,0.5,100,100,1,1,1,0,1,4,0,4"
+    page.goto(f"{PAGE}#em?theta={far}&under={far}")
+    m_step.click()
+    dead = "Component 1 has died: no data are left to it."
+    expect(note).to_have_text(f"{dead} Drag its mean onto points and press E-step, or take a new start.")
+    expect(m_step).to_be_disabled()
+    figure.get_by_role("slider", name="Mean of component 1").press("ArrowLeft")  # back to the plane's edge
+    m_step.click()
+    expect(note).to_have_text(f"{dead} Press E-step, or take a new start.")
+    e_step.click()
+    m_step.click()
+    expect(note).to_contain_text("M-step: the best θ for this q.")
+
+    page.goto(f"{PAGE}#em?data=own&points=0,0,0.5,0.2,0.2,0.6,4,4&C=2&seed=1&steps={'EM' * 60}")
+    expect(note).to_contain_text("EM stands still: a Gaussian has shrunk onto a point. The density has no top there")
+
+    figure.get_by_role("button", name="Clear the plane").click()
+    expect(note).to_have_text("Too few points: 2 Gaussians need at least 3. Click to place some.")
+    assert numbers(figure) == []
+    assert figure.locator(".stage svg").nth(1).evaluate("(e) => getComputedStyle(e).visibility") == "hidden"
+
+
 def touch_drag(page, x, y, dx, dy=0):
     """A finger that goes from a place by so many pixels, a few at a time."""
     finger = page.context.new_cdp_session(page)
@@ -366,6 +434,33 @@ def test_a_climb_from_between_the_humps_ends_there(page):
         expect(figure.locator(".numbers b").last).to_have_text(kl)
 
 
+def test_what_of_q_lies_beyond_the_plane_or_the_axis_can_be_seen_and_held(page):
+    figure = page.locator("#be_q")
+    plane, bar = figure.locator(".stage svg").first, figure.locator(".stage svg").nth(1)
+    page.goto(f"{PAGE}#be_q?mean=2.5&sd=0.9")
+    room = plane.bounding_box()
+    width = figure.locator(".handle").nth(1)
+    held = width.locator("circle").last.bounding_box()
+    assert room["x"] < held["x"] < held["x"] + held["width"] < room["x"] + room["width"]
+    x, y = held["x"] + held["width"] / 2, held["y"] + held["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 30, y, steps=3)
+    page.mouse.up()
+    page_frames(page)
+    after = width.locator("circle").last.bounding_box()
+    assert after["x"] - held["x"] == pytest.approx(30, abs=1)
+    assert 0.3 < float(figure.get_by_role("slider", name="width of q").get_attribute("aria-valuetext")) < 0.9
+
+    page.goto(f"{PAGE}#be_q?mean=-2.5&sd=0.05")
+    page_frames(page)
+    assert numbers(figure)[1] < -12
+    dot, beyond = bar.locator("circle"), bar.locator("path[fill='var(--elbo)']")
+    assert bar.bounding_box()["x"] < beyond.bounding_box()["x"] < dot.bounding_box()["x"]
+    page.goto(f"{PAGE}#be_q?mean=1.6&sd=0.2")
+    expect(beyond).to_have_count(0)
+
+
 def test_the_ladder_s_rungs_arrive_where_the_page_says(page):
     figure = page.locator("#dial")
     figure.scroll_into_view_if_needed()
@@ -421,6 +516,28 @@ def test_a_dial_is_turned_and_a_turn_is_taken(page):
     expect(note).to_contain_text("61 passes")
     figure.get_by_role("button", name="Another start").click()
     page.wait_for_url(re.compile(r"&seed=6$"))
+
+
+def test_a_small_part_of_a_pass_is_shown_and_counted(page):
+    page.goto(f"{PAGE}#dial?q=exact&rows=5&passes=0")
+    figure = page.locator("#dial")
+    note, one = figure.locator(".note"), figure.get_by_role("button", name="One turn")
+    expect(note).to_contain_text("0 turns, 0 passes")
+    shown = [numbers(figure)]
+    for turns in ("1 turn, 0.008 passes", "2 turns, 0.02 passes"):
+        one.click()
+        expect(note).to_contain_text(turns)
+        shown.append(numbers(figure))
+        evidence, elbo, kl = shown[-1]
+        assert shown[-1] != shown[-2]
+        assert elbo + kl == pytest.approx(evidence, abs=2e-4)
+    assert shown[1][2] > 1  # five points say little of the others: more than the axis has at first
+    assert figure.locator("svg").last.locator("text", has_text=re.compile("^1$")).count() == 1
+    expect(figure.locator(".numbers")).to_contain_text("nats per point")
+    figure.get_by_role("button", name="EM", exact=True).click()
+    figure.get_by_role("button", name="Start again").click()
+    one.click()
+    expect(note).to_contain_text("1 turn, 1 pass through the data.")
 
 
 def test_the_page_s_states_of_the_dial_show_what_it_says(page):
@@ -563,7 +680,9 @@ def test_a_digit_has_chapter_4_s_gaps_and_refining_closes_one(page):
 def test_what_the_page_says_about_two_digits_is_so(page):
     page.goto(f"{PAGE}#digit?digit=68&steps=100")
     figure = page.locator("#digit")
-    expect(figure.locator(".note")).to_contain_text("rests on another hill", timeout=20_000)
+    expect(figure.locator(".note")).to_contain_text(
+        re.compile("rests on another hill, .* no uphill way leads from here"), timeout=20_000
+    )
     assert known(figure)[2] > 5
     page.locator("a[href='#digit?digit=46&close=posterior']").evaluate("(link) => link.click()")
     expect(figure.get_by_role("slider", name="test digit")).to_have_value("46")
@@ -610,6 +729,14 @@ def test_an_eraser_and_a_finger_work(browser, address):
     page.goto(f"{PAGE}#digit?digit=0&ink={'g' * 64}")
     figure = page.locator("#digit")
     expect(figure.locator(".note")).to_contain_text("beyond the plane", timeout=20_000)
+    expect(figure.locator(".note")).to_contain_text("q is not refined")
+    refine = figure.get_by_role("button", name="Refine q")
+    expect(refine).to_be_disabled()
+    expect(figure.get_by_role("slider", name="gradient steps")).to_be_disabled()
+    figure.get_by_role("button", name="Next test digit").tap()
+    expect(refine).to_be_enabled()
+    page.evaluate("location.hash = '#digit?digit=0&ink=' + 'g'.repeat(64)")
+    expect(refine).to_be_disabled()
     figure.get_by_role("radio", name="eraser").check(force=True)
     pad = figure.get_by_role("slider", name="Your digit")
     pad.scroll_into_view_if_needed()

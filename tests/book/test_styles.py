@@ -47,6 +47,7 @@ def test_a_page_loads_what_it_has_a_use_for_alone():
     )
     scripts = "<script src=\"togglebutton.js?v=1\"></script><script>let toggleHintShow = 'x';</script>\n"
     head, code = f"<head>{styles}{scripts}</head>", '<body><div class="highlight-python highlight"></div></body>'
+    code = code.replace("<div", '<button class="btn dropdown-toggle hide-me"></button><div')  # no boxes that fold
     light = without_needless(f"{head}{code}")
     assert [name in light for name in ("pygments", "mystnb", "book.css", "toggle")] == [True, False, True, False]
     cell = '<body><div class="cell docutils"><details class="hide"></details></div></body>'

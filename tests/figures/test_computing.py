@@ -187,6 +187,26 @@ def test_em_stops_where_a_component_dies_or_collapses():
     assert call("models/mixture.js", flat) == "Component 1 has collapsed onto too few points."
 
 
+def test_gaussians_that_are_alike_or_have_no_width_left_are_noticed():
+    told = call(
+        "models/mixture.js",
+        """(() => {
+            const x = [[0, 0], [4, 0], [0, 2], [4, 2], [1, 1]], wide = [4, 0, 1];
+            const least = m.floorFor(x), even = x.map(() => [0.3, 0.7]);
+            const two = (means, covariances) => ({ weights: [0.5, 0.5], means, covariances });
+            const thin = (covariance) => m.shrunk(x, two([[0, 0], [1, 1]], [wide, covariance]));
+            return [
+                m.areAlike(m.mStep(x, even, least)),
+                m.areAlike(two([[0, 0], [0, 0.01]], [wide, wide])),
+                m.areAlike(two([[0, 0], [0, 0]], [wide, [4, 0, 1.1]])),
+                m.areAlike({ weights: [1], means: [[0, 0]], covariances: [wide] }),
+                ...[wide, [least[0], 0, least[1]], [4, 2, 1 + 1e-7], [1e-9, 0, 1]].map(thin),
+            ];
+        })()""",
+    )
+    assert told == [True, False, False, False, None, "shrunk onto a point", "become flat", "become flat"]
+
+
 def test_the_data_that_need_no_download_are_those_of_python():
     points = simulated_mixture(60, seed=3).train.double()
     assert_close(torch.tensor(data_of("em")["sixty"], dtype=torch.float64), points, atol=0.0051, rtol=0)

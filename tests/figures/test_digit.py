@@ -4,6 +4,7 @@ import json
 import os
 import re
 
+import numpy as np
 import pytest
 import torch
 from javascript import call
@@ -16,6 +17,7 @@ from aevb_utils.figures.computing import bundle
 from aevb_utils.models.binomial_vae import BinomialVAE
 from tools import figure_data
 from tools.notebooks import CHAPTERS, code_cells, read
+from tools.packing import packed_multiples, unpacked_multiples
 
 DATA = json.loads(bundle.data_of("digit"))
 LETTERS = "0123456789abcdefg"
@@ -35,7 +37,7 @@ def double():
 def vae():
     """The figure's model, as the package has it."""
     model = BinomialVAE()
-    weights = figure_data.unpacked(DATA["weights"])
+    weights = torch.tensor(unpacked_multiples(DATA["weights"]))
     torch.nn.utils.vector_to_parameters(weights, [*model.decoder.parameters(), *model.encoder.parameters()])
     return model.requires_grad_(requires_grad=False)
 
@@ -60,11 +62,13 @@ def test_the_model_is_the_one_that_chapter_4_shows(vae):
     assert [f"{evidence:.2f}", f"{elbo:.2f}"] == shown
 
 
-def test_numbers_are_packed_to_the_seventh_digit():
-    values = torch.tensor([-2.5, 0.0, 1e-7, 0.1, 2.4999999])
-    kept = figure_data.packed(values)
-    assert_close(figure_data.unpacked(kept), values, atol=2.5 * 6e-8, rtol=0)
-    assert call("numbers/dense.js", "[...m.unpack(values)]", kept) == figure_data.unpacked(kept).tolist()
+@pytest.mark.parametrize(("step", "digits"), [(1e-5, 4), (2e-5, 3), (1.0, 1)])
+def test_numbers_are_packed_to_half_a_step(step, digits):
+    values = np.array([-2.5, 0.0, 1e-7, -1e-5, 0.1, 2.4999999])
+    kept = packed_multiples(values, step)
+    assert len(kept["digits"]) == digits
+    assert unpacked_multiples(kept) == pytest.approx(values, abs=0.5001 * step)
+    assert call("numbers/bytes.js", "[...m.unpackMultiples(values)]", kept) == unpacked_multiples(kept).tolist()
 
 
 def test_data_of_a_fast_training_are_refused():
@@ -74,7 +78,8 @@ def test_data_of_a_fast_training_are_refused():
 
 ANSWERS = """(() => {
     const { weights, letters, digits, trails } = values;
-    const all = { weights: modules["numbers/dense.js"].unpack(weights) }, vae = modules["models/binomial_vae.js"];
+    const all = { weights: modules["numbers/bytes.js"].unpackMultiples(weights) };
+    const vae = modules["models/binomial_vae.js"];
     const model = vae.binomialVae(all.weights);
     const grid = [...m.latentGrids(all)].filter((each) => each).pop();
     return digits.map((row) => {
@@ -144,7 +149,7 @@ def test_a_posterior_that_reaches_beyond_the_grid_is_noticed():
 def test_the_slope_of_the_elbo_is_torch_s(vae):
     x, lam = counts(DATA["digits"][:1]), torch.tensor([[0.3, -1.2, -2.5, -3.0]]).requires_grad_()
     quadrature_elbo(vae, x, lam, order=6).sum().backward()
-    weights = figure_data.unpacked(DATA["weights"]).tolist()
+    weights = unpacked_multiples(DATA["weights"]).tolist()
     told = call(
         "models/binomial_vae.js",
         "[...m.elboAndSlope(m.binomialVae(values[0]), values[1], values[2], 6).slope]",

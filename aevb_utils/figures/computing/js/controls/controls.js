@@ -101,7 +101,7 @@ export function buttons(frame, label, options, act) {
  * @param {() => boolean} step does a step; false: there is no more to do
  * @param {number} every milliseconds
  * @param {string} [label]
- * @returns {{ stop: () => void }} stop: call it whenever the reader does something else
+ * @returns {{ made: HTMLButtonElement, stop: () => void }} stop: call it whenever the reader does something else
  */
 export function play(frame, step, every, label = "▶ Play") {
   let timer = 0;
@@ -119,5 +119,5 @@ export function play(frame, step, every, label = "▶ Play") {
   });
   made.classList.add("play");
   frame.whenReset(stop);
-  return { stop };
+  return { made, stop };
 }

@@ -41,9 +41,10 @@ export class Handle {
    * @param {string} options.color
    * @param {string} [options.label] what it moves; without one the handle is for pointers alone, and a slider says the same
    * @param {(x: number, y: number) => void} options.move where the reader wants it, on the plane
+   * @param {() => void} [options.grab] called before it is moved: when a drag begins, and at each arrow key
    * @param {() => [number, number]} [options.step] how far an arrow key goes, on the plane
    */
-  constructor(plot, { color, label, move, step }) {
+  constructor(plot, { color, label, move, step, grab = () => {} }) {
     this.plot = plot;
     this.label = label;
     this.place = { x: 0, y: 0 };
@@ -56,8 +57,10 @@ export class Handle {
     let off = [0, 0]; // the handle does not jump to the pointer
     drag(this.root, (event) => {
       const [x, y] = plot.at(event);
-      if (event.type === "pointerdown") off = [this.place.x - x, this.place.y - y];
-      else move(x + off[0], y + off[1]);
+      if (event.type === "pointerdown") {
+        off = [this.place.x - x, this.place.y - y];
+        grab();
+      } else move(x + off[0], y + off[1]);
     });
     if (!label || !step) return;
     plot.root.removeAttribute("aria-hidden");
@@ -66,6 +69,7 @@ export class Handle {
       const way = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
       if (!way) return;
       event.preventDefault();
+      grab();
       const [dx, dy] = step(), often = event.shiftKey ? 5 : 1;
       this.place = { x: this.place.x + way[0] * dx * often, y: this.place.y + way[1] * dy * often }; // the next key may come before it is drawn
       move(this.place.x, this.place.y);

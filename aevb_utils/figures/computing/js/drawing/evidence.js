@@ -21,22 +21,28 @@ export class EvidenceBar {
 
   /**
    * @param {Split} split
-   * @param {[number, number]} span of the axis; an ELBO that is lower is drawn at its end, as an arrow
+   * @param {[number, number]} span of the axis
    */
   draw({ elbo, evidence }, span) {
     const { plot, brief } = this;
     plot.begin({ x: span, y: [0, 1], hideY: true, hideX: brief, xLabel: brief ? "" : "nats" });
-    const cut = elbo < span[0], from = plot.x(clamp(elbo, span[0], span[1])), to = plot.x(clamp(evidence, span[0], span[1]));
-    const y = plot.y(0.5);
-    join(plot.layer("kl"), "path", [0], () => ({
-      d: cut ? `M${to} ${y - 7}H${from + 9}L${from - 3} ${y}L${from + 9} ${y + 7}H${to}Z` : `M${from} ${y - 7}H${to}V${y + 7}H${from}Z`,
-      fill: "var(--kl)",
-    }));
+    const from = plot.x(clamp(elbo, ...span)), to = plot.x(clamp(evidence, ...span)), y = plot.y(0.5);
+    join(plot.layer("kl"), "path", [0], () => ({ d: `M${from} ${y - 7}H${to}V${y + 7}H${from}Z`, fill: "var(--kl)" }));
     join(plot.layer("evidence"), "path", [0], () => ({ d: `M${to} ${y - 15}V${y + 15}`, stroke: "var(--evidence)", "stroke-width": 3 }));
-    join(plot.layer("elbo"), "circle", cut ? [] : [0], () => ({
-      cx: from, cy: y, r: 6.5, fill: "var(--elbo)", stroke: "var(--paper)", "stroke-width": 1.5,
-    }));
+    markElbo(plot, elbo, y);
   }
+}
+
+/**
+ * The dot of the ELBO; where it lies left of the axis, at its end, and a sign beside it says so.
+ * @param {Plot} plot
+ * @param {number} elbo
+ * @param {number} y of the dot, in pixels
+ */
+export function markElbo(plot, elbo, y) {
+  const [low, high] = plot.xSpan, at = plot.x(clamp(elbo, low, high));
+  join(plot.layer("elbo"), "circle", [0], () => ({ cx: at, cy: y, r: 6.5, fill: "var(--elbo)", stroke: "var(--paper)", "stroke-width": 1.5 }));
+  join(plot.layer("beyond", "g", plot.front), "path", elbo < low ? [0] : [], () => ({ d: `M${at - 18} ${y}l9 -6v12Z`, fill: "var(--elbo)" }));
 }
 
 /**
@@ -44,12 +50,13 @@ export class EvidenceBar {
  * @param {HTMLElement} line
  * @param {Split} split
  * @param {number} [digits]
+ * @param {string} [unit]
  */
-export function writeSplit(line, { elbo, kl, evidence }, digits = 2) {
+export function writeSplit(line, { elbo, kl, evidence }, digits = 2, unit = "nats") {
   const part = (/** @type {string} */ sign, /** @type {string} */ name, /** @type {string} */ color, /** @type {number} */ value) =>
     summand(sign, swatch(color), name, fixed(value, digits));
   const last = part("+", "KL", "kl", kl);
-  last.append(element("span", { class: "sign" }, "nats"));
+  last.append(element("span", { class: "sign" }, unit));
   line.replaceChildren(part("", "evidence", "evidence", evidence), part("=", "ELBO", "elbo", elbo), last);
 }
 

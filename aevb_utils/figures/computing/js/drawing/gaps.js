@@ -3,7 +3,7 @@
 import { element, join } from "../frame/element.js";
 import { fixed } from "../frame/words.js";
 import { clamp } from "../numbers/vectors.js";
-import { summand, swatch } from "./evidence.js";
+import { markElbo, summand, swatch } from "./evidence.js";
 import { Plot } from "./plot.js";
 
 /**
@@ -14,7 +14,7 @@ import { Plot } from "./plot.js";
  */
 
 /** The lighter color of the approximation gap. */
-export const LIGHT = "color-mix(in srgb, var(--kl) 42%, var(--paper))";
+const LIGHT = "color-mix(in srgb, var(--kl) 42%, var(--paper))";
 
 export class GapBar {
   /** @param {HTMLElement} stage */
@@ -24,7 +24,7 @@ export class GapBar {
 
   /**
    * @param {Gaps} gaps
-   * @param {[number, number]} span of the axis; an ELBO that is lower is drawn at its end, as an arrow
+   * @param {[number, number]} span of the axis
    */
   draw({ elbo, star, evidence }, span) {
     const { plot } = this;
@@ -37,11 +37,7 @@ export class GapBar {
     join(plot.layer("evidence"), "path", evidence === undefined ? [] : [evidence], (nats) => ({
       d: `M${place(nats)} ${y - 15}V${y + 15}`, stroke: "var(--evidence)", "stroke-width": 3,
     }));
-    const cut = elbo < span[0];
-    join(plot.layer("elbo"), "path", [0], () => ({
-      d: cut ? `M${from - 4} ${y}l11 -7v14Z` : `M${from - 6.5} ${y}a6.5 6.5 0 1 0 13 0a6.5 6.5 0 1 0 -13 0`,
-      fill: "var(--elbo)", stroke: "var(--paper)", "stroke-width": 1.5,
-    }));
+    markElbo(plot, elbo, y);
   }
 }
 

@@ -7,7 +7,7 @@ import { clamp } from "../numbers/vectors.js";
  * @param {string} color
  * @returns {[number, number, number]}
  */
-export function rgb(color) {
+function rgb(color) {
   const of = (/** @type {number} */ k) => parseInt(color.slice(1 + 2 * k, 3 + 2 * k), 16);
   return [of(0), of(1), of(2)];
 }

@@ -6,6 +6,7 @@ import { clamp } from "../numbers/vectors.js";
 import { paint } from "./paint.js";
 
 export const SIDE = 8; // pixels along a picture
+const LETTERS = "0123456789abcdefg"; // a count of inked bits, 0 to 16, as a letter
 const FULL = 16, FINE = 4, PEN = 2.3; // counts of a full pixel; bits along a pixel; the pen's radius in bits
 
 /**
@@ -38,6 +39,22 @@ export function stroke(bits, from, to) {
     }
   }
 }
+
+/** @param {string} letters @returns {number[]} the counts that they stand for */
+export const countsOf = (letters) => Array.from(letters, (letter) => LETTERS.indexOf(letter));
+
+/** @param {number[]} counts @returns {string} a letter for each */
+export const inkOf = (counts) => counts.map((count) => LETTERS[count]).join("");
+
+/** For a figure with a pad, and perhaps a picture beside it. */
+export const PAD_STYLE = `
+.pad, .picture { position: relative; aspect-ratio: 1; border: 1px solid var(--quiet); border-radius: 4px; overflow: hidden; background: var(--paper); }
+.pad { touch-action: none; cursor: crosshair; }
+.pad:focus-visible { outline: 3px solid var(--link); outline-offset: 2px; }
+.pad:not(:focus-visible) .cell { display: none; }
+.cell { position: absolute; width: 12.5%; height: 12.5%; box-shadow: inset 0 0 0 2px var(--link); }
+.pixels { position: absolute; inset: 0; width: 100%; height: 100%; image-rendering: pixelated; }
+`;
 
 /** A picture that a reader draws: by mouse, by finger, or by arrow keys, Space and Delete. */
 export class Pad {

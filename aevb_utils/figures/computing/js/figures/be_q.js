@@ -10,7 +10,7 @@ import { fixed } from "../frame/words.js";
 import { elbo, klToPosterior, logEvidence, posterior } from "../models/curve.js";
 import { clamp, linspace, sum } from "../numbers/vectors.js";
 
-const MEAN = { low: -2.5, high: 2.5 }, SD = { low: 0.05, high: 1.5 }, TOP = 2.2;
+const MEAN = { low: -2.5, high: 2.5 }, SD = { low: 0.05, high: 1.5 }, END = 3, TOP = 2.2; // END, TOP: of the plane
 
 /** Density of N(mean, sd²).
  * @param {number} z @param {number} mean @param {number} sd @returns {number} */
@@ -21,7 +21,7 @@ defineFigure({
   state: { mean: number(0.4, MEAN), sd: number(0.9, SD) },
   build(frame) {
     const { x, theta } = /** @type {{ x: number[], theta: import("../models/curve.js").Curve }} */ (frame.data);
-    const evidence = logEvidence(x, theta), grid = linspace(-3, 3, 301), exact = posterior(x, grid, theta);
+    const evidence = logEvidence(x, theta), grid = linspace(-END, END, 301), exact = posterior(x, grid, theta);
     const plot = new Plot(frame.stage, { height: (width) => clamp(width * 0.46, 210, 330) });
     const bar = new EvidenceBar(frame.stage);
     const stop = () => cancelAnimationFrame(climbing);
@@ -35,7 +35,8 @@ defineFigure({
       slider(frame, "sd", { label: "width of q (s.d.)", ...SD, step: 0.01, words: (v) => fixed(v), log: true, act: (v) => { stop(); change(frame.state.mean, v); } }),
     ];
     const center = new Handle(plot, { color: "var(--q)", move: (z) => { stop(); change(z, frame.state.sd); } });
-    const side = new Handle(plot, { color: "var(--q)", move: (z) => { stop(); change(frame.state.mean, Math.abs(z - frame.state.mean)); } });
+    const side = new Handle(plot, { color: "var(--q)", move: (z) => { stop(); change(frame.state.mean, way * (clamp(z, -END, END) - frame.state.mean)); } });
+    let way = 1; // on which side of the mean the width is held: the other one where this one is beyond the plane
 
     /** Gradient steps on the ELBO in mean and log sd, shortened until they rise. @returns {boolean} whether it rose */
     const climb = () => {
@@ -87,8 +88,8 @@ defineFigure({
       draw() {
         const { mean, sd } = frame.state;
         frame.note.textContent = words();
-        const fine = [...grid, ...linspace(mean - 4 * sd, mean + 4 * sd, 81)].filter((z) => Math.abs(z) <= 3).sort((a, b) => a - b);
-        plot.begin({ x: [-3, 3], y: [0, TOP], xLabel: "z", yLabel: "" });
+        const fine = [...grid, ...linspace(mean - 4 * sd, mean + 4 * sd, 81)].filter((z) => Math.abs(z) <= END).sort((a, b) => a - b);
+        plot.begin({ x: [-END, END], y: [0, TOP], xLabel: "z", yLabel: "" });
         const pairs = (/** @type {number[]} */ heights) => grid.map((z, i) => /** @type {[number, number]} */ ([z, heights[i]]));
         plot.curve("prior", pairs(grid.map((z) => normal(z, 0, 1))), { stroke: "var(--prior)", "stroke-width": 1.5 });
         plot.curve("area", pairs(exact), { fill: "var(--posterior)", "fill-opacity": 0.14, base: 0 });
@@ -98,7 +99,8 @@ defineFigure({
           { text: "prior", color: "var(--prior)" }, { text: "posterior", color: "var(--posterior)" }, { text: "q", color: "var(--q)" },
         ]);
         center.draw(mean, Math.min(TOP, normal(mean, mean, sd)));
-        side.draw(mean + sd, Math.min(TOP, normal(mean + sd, mean, sd)));
+        if (Math.abs(mean + way * sd) > END) way = -way;
+        side.draw(mean + way * sd, Math.min(TOP, normal(mean + sd, mean, sd)));
         for (const show of sliders) show();
         bar.draw(split(), [-12, 0]);
         writeSplit(frame.numbers, split(), 3);

@@ -8,6 +8,7 @@ import { COMPONENTS } from "../frame/colors.js";
 import { element, join } from "../frame/element.js";
 import { defineFigure } from "../frame/figure.js";
 import { runJob } from "../frame/jobs.js";
+import { Later } from "../frame/later.js";
 import { number, numbers } from "../frame/state.js";
 import { fixed } from "../frame/words.js";
 import { isTriad, nameOf } from "../models/chords.js";
@@ -59,25 +60,14 @@ defineFigure({
     const bars = new Plot(frame.stage, { height: () => 132, top: 12, bottom: 36, ...SIDES });
 
     // What is known
-    /** @type {import("../models/vrnn.js").Vrnn | null} */
-    let model = null;
-    /** @type {"asleep" | "loading" | "there" | "none"} */
-    let stage = "asleep";
+    const network = new Later(frame, vrnn);
     /** @type {{ key: string, told: Told } | null} */
     let known = null;
     let asked = "", stop = () => {};
     const piece = () => pieces[state.piece - 1];
     const key = () => [state.piece, state.seed && state.from, state.seed, state.noise, ...state.changes].join(" ");
-    const wake = async () => {
-      if (stage === "there" || stage === "loading") return;
-      stage = "loading";
-      frame.redraw();
-      const packed = await frame.later();
-      model = packed && vrnn(packed);
-      stage = model ? "there" : "none";
-      frame.redraw();
-    };
     const ask = () => {
+      const { value: model } = network;
       if (!model || asked === key()) return;
       asked = key();
       stop();
@@ -102,7 +92,7 @@ defineFigure({
     const given = (from) => state.changes.filter((cell) => cell < D * Math.min(from, state.seed ? state.from : T));
     const change = (/** @type {Partial<typeof state>} */ changes) => {
       player.stop();
-      void wake();
+      void network.wake();
       frame.change(changes);
     };
     let sounding = /** @type {number | null} */ (null);
@@ -132,16 +122,15 @@ defineFigure({
     };
     const line = new Handle(roll.plot, { color: "var(--q)", label: "Continue from here: steps that are given", move: setFrom, step: () => [1, 0] });
     frame.whenReset(() => player.stop());
-    frame.whenTouched(() => void wake());
-    if (!frame.distant || state.seed || state.changes.length) void wake();
+    if (state.seed || state.changes.length) void network.wake();
 
     // What is shown
     const words = () => {
       const now = told(), sheet = chords();
-      if (stage === "none" && frame.distant) return "The network could not be loaded. Touch the figure to try again.";
-      if (stage === "none") return WITHOUT;
-      if (stage === "asleep") return "Touch the figure, and the network is loaded (0.65 MB).";
-      if (!now) return stage === "loading" ? "The network is being loaded." : "The network is at work.";
+      if (network.stage === "none" && frame.distant) return "The network could not be loaded. Touch the figure to try again.";
+      if (network.stage === "none") return WITHOUT;
+      if (network.stage === "asleep") return "Touch the figure, and the network is loaded (0.65 MB).";
+      if (!now) return network.stage === "loading" ? "The network is being loaded." : "The network is at work.";
       const { terms, before } = now, cost = costs(terms), was = costs(before);
       if (state.seed) {
         const { from } = state, after = (/** @type {readonly Chord[]} */ all) => all.slice(from).filter(isTriad).length;
@@ -184,7 +173,7 @@ defineFigure({
           part("ELBO", all ? all.log - all.kl : undefined), sign("="), part("log p(x | z, h)", all?.log), sign("−"), part("KL", all?.kl), sign("nats;"),
           part("a step costs", all ? (all.kl - all.log) / T : undefined),
         );
-        drawButton.disabled = noiseButton.disabled = stage === "none" && !frame.distant;
+        drawButton.disabled = noiseButton.disabled = network.stage === "none" && !frame.distant;
         back.disabled = !state.seed && !state.changes.length;
         frame.note.textContent = words();
         show();

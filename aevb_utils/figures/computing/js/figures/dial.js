@@ -152,13 +152,18 @@ defineFigure({
       const last = noted.findLastIndex(({ evidence }) => (em.best ?? 0) - evidence > NEAR);
       return last + 1 < noted.length ? noted[last + 1].passes : null;
     };
+    /** Where the run stands: it is noted less often than this is drawn, where a turn is a small part of a pass. */
+    let at = /** @type {Noted} */ ({ passes: 0, elbo: NaN, evidence: NaN, kl: NaN }); // measured when it is drawn
+    /** All that is noted of the run, and where it stands. @returns {readonly Noted[]} */
+    const traced = () => (now.run.noted[now.run.noted.length - 1].passes < at.passes ? [...now.run.noted, at] : now.run.noted);
     const words = () => {
-      const { noted, turns, passes } = now.run, at = noted[noted.length - 1];
+      const { turns, passes } = now.run;
       if (now.stuck) return `${now.stuck} The closed form believes the ${state.rows} points of its turn alone. Start again, with more points or gradient steps.`;
       if (em.best === null || behind()) return "Computing …";
-      const counted = (/** @type {number} */ n) => fixed(n, Number.isInteger(n) ? 0 : 1);
-      const done = `${turns} ${turns === 1 ? "turn" : "turns"}, ${counted(Math.round(passes * 1000) / 1000)} passes through the data${now.run.together ? ", q and θ in one step" : ""}.`;
-      const own = arrival(noted), theirs = arrival(em.run.noted), below = em.best - at.evidence;
+      const counted = (/** @type {number} */ n) => (n < 0.1 ? String(Number(n.toPrecision(1))) : fixed(n, Number.isInteger(n) ? 0 : 1));
+      const read = counted(Math.round(passes * 1000) / 1000);
+      const done = `${turns} ${turns === 1 ? "turn" : "turns"}, ${read} ${read === "1" ? "pass" : "passes"} through the data${now.run.together ? ", q and θ in one step" : ""}.`;
+      const own = arrival(traced()), theirs = arrival(em.run.noted), below = em.best - at.evidence;
       const near = below < -HIGHER ? `The evidence is ${fixed(-below, 3)} nats above EM's end: a higher hill.`
         : own === null ? `The evidence is ${fixed(Math.max(0, below), 3)} nats below EM's end.`
           : `Within ${NEAR} nats of EM's end since pass ${counted(Math.round(own * 10) / 10)}.`;
@@ -180,7 +185,7 @@ defineFigure({
       }
     };
     const drawTraces = () => {
-      const { noted } = now.run, begun = noted[0].evidence, best = em.best ?? begun + 1;
+      const noted = traced(), begun = noted[0].evidence, best = em.best ?? begun + 1;
       const end = [10, 20, 50, 120, 250, MOST].find((most) => now.run.passes <= most && state.passes <= most) ?? now.run.passes;
       trace.begin({ x: [0, end], y: [Math.min(best - 0.3, Math.max(begun - 0.3, best - 1.4)), best + 0.06] });
       const line = (/** @type {readonly Noted[]} */ all, /** @type {"elbo" | "evidence"} */ name) =>
@@ -192,15 +197,17 @@ defineFigure({
       trace.curve("ELBO", line(noted, "elbo"), { stroke: "var(--elbo)", "stroke-width": 1.8 });
       trace.curve("evidence", line(noted, "evidence"), { stroke: "var(--evidence)", "stroke-width": 1.8 });
       trace.legend([{ text: "evidence", color: "var(--evidence)" }, { text: "ELBO", color: "var(--elbo)" }, { text: "EM", color: "var(--prior)", dash: true }]);
-      strip.begin({ x: [0, end], y: [FLOOR, 0], xLabel: "passes through the data", yLabel: "log₁₀ of the KL" });
-      strip.curve("KL", noted.map(({ passes, kl }) => [passes, Math.max(FLOOR, Math.log10(Math.max(kl, 1e-12)))]), { stroke: "var(--kl)", "stroke-width": 1.8 });
+      const logs = noted.map(({ passes, kl }) => /** @type {[number, number]} */ ([passes, Math.max(FLOOR, Math.log10(Math.max(kl, 1e-12)))]));
+      strip.begin({ x: [0, end], y: [FLOOR, logs.reduce((top, [, log]) => Math.max(top, Math.ceil(log)), 0)], xLabel: "passes through the data", yLabel: "log₁₀ of the KL" });
+      strip.curve("KL", logs, { stroke: "var(--kl)", "stroke-width": 1.8 });
     };
     return {
       draw() {
         work();
+        at = now.run.measure();
         drawPlane();
         drawTraces();
-        writeSplit(frame.numbers, now.run.noted[now.run.noted.length - 1], 4);
+        writeSplit(frame.numbers, at, 4, "nats per point");
         frame.note.textContent = words();
         for (const { dials, made } of rungs) {
           set(made, { "aria-pressed": String(Object.entries(dials).every(([name, value]) => state[/** @type {"q"} */ (name)] === value)) });
@@ -210,7 +217,7 @@ defineFigure({
         for (const show of shows) show();
       },
       describe() {
-        const { kl, evidence, elbo } = now.run.noted[now.run.noted.length - 1], { weights, means } = now.run.mixture;
+        const { kl, evidence, elbo } = at, { weights, means } = now.run.mixture;
         const parts = means.map(([u, v], c) => `component ${c + 1} holds ${fixed(100 * weights[c], 0)} % around ${fixed(u, 1)}, ${fixed(v, 1)}`);
         return `${words()} ELBO ${fixed(elbo, 4)} plus KL ${fixed(kl, 4)} is the evidence, ${fixed(evidence, 4)} nats per point; ${parts.join("; ")}.`;
       },

@@ -4,7 +4,7 @@ import { button, play, radios, slider } from "../controls/controls.js";
 import { Handle } from "../controls/handle.js";
 import { GapBar, writeGaps } from "../drawing/gaps.js";
 import { paint } from "../drawing/paint.js";
-import { Pad, SIDE } from "../drawing/pixels.js";
+import { PAD_STYLE, Pad, SIDE, countsOf, inkOf } from "../drawing/pixels.js";
 import { Plot } from "../drawing/plot.js";
 import { defineFigure } from "../frame/figure.js";
 import { element, join } from "../frame/element.js";
@@ -13,31 +13,25 @@ import { choice, number, numbers, text } from "../frame/state.js";
 import { fixed } from "../frame/words.js";
 import { binomialVae, decode, elbo, encode } from "../models/binomial_vae.js";
 import { LIMIT, SIDES, STEPS, logJointTable, look, valueAt } from "../models/latent_plane.js";
-import { unpack } from "../numbers/dense.js";
+import { unpackMultiples } from "../numbers/bytes.js";
 import { contour } from "../numbers/plane.js";
-import { clamp } from "../numbers/vectors.js";
+import { clamp, sigmoid } from "../numbers/vectors.js";
 
 /** @typedef {import("../models/latent_plane.js").Grid} Grid */
 /** @typedef {import("../models/latent_plane.js").Answer} Answer */
 /** @typedef {import("../models/latent_plane.js").Seen} Seen */
 
-const LETTERS = "0123456789abcdefg", TILES = 9, TILE = SIDE + 2, FINE = 128; // pictures along the map, their pixels; pixels along the close-up
+const TILES = 9, TILE = SIDE + 2, FINE = 128; // pictures along the map, their pixels; pixels along the close-up
 const ROOM = { left: 34, right: 8, top: 22, bottom: 36 };
 /** @type {Seen} */
 const NOTHING = { evidence: NaN, cells: new Float64Array(0), peaks: [], edge: false, near: [] };
 const square = (/** @type {number} */ width) => width - ROOM.left - ROOM.right + ROOM.top + ROOM.bottom;
 
-const LAYOUT = `
+const LAYOUT = `${PAD_STYLE}
 .digit { display: grid; grid-template: auto 1fr / 168px minmax(0, 1fr) minmax(0, 1fr); grid-template-areas: "pad map close" "picture map close"; gap: 8px 14px; }
 .digit .title { margin: 0 0 6px; font: inherit; font-size: 13px; line-height: 1.35; color: var(--quiet); min-height: 2.7em; }
 .of-pad { grid-area: pad; } .of-picture { grid-area: picture; } .of-map { grid-area: map; } .of-close { grid-area: close; }
-.pad, .picture { position: relative; aspect-ratio: 1; border: 1px solid var(--quiet); border-radius: 4px; overflow: hidden; background: var(--paper); }
-.pad { touch-action: none; cursor: crosshair; }
-.pad:focus-visible { outline: 3px solid var(--link); outline-offset: 2px; }
-.pad:not(:focus-visible) .cell { display: none; }
-.cell { position: absolute; width: 12.5%; height: 12.5%; box-shadow: inset 0 0 0 2px var(--link); }
 .picture { width: 96px; }
-.pixels { position: absolute; inset: 0; width: 100%; height: 100%; image-rendering: pixelated; }
 .plane { position: relative; cursor: crosshair; }
 .plane canvas { position: absolute; left: ${ROOM.left}px; top: ${ROOM.top}px; width: calc(100% - ${ROOM.left + ROOM.right}px); aspect-ratio: 1; }
 .plane .tiles { image-rendering: pixelated; opacity: 0.5; }
@@ -69,7 +63,7 @@ defineFigure({
   },
   build(frame) {
     const { digits, labels } = /** @type {{ digits: string[], labels: string }} */ (frame.data);
-    const weights = unpack(frame.data.weights), model = binomialVae(weights);
+    const weights = unpackMultiples(frame.data.weights), model = binomialVae(weights);
     const box = (/** @type {string} */ name, /** @type {string} */ title) => {
       const heading = element("p", { class: "title" }, title), made = element("div", { class: `of-${name}` }, heading);
       return { made, heading };
@@ -110,7 +104,7 @@ defineFigure({
     const measure = () => {
       const key = written();
       if (key === seen.key && (grid?.side ?? 0) === seen.side) return;
-      const x = Array.from(key, (letter) => LETTERS.indexOf(letter));
+      const x = countsOf(key);
       const table = grid ? logJointTable(grid, x) : new Float64Array(0), found = grid ? look(grid, table, x) : NOTHING;
       const lambda = key === seen.key ? seen.lambda : encode(model, x);
       seen = { key, side: grid?.side ?? 0, x, lambda, table, elbo: key === seen.key ? seen.elbo : elbo(model, x, lambda), ...found };
@@ -138,7 +132,7 @@ defineFigure({
     // What a reader does
     const own = (/** @type {number[]} */ counts) => {
       refining.stop();
-      frame.change({ digit: 0, ink: counts.map((count) => LETTERS[count]).join(""), steps: 0 });
+      frame.change({ digit: 0, ink: inkOf(counts), steps: 0 });
     };
     const take = (/** @type {number} */ digit) => {
       refining.stop();
@@ -153,6 +147,7 @@ defineFigure({
     shows.push(slider(frame, "steps", {
       label: "gradient steps", low: 0, high: STEPS, step: 1, words: (v) => String(v), act: (steps) => { refining.stop(); frame.change({ steps }); },
     }));
+    const stepsSlider = /** @type {HTMLInputElement} */ (frame.controls.lastElementChild?.querySelector("input"));
     const refining = play(frame, () => {
       const from = frame.state.steps >= STEPS ? 0 : frame.state.steps;
       frame.change({ steps: frame.calm ? STEPS : from + 1 });
@@ -217,7 +212,7 @@ defineFigure({
         const means = Array.from({ length: TILES * TILES }, (_, t) => Float64Array.from(decode(model, middle(t % TILES), -middle(Math.floor(t / TILES)))));
         paint(canvas, TILES * TILE, TILES * TILE, color, (i, j) => {
           const logits = means[Math.floor(j / TILE) * TILES + Math.floor(i / TILE)], [column, row] = [i % TILE - 1, j % TILE - 1];
-          return column < 0 || row < 0 || column >= SIDE || row >= SIDE ? 0 : 1 / (1 + Math.exp(-logits[row * SIDE + column]));
+          return column < 0 || row < 0 || column >= SIDE || row >= SIDE ? 0 : sigmoid(logits[row * SIDE + column]);
         });
       }
       const q = lambdaNow(), pixel = (2 * reach) / Math.max(1, plot.width - ROOM.left - ROOM.right), side = Math.max(half, 9 * pixel);
@@ -257,14 +252,14 @@ defineFigure({
     };
     const words = () => {
       const { steps } = frame.state, { elbo: bound, star, evidence } = now, trail = answer()?.trail;
-      if (seen.edge) return "The posterior of this picture reaches beyond the plane that is summed up: its evidence is not known here.";
+      if (seen.edge) return "The posterior of this picture reaches beyond the plane that is summed up: neither its evidence nor q* is known here, and q is not refined.";
       if (star === undefined || evidence === undefined) return "The evidence and the best q are being computed.";
       const left = Math.max(0, star - bound);
       if (!steps) return left < 0.5 ? `The encoder's q is nearly the best Gaussian: it costs ${fixed(left)} nats more than q*, dashed.`
         : `The encoder's q costs ${fixed(left)} nats more than the best Gaussian q*, dashed.`;
       if (!trail) return "The way of q is being computed.";
       return steps === STEPS && left > 0.5
-        ? `After ${steps} steps q rests on another hill, ${fixed(left)} nats below q*.`
+        ? `After ${steps} steps q rests on another hill, ${fixed(left)} nats below q*: no uphill way leads from here to q*.`
         : `After ${steps} of ${STEPS} steps up the ELBO, q is ${fixed(left)} nats below q*.`;
     };
     return {
@@ -274,14 +269,15 @@ defineFigure({
         now = gaps();
         const square_ = window_(), z = point();
         pad.draw(seen.x, frame.color("ink"));
-        paint(pixels, SIDE, SIDE, frame.color("ink"), ((eta) => (i, j) => 1 / (1 + Math.exp(-eta[j * SIDE + i])))(decode(model, z[0], z[1])));
+        paint(pixels, SIDE, SIDE, frame.color("ink"), ((eta) => (i, j) => sigmoid(eta[j * SIDE + i]))(decode(model, z[0], z[1])));
         parts.pad.heading.textContent = frame.state.digit ? `x: test digit ${frame.state.digit}, a ${labels[frame.state.digit - 1]}. Draw on it.` : "x: your own digit";
         parts.picture.heading.textContent = `decoded from ${hover ? "the pointer's z" : frame.state.z.length ? "your z" : "q's mean"}, (${fixed(z[0])}, ${fixed(z[1])})`;
         drawMap(square_, z);
         drawClose(square_, z);
         bar.draw(now, span());
-        writeGaps(frame.numbers, now, frame.state.steps ? "left of amortization" : "amortization");
+        writeGaps(frame.numbers, now, frame.state.steps && !seen.edge ? "left of amortization" : "amortization");
         frame.note.textContent = words();
+        refining.made.disabled = stepsSlider.disabled = seen.edge;
         back.disabled = frame.state.z.length === 0;
         for (const show of shows) show();
       },

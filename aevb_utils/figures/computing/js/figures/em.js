@@ -9,7 +9,7 @@ import { set, svg } from "../frame/element.js";
 import { defineFigure } from "../frame/figure.js";
 import { choice, number, numbers, text } from "../frame/state.js";
 import { fixed } from "../frame/words.js";
-import { FitError, eStep, elbo, floorFor, klToPosterior, mStep, moments, startAt } from "../models/mixture.js";
+import { FitError, areAlike, eStep, elbo, floorFor, klToPosterior, mStep, moments, shrunk, startAt } from "../models/mixture.js";
 import { contour } from "../numbers/plane.js";
 import { random } from "../numbers/random.js";
 import { cell, cholesky } from "../numbers/symmetric.js";
@@ -31,6 +31,11 @@ const PLANES = {
 const isMeasured = (data) => data === "faithful" || data === "iris";
 /** The points without those that are there twice. @param {Point[]} points @returns {Point[]} */
 const unlike = (points) => [...new Map(points.map((p) => [String(p), p])).values()];
+/** How many different points a fit needs. @param {number} C components */
+const fewest = (C) => Math.max(3, C);
+/** What a step has done to a number of nats. @param {string} name @param {number} nats @param {number} least what counts as a change @param {string} [unit] */
+const changed = (name, nats, least, unit = "") => Math.abs(nats) < least ? `${name} did not move`
+  : `${name} ${nats > 0 ? "rose" : "fell"} by ${Math.abs(nats) < 0.005 ? "less than 0.01" : fixed(Math.abs(nats))}${unit}`;
 /** How many numbers a component has. @param {number} D */
 const numbersFor = (D) => 1 + D + (D * (D + 1)) / 2;
 
@@ -78,7 +83,7 @@ defineFigure({
     let under = null;
     /** @type {number[][]} */
     let q = [];
-    let split = { elbo: 0, kl: 0, evidence: 0 }, said = "", stuck = false;
+    let split = { elbo: 0, kl: 0, evidence: 0 }, said = "", stuck = false, atGrab = 0; // stuck: there is no M-step for this q; the evidence where a drag began
     /** @type {[number, number]} */
     let span = [0, 1];
 
@@ -91,15 +96,27 @@ defineFigure({
     };
     const firstTheta = () => {
       const different = unlike(x);
-      if (different.length < Math.max(3, state.C)) return null;
+      if (different.length < fewest(state.C)) return null;
       if (isChapters()) return startAt(x, data.flowers, floor());
       const means = state.start === "alike" ? new Array(state.C).fill(moments(x).mean) : random(state.seed).shuffled(different).slice(0, state.C);
       return startAt(x, means);
     };
+    /** What an M-step did. @param {number} elbo how much it rose @param {number} evidence how much it rose @param {number} least what counts as a change */
+    const toldOfM = (elbo, evidence, least) => {
+      const fit = /** @type {Mixture} */ (theta), thin = shrunk(x, fit), still = [elbo, evidence].every((nats) => Math.abs(nats) < least);
+      if (still && split.kl >= least) return "The M-step found nothing to do: the Gaussians are already the best for this q. Press E-step.";
+      if (still && thin) return `EM stands still: a Gaussian has ${thin}. The density has no top there: only a floor of the variances stops it.`;
+      if (still && areAlike(fit)) return "EM stands still, and not at a top: all Gaussians are alike, a saddle. Drag a mean a little, and play on.";
+      if (still) return "EM stands still: neither step moves anything. Is this a top? Drag a mean a little, and play on.";
+      const rose = changed("The ELBO", elbo, least, " nats");
+      if (areAlike(fit)) return `q was even, so the M-step made all Gaussians alike: a saddle. ${frame.brief ? "Press New start" : "Press Back and begin with the E-step"}, or drag a mean a little.`;
+      if (thin) return `M-step: a Gaussian has ${thin}, where the density has no top. ${rose}.`;
+      return `M-step: the best θ for this q. ${rose}, ${changed("the evidence", evidence, least)}${evidence < -least ? ": q was not the posterior. E first, then M" : ""}.`;
+    };
     /** Do a step. @param {string} letter @returns {boolean} whether it could be done */
     const step = (letter) => {
-      if (!theta || stuck) return false;
-      const before = split;
+      if (!theta || (stuck && letter === "M")) return false;
+      const before = split, least = 1e-6 * x.length, last = theta;
       try {
         if (letter === "E") {
           q = eStep(x, theta).q;
@@ -108,18 +125,17 @@ defineFigure({
         measure();
       } catch (error) {
         if (!(error instanceof FitError)) throw error;
+        said = `${error.message} ${theta !== last ? "The density has no top there: take a new start."
+          : `${under === theta ? "Drag its mean onto points and press" : "Press"} E-step, or take a new start.`}`;
+        theta = last;
         stuck = true;
-        said = `${error.message} EM cannot go on: take a new start.`;
         return false;
       }
-      said = letter === "E"
-        ? `E-step: q is now the posterior. The ELBO rose by ${fixed(split.elbo - before.elbo)} nats and touches the evidence, which did not move.`
-        : `M-step: the best θ for this q. The ELBO rose by ${fixed(split.elbo - before.elbo)}, the evidence by ${fixed(split.evidence - before.evidence)} nats.`;
-      const least = 1e-6 * x.length, rose = [split.evidence - before.evidence, split.elbo - before.elbo];
-      if (letter === "M" && rose.every((nats) => Math.abs(nats) < least)) {
-        said = split.kl < least ? "EM stands still: neither step moves anything. Is this a top? Drag a mean a little, and play on."
-          : "The M-step found nothing to do: the Gaussians are already the best for this q. Press E-step.";
-      }
+      stuck = false;
+      const [rose, up] = [split.elbo - before.elbo, split.evidence - before.evidence];
+      said = letter === "M" ? toldOfM(rose, up, least)
+        : before.kl < least ? "E-step: nothing to do, q is the posterior already. Press M-step."
+          : `E-step: q is now the posterior. ${changed("The ELBO", rose, 0, " nats")} and touches the evidence, which did not move.`;
       return true;
     };
     /** The bar's axis stays while both ends are on it, so that a step is seen to move one of them. */
@@ -137,7 +153,7 @@ defineFigure({
       if (under?.weights.length !== state.C) under = null;
       q = under && theta ? eStep(x, under).q : even();
       stuck = false;
-      said = !theta ? "Too few points: click to place some more."
+      said = !theta ? `Too few points: ${state.C} ${state.C === 1 ? "Gaussian needs" : "Gaussians need"} at least ${fewest(state.C)}. Click to place some.`
         : under ? "q is the posterior under the Gaussians of the last E-step." : "The start: q is even, each point shared by all.";
       measure();
       const gap = Math.max(4, split.kl);
@@ -196,8 +212,8 @@ defineFigure({
       return u >= x0 && u <= x1 && v >= y0 && v <= y1;
     };
     const place = (/** @type {Point[]} */ points) => {
-      const kept = points.filter(within).slice(0, MOST_POINTS), enough = unlike(kept).length >= Math.max(3, state.C);
-      const fit = theta && enough && !stuck ? { theta: flat(theta), under: under ? flat(under) : [] } : null;
+      const kept = points.filter(within).slice(0, MOST_POINTS), enough = unlike(kept).length >= fewest(state.C);
+      const fit = theta && enough ? { theta: flat(theta), under: under ? flat(under) : [] } : null;
       anew({ data: "own", points: kept.flat().map((v) => Math.round(v * 100) / 100), ...fit });
       if (fit) said = `${x.length} points. The Gaussians stay: ${under ? "q is the posterior under those of the last E-step." : "q is even."}`;
     };
@@ -240,10 +256,11 @@ defineFigure({
         const plane = PLANES[state.data];
         return [(plane.x[1] - plane.x[0]) / 60, (plane.y[1] - plane.y[0]) / 60];
       },
+      grab: () => { atGrab = split.evidence; },
       move: (u, v) => {
         if (!theta) return;
         running.stop();
-        const plane = PLANES[state.data], before = split.evidence;
+        const plane = PLANES[state.data];
         const means = [...theta.means];
         means[c] = [...means[c]];
         means[c][plane.shown[0]] = clamp(u, ...plane.x);
@@ -252,8 +269,7 @@ defineFigure({
         stuck = false;
         measure();
         widen();
-        const rose = split.evidence - before;
-        said = `You moved a mean: the evidence ${rose < 0 ? "falls" : "rises"}, q stays, and the KL is what q lacks now.`;
+        said = `You moved a mean: ${changed("the evidence", split.evidence - atGrab, 0.005, " nats")}. q stays, and the KL is what q lacks now.`;
         frame.change({ theta: flat(theta), under: under ? flat(under) : [], steps: "" });
       },
     }));
@@ -280,10 +296,14 @@ defineFigure({
           handles[c].root.style.display = shown ? "" : "none";
           if (shown) handles[c].draw(...shownOf(shown.means[c]), shownOf(shown.means[c]).map((v) => fixed(v, 1)).join(", "));
         }
-        if (theta) bar.draw(split, span);
-        if (theta) writeSplit(frame.numbers, split, frame.brief ? 1 : 2);
+        bar.plot.root.style.visibility = theta ? "" : "hidden"; // its place stays
+        if (theta) {
+          bar.draw(split, span);
+          writeSplit(frame.numbers, split, frame.brief ? 1 : 2);
+        } else frame.numbers.replaceChildren();
         frame.note.textContent = said;
-        eButton.disabled = mButton.disabled = !theta || stuck;
+        eButton.disabled = !theta;
+        mButton.disabled = !theta || stuck;
         for (const show of shows) show();
       },
       describe() {

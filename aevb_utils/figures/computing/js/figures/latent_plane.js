@@ -8,6 +8,7 @@ import { Plot } from "../drawing/plot.js";
 import { DIGITS } from "../frame/colors.js";
 import { element, join, set, svg } from "../frame/element.js";
 import { defineFigure } from "../frame/figure.js";
+import { Later } from "../frame/later.js";
 import { number, numbers } from "../frame/state.js";
 import { fixed } from "../frame/words.js";
 import {
@@ -78,22 +79,7 @@ defineFigure({
       return canvas;
     });
 
-    // The decoder, which is loaded when somebody touches the figure, or has come with the page
-    /** @type {import("../models/plane_vae.js").Layer[] | null} */
-    let decoder = null;
-    let missing = false, waiting = false;
-    const load = async () => {
-      if (decoder || waiting) return;
-      waiting = true;
-      frame.redraw();
-      const packed = await frame.later();
-      if (packed) decoder = planeDecoder(unpackHalves(packed.weights), data.hidden);
-      missing = !packed;
-      waiting = false;
-      frame.redraw();
-    };
-    for (const touch of ["pointerdown", "focusin"]) frame.stage.parentElement?.addEventListener(touch, () => void load());
-    if (!frame.distant) void load();
+    const decoder = new Later(frame, ({ weights }) => planeDecoder(unpackHalves(weights), data.hidden));
     const isStart = () => [frame.state.z, frame.state.to, frame.state.along, frame.state.digit].join() === [START, FAR_END, 0, 0].join();
 
     // What a reader does
@@ -127,19 +113,19 @@ defineFigure({
       return /** @type {Point} */ ([0, 1].map((k) => a[k] + share * (b[k] - a[k])));
     };
     const known = () => {
-      const z = between(frame.state.along / ENDS), a = decoder && logits(decoder, z), k = frame.state.digit;
+      const z = between(frame.state.along / ENDS), { value } = decoder, a = value && logits(value, z), k = frame.state.digit;
       const away = codes.map((code) => Math.hypot(code[0] - z[0], code[1] - z[1])), nearest = away.indexOf(Math.min(...away));
       const seen = k ? data.digits[k - 1] : null;
       const joint = a && seen ? logLikelihood(pixels[k - 1], a) + logPrior(z) : NaN;
-      const best = decoder && seen ? logLikelihood(pixels[k - 1], logits(decoder, seen.m)) + logPrior(seen.m) : NaN;
+      const best = value && seen ? logLikelihood(pixels[k - 1], logits(value, seen.m)) + logPrior(seen.m) : NaN;
       return { z, a, p: a && probabilities(a), away: away[nearest], label: labels[nearest], seen, joint, best };
     };
     let now = known(), filmed = "";
 
     const words = () => {
-      if (waiting) return "The decoder is being loaded.";
-      if (missing) return frame.distant ? "The decoder did not come: touch the plane once more." : HOW_TO_HAVE_IT;
-      if (!decoder) return `Touch the plane: then the decoder is loaded, ${fixed(data.megabytes, 1)} MB.`;
+      if (decoder.stage === "loading") return "The decoder is being loaded.";
+      if (decoder.stage === "none") return frame.distant ? "The decoder did not come: touch the plane once more." : HOW_TO_HAVE_IT;
+      if (decoder.stage === "asleep") return `Touch the plane: then the decoder is loaded, ${fixed(data.megabytes, 1)} MB.`;
       const { away, label, seen, joint, best } = now;
       if (seen) {
         const gain = best - joint, nats = `${fixed(Math.abs(gain), 1)} nats`;
@@ -171,14 +157,15 @@ defineFigure({
     const drawFilm = (/** @type {string} */ color) => {
       const key = `${between(0)} ${between(1)} ${color}`;
       mark.style.left = `${(100 * (SIDE / 2 + (frame.state.along / ENDS) * (FILM - 1) * (SIDE + GAP))) / (FILM * (SIDE + GAP))}%`;
-      if (!decoder || filmed === key) return;
+      const { value } = decoder;
+      if (!value || filmed === key) return;
       filmed = key;
-      const all = Array.from({ length: FILM }, (_, k) => probabilities(logits(/** @type {import("../models/plane_vae.js").Layer[]} */ (decoder), between(k / (FILM - 1)))));
+      const all = Array.from({ length: FILM }, (_, k) => probabilities(logits(value, between(k / (FILM - 1)))));
       paint(film, FILM * (SIDE + GAP), SIDE, color, (i, j) => (i % (SIDE + GAP) < SIDE ? all[Math.floor(i / (SIDE + GAP))][j * SIDE + (i % (SIDE + GAP))] : 0));
     };
     return {
       draw() {
-        if (!decoder && !missing && !isStart()) void load();
+        if (decoder.stage === "asleep" && !isStart()) void decoder.wake();
         now = known();
         const { z, p, seen, joint, a } = now, color = frame.color("ink");
         drawMap(z);

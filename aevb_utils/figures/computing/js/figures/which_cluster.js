@@ -3,32 +3,27 @@
 import { button, play, radios, slider } from "../controls/controls.js";
 import { swatch } from "../drawing/evidence.js";
 import { paint } from "../drawing/paint.js";
-import { Pad } from "../drawing/pixels.js";
+import { PAD_STYLE, Pad, SIDE, countsOf, inkOf } from "../drawing/pixels.js";
 import { Plot } from "../drawing/plot.js";
 import { DIGITS } from "../frame/colors.js";
 import { element, join } from "../frame/element.js";
 import { defineFigure } from "../frame/figure.js";
+import { Later } from "../frame/later.js";
 import { choice, number, text } from "../frame/state.js";
 import { fixed } from "../frame/words.js";
 import { C, D, biasOf, bits, classEncoder, classProbabilities, gumbel, klToUniform, leadingBias, relaxed } from "../models/relaxation.js";
 import { unpackBytes, unpackFloats, unpackHalves } from "../numbers/bytes.js";
 import { random } from "../numbers/random.js";
 
-const LETTERS = "0123456789abcdefg", SHOWN = 120, DRAWS = 2000, SIDE = 8; // draws that are shown, and that are averaged
+const SHOWN = 120, DRAWS = 2000; // draws that are shown, and that are averaged
 const TAU = { low: 0.05, high: 5 }, START = 1;
 const OUT = 1, PICTURE = 1.24, REACH = 1.42; // of the corners, their pictures, the plane
 
-const LAYOUT = `
+const LAYOUT = `${PAD_STYLE}
 .clusters { display: grid; grid-template: auto 1fr / 150px minmax(0, 1fr) minmax(0, 0.9fr); grid-template-areas: "pad simplex bars" "seen simplex bars"; gap: 10px 18px; }
 .clusters .title { margin: 0 0 6px; font-size: 13px; line-height: 1.35; color: var(--quiet); min-height: 2.7em; }
 .of-pad { grid-area: pad; } .of-seen { grid-area: seen; } .of-simplex { grid-area: simplex; } .of-bars { grid-area: bars; }
-.pad, .picture { position: relative; aspect-ratio: 1; border: 1px solid var(--quiet); border-radius: 4px; overflow: hidden; background: var(--paper); }
-.pad { touch-action: none; cursor: crosshair; }
-.pad:focus-visible { outline: 3px solid var(--link); outline-offset: 2px; }
-.pad:not(:focus-visible) .cell { display: none; }
-.cell { position: absolute; width: 12.5%; height: 12.5%; box-shadow: inset 0 0 0 2px var(--link); }
 .picture { width: 84px; }
-.pixels { position: absolute; inset: 0; width: 100%; height: 100%; image-rendering: pixelated; }
 .simplex { position: relative; }
 .simplex canvas { position: absolute; width: 10%; aspect-ratio: 1; transform: translate(-50%, -50%); image-rendering: pixelated; border: 1px solid var(--line); border-radius: 3px; }
 .numbers { min-height: 2.9em; align-content: start; }
@@ -100,25 +95,11 @@ defineFigure({
     });
     const bars = new Plot(parts.bars.made, { height: (width) => Math.max(200, Math.min(290, width)), left: 34, right: 4, top: 10, bottom: 26 });
 
-    // The encoder, which is loaded when somebody touches the figure, or has come with the page
-    /** @type {import("../models/relaxation.js").Layer[] | null} */
-    let encoder = null;
-    let waiting = false, missing = false;
-    const load = async () => {
-      if (encoder || waiting) return;
-      waiting = true;
-      const packed = await frame.later();
-      if (packed) encoder = classEncoder(unpackHalves(packed.weights));
-      missing = !packed;
-      waiting = false;
-      frame.redraw();
-    };
-    for (const touch of ["pointerdown", "focusin"]) frame.stage.parentElement?.addEventListener(touch, () => void load());
-    if (!frame.distant || frame.state.digit === 0) void load();
+    const encoder = new Later(frame, ({ weights }) => classEncoder(unpackHalves(weights)));
 
     // What a reader does
-    const counts = () => Array.from(frame.state.digit ? data.digits[frame.state.digit - 1] : frame.state.ink, (letter) => LETTERS.indexOf(letter));
-    const own = (/** @type {number[]} */ next) => frame.change({ digit: 0, ink: next.map((count) => LETTERS[count]).join("") });
+    const counts = () => countsOf(frame.state.digit ? data.digits[frame.state.digit - 1] : frame.state.ink);
+    const own = (/** @type {number[]} */ next) => frame.change({ digit: 0, ink: inkOf(next) });
     const take = (/** @type {number} */ digit) => frame.change({ digit });
     const shows = [slider(frame, "tau", { label: "temperature τ", ...TAU, step: 0.01, words: (v) => fixed(v), log: true, act: (tau) => { cooling.stop(); frame.change({ tau }); } })];
     const cooling = play(frame, () => {
@@ -136,8 +117,8 @@ defineFigure({
     // What is shown
     const known = () => {
       const { digit, tau } = frame.state;
-      if (digit === 0 && !encoder) return null;
-      const q = encoder ? classProbabilities(encoder, bits(counts())) : Array.from(table.slice(C * (digit - 1), C * digit));
+      if (digit === 0 && !encoder.value) return null;
+      const q = encoder.value ? classProbabilities(encoder.value, bits(counts())) : Array.from(table.slice(C * (digit - 1), C * digit));
       const logits = q.map((each) => Math.log(each)), draws = noise.map((each) => relaxed(logits, each, tau));
       return { q, draws, bias: biasOf(draws), leading: leadingBias(q, tau), kl: klToUniform(q) };
     };
@@ -145,14 +126,15 @@ defineFigure({
     const best = (/** @type {number[]} */ q) => q.indexOf(Math.max(...q));
     const whose = () => (frame.state.digit ? `test digit ${frame.state.digit}, a ${data.labels[frame.state.digit - 1]}` : "your digit");
     const words = () => {
-      if (!now) return waiting || !missing ? "The encoder is being loaded." : 'The encoder is not in this notebook: it is on the book\'s website, and in ComputingFigure("which_cluster", whole=True).';
+      if (!now && encoder.stage !== "none") return "The encoder is being loaded.";
+      if (!now) return frame.distant ? "The encoder did not come: touch the figure once more." : 'The encoder is not in this notebook: it is on the book\'s website, and in ComputingFigure("which_cluster", whole=True).';
       const { q, bias, draws } = now, top = best(q), inside = draws.filter((y) => Math.max(...y) < 0.95).length / DRAWS;
       return `${fixed(100 * inside, 0)} % of the draws are no corner (largest entry below 0.95). In cluster ${top + 1} the draws' mean is ` +
         `${fixed(bias.means[top])}, and q says ${fixed(q[top])}.`;
     };
     return {
       draw() {
-        if (frame.state.digit === 0 && !encoder && !missing) void load();
+        if (frame.state.digit === 0 && encoder.stage === "asleep") void encoder.wake();
         now = known();
         const ink = frame.color("ink"), x = counts(), binary = bits(x);
         pad.draw(x, ink);

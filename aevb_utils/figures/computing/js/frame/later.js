@@ -26,3 +26,38 @@ export function later(name, address) {
   asked.set(address, known);
   return known;
 }
+
+/**
+ * What a figure makes of data that come later: at once where the page has them, else at a touch; if they do not come, at
+ * the next one.
+ * @template T
+ */
+export class Later {
+  /**
+   * @param {import("./figure.js").Frame<any>} frame
+   * @param {(packed: any) => T} make
+   */
+  constructor(frame, make) {
+    this.frame = frame;
+    this.make = make;
+    /** @type {T | null} */
+    this.value = null;
+    /** @type {"asleep" | "loading" | "there" | "none"} */
+    this.stage = "asleep";
+    if (frame.distant) frame.whenTouched(() => void this.wake());
+    else void this.wake();
+  }
+
+  /** Ask for the data, if they are not there or on their way. */
+  async wake() {
+    const { frame } = this;
+    if (this.stage === "there" || this.stage === "loading") return;
+    this.stage = "loading";
+    frame.redraw();
+    const packed = await frame.later();
+    this.stage = packed ? "there" : "none";
+    if (packed) this.value = this.make(packed);
+    else if (frame.distant) frame.whenTouched(() => void this.wake());
+    frame.redraw();
+  }
+}

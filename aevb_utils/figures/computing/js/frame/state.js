@@ -76,7 +76,7 @@ export function numbers(start, { digits = 8, most = 1000 } = {}) {
  * @param {K} kinds
  * @returns {StateOf<K>} where all begins
  */
-export function startOf(kinds) {
+function startOf(kinds) {
   const pairs = Object.entries(kinds).map(([name, kind]) => [name, kind.start]);
   return /** @type {StateOf<K>} */ (Object.fromEntries(pairs));
 }

@@ -46,7 +46,7 @@ export function exact(model) {
 }
 
 /** log q(z). @param {Gaussian} q @param {number} z1 @param {number} z2 @returns {number} */
-export function logQ({ m1, m2, k11, k21, k22 }, z1, z2) {
+function logQ({ m1, m2, k11, k21, k22 }, z1, z2) {
   const u = (z1 - m1) / k11, v = (z2 - m2 - k21 * u) / k22;
   return -LOG_2PI - Math.log(k11 * k22) - 0.5 * (u * u + v * v);
 }

@@ -1,16 +1,17 @@
 /** Chapter 4's binomial VAE with two latents and q of diagonal covariance, one datum at a time. All answers are in nats. */
 
-import { forward, layers } from "../numbers/dense.js";
+import { forward, layers, linear } from "../numbers/dense.js";
 import { gaussHermite } from "../numbers/hermite.js";
+import { sigmoid } from "../numbers/vectors.js";
 
 /** @typedef {import("../numbers/dense.js").Layer} Layer */
 /** @typedef {{ decoder: Layer[], encoder: Layer[] }} Model */
 /** @typedef {ArrayLike<number>} Lambda m and k of q, eq. (4.9): two means, two logs of standard deviations */
 
-export const TRIALS = 16;
+const TRIALS = 16;
 export const D = 64;
 const LOG_2PI = Math.log(2 * Math.PI), DECODER = [2, 64, 64, D], ENCODER = [D, 64, 64, 4], H = 64;
-const ONE = new Float64Array(H), TWO = new Float64Array(H), ETA = new Float64Array(D);
+const Z = new Float64Array(2), ONE = new Float64Array(H), TWO = new Float64Array(H), ETA = new Float64Array(D);
 const BACK_ONE = new Float64Array(H), BACK_TWO = new Float64Array(H), SLOPE = new Float64Array(2);
 
 const LOG_FACTORIAL = [0];
@@ -44,26 +45,18 @@ export function encode(model, x) {
  * @returns {Float64Array}
  */
 export function decode({ decoder: [first, second, third] }, z1, z2) {
-  for (let r = 0; r < H; r++) ONE[r] = tanh(first.weight[2 * r] * z1 + first.weight[2 * r + 1] * z2 + first.bias[r]);
-  for (let r = 0; r < H; r++) TWO[r] = tanh(row(second.weight, r * H, ONE, second.bias[r]));
-  for (let r = 0; r < D; r++) ETA[r] = row(third.weight, r * H, TWO, third.bias[r]);
+  Z[0] = z1;
+  Z[1] = z2;
+  linear(first, Z, ONE);
+  for (let r = 0; r < H; r++) ONE[r] = tanh(ONE[r]);
+  linear(second, ONE, TWO);
+  for (let r = 0; r < H; r++) TWO[r] = tanh(TWO[r]);
+  linear(third, TWO, ETA);
   return ETA;
 }
 
 /** Faster than Math.tanh, and right to 16 digits after the point. @param {number} a @returns {number} */
 const tanh = (a) => 1 - 2 / (Math.exp(2 * a) + 1);
-
-/** @param {Float64Array} weight @param {number} from @param {Float64Array} input @param {number} bias @returns {number} */
-function row(weight, from, input, bias) {
-  let a = bias, b = 0, c = 0, d = 0;
-  for (let k = 0; k < H; k += 4) {
-    a += weight[from + k] * input[k];
-    b += weight[from + k + 1] * input[k + 1];
-    c += weight[from + k + 2] * input[k + 2];
-    d += weight[from + k + 3] * input[k + 3];
-  }
-  return a + b + c + d;
-}
 
 /**
  * The part of log p(x, z) that z alone decides: log p(z) − 16 Σ softplus(η).
@@ -123,7 +116,7 @@ function slope({ decoder: [first, second, third] }, x, z1, z2) {
   BACK_TWO.fill(0);
   BACK_ONE.fill(0);
   for (let r = 0; r < D; r++) {
-    const back = x[r] - TRIALS / (1 + Math.exp(-ETA[r]));
+    const back = x[r] - TRIALS * sigmoid(ETA[r]);
     for (let c = 0, w = r * H; c < H; c++, w++) BACK_TWO[c] += third.weight[w] * back;
   }
   for (let r = 0; r < H; r++) {

@@ -1,6 +1,6 @@
 /** Chapter 12's diffusion in the plane: its schedule, its two noise predictors, its ELBO, its walk. All answers are in nats. */
 
-import { logSumExp, softmax, sum } from "../numbers/vectors.js";
+import { logSumExp, sigmoid, softmax, sum } from "../numbers/vectors.js";
 
 /** @typedef {[number, number]} Point */
 
@@ -33,7 +33,7 @@ const LOG_2PI = Math.log(2 * Math.PI);
  * @returns {Schedule}
  */
 export function schedule(T) {
-  const abar = [1, ...Array.from({ length: T }, (_, k) => 1 / (1 + Math.exp(-(5 - (10 * k) / (T - 1)))))];
+  const abar = [1, ...Array.from({ length: T }, (_, k) => sigmoid(5 - (10 * k) / (T - 1)))];
   const alpha = abar.map((value, t) => (t ? value / abar[t - 1] : 1));
   return { T, abar, alpha, beta: alpha.map((value) => 1 - value) };
 }

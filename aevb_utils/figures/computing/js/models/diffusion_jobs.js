@@ -30,7 +30,7 @@ import { adam, freshWeights, lossAndSlope, networkPredictor } from "./noise_netw
 
 export const WALKERS = 300;
 export const STEPS = 3000; // of training
-export const BATCH = 128;
+const BATCH = 128;
 const FEW = 150, MANY = 1500, RATE = 0.005, BETWEEN = [100, 200, 400, 800, 1200, 1600, 2000, 2500]; // when training tells what it has
 
 /**

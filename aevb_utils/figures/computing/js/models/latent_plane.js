@@ -131,7 +131,7 @@ function cubic(t, a, b, c, d) {
  * @param {number} side of the grid that the cells are from
  * @returns {number} nats
  */
-export function fineEvidence(model, x, cells, side) {
+function fineEvidence(model, x, cells, side) {
   let h = (2 * LIMIT) / side, middles = cells, offsets = [[0, 0]];
   const sums = [];
   for (let level = 0; ; level++) {
@@ -195,7 +195,7 @@ export function best(model, x, starts) {
  * @param {Place} peak
  * @returns {number[]} λ
  */
-export function onPeak(model, x, { z1, z2 }) {
+function onPeak(model, x, { z1, z2 }) {
   const h = 0.02, at = (/** @type {number} */ a, /** @type {number} */ b) => logJoint(model, x, z1 + a, z2 + b), middle = at(0, 0);
   const bends = [[h, 0], [0, h]].map(([a, b]) => -(at(a, b) + at(-a, -b) - 2 * middle) / (h * h));
   return [z1, z2, ...bends.map((bend) => -0.5 * Math.log(clamp(bend, 1, 1e4)))];

@@ -147,6 +147,33 @@ export function floorFor(x) {
 }
 
 /**
+ * Whether all components have the same mean and covariance: a saddle of the likelihood, which EM does not leave.
+ * @param {Mixture} theta
+ * @returns {boolean}
+ */
+export function areAlike({ means, covariances }) {
+  const spread = covariances[0].map((_, k) => Math.abs(covariances[0][k])).reduce((most, value) => Math.max(most, value), 0);
+  const near = (/** @type {number[]} */ a, /** @type {number[]} */ b, /** @type {number} */ scale) =>
+    a.every((value, k) => Math.abs(value - b[k]) < 1e-6 * scale);
+  return means.length > 1 && means.every((mean, c) => near(mean, means[0], Math.sqrt(spread)) && near(covariances[c], covariances[0], spread));
+}
+
+/**
+ * Whether a component has no width left but the floor, in every direction or in one, so that the likelihood has no top.
+ * @param {readonly Point[]} x
+ * @param {Mixture} theta
+ * @returns {"shrunk onto a point" | "become flat" | null}
+ */
+export function shrunk(x, { means, covariances }) {
+  const D = means[0].length, floor = floorFor(x);
+  const kinds = covariances.map((covariance) => {
+    const factor = cholesky(covariance, D), thin = floor.map((least, d) => !factor || factor[cell(d, d)] ** 2 < 10 * least);
+    return thin.every(Boolean) ? "shrunk onto a point" : thin.some(Boolean) ? "become flat" : null;
+  });
+  return kinds.find((kind) => kind === "shrunk onto a point") ?? kinds.find(Boolean) ?? null;
+}
+
+/**
  * A start: equal weights, some points as means, the covariance of all data and the floor.
  * @param {readonly Point[]} x
  * @param {Point[]} means

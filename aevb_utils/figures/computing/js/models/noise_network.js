@@ -1,6 +1,7 @@
 /** Chapter 12's network that guesses the noise, and its training. */
 
-import { layers } from "../numbers/dense.js";
+import { layers, linear } from "../numbers/dense.js";
+import { sigmoid } from "../numbers/vectors.js";
 import { omega } from "./diffusion.js";
 
 /** @typedef {import("../numbers/dense.js").Layer} Layer */
@@ -10,7 +11,7 @@ const H = 64, WIDTHS = [3, H, H, H, 2], LAYERS = WIDTHS.length - 1; // after eac
 export const SIZE = WIDTHS.slice(1).reduce((total, out, k) => total + out * (WIDTHS[k] + 1), 0);
 
 /** @param {number} u @returns {number} */
-const silu = (u) => u / (1 + Math.exp(-u));
+const silu = (u) => u * sigmoid(u);
 
 /**
  * Weights as `nn.Linear` draws them: uniform, up to 1 / √in.
@@ -27,30 +28,6 @@ export function freshWeights(uniform) {
 }
 
 /**
- * One layer on a batch.
- * @param {Layer} layer
- * @param {Float64Array} from (n · in)
- * @param {Float64Array} to (n · out)
- * @param {number} n
- */
-function linear({ weight, bias }, from, to, n) {
-  const width = from.length / n, out = bias.length, even = width - (width % 4);
-  for (let i = 0; i < n; i++) {
-    for (let r = 0, w = 0; r < out; r++) {
-      let a = bias[r], b = 0, c = 0, d = 0, k = 0, at = i * width;
-      for (; k < even; k += 4, w += 4, at += 4) {
-        a += weight[w] * from[at];
-        b += weight[w + 1] * from[at + 1];
-        c += weight[w + 2] * from[at + 2];
-        d += weight[w + 3] * from[at + 3];
-      }
-      for (; k < width; k++, w++, at++) a += weight[w] * from[at];
-      to[i * out + r] = a + b + c + d;
-    }
-  }
-}
-
-/**
  * The predictor that a network is; its answer is used again by the next call.
  * @param {ArrayLike<number>} weights
  * @param {number} T
@@ -63,13 +40,13 @@ export function networkPredictor(weights, T) {
     input[0] = z[0];
     input[1] = z[1];
     input[2] = (2 * t) / T - 1;
-    linear(network[0], input, one, 1);
+    linear(network[0], input, one);
     for (let i = 0; i < H; i++) one[i] = silu(one[i]);
-    linear(network[1], one, two, 1);
+    linear(network[1], one, two);
     for (let i = 0; i < H; i++) two[i] = silu(two[i]);
-    linear(network[2], two, one, 1);
+    linear(network[2], two, one);
     for (let i = 0; i < H; i++) one[i] = silu(one[i]);
-    linear(network[3], one, guess, 1);
+    linear(network[3], one, guess);
     return guess;
   };
 }
@@ -123,7 +100,7 @@ export function lossAndSlope(weights, s, x, steps, eps) {
     }
     if (k === 0) break;
     back = next.map((b, j) => {
-      const sigma = 1 / (1 + Math.exp(-raw[k - 1][j]));
+      const sigma = sigmoid(raw[k - 1][j]);
       return b * sigma * (1 + raw[k - 1][j] * (1 - sigma));
     });
   }

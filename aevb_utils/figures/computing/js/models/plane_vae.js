@@ -1,15 +1,9 @@
 /** Chapter 7's VAE with two latents: its decoder, one datum at a time. All answers are in nats. */
 
-import { forward, layers, relu } from "../numbers/dense.js";
-import { softplus, sum } from "../numbers/vectors.js";
+import { forward, layers } from "../numbers/dense.js";
+import { relu, sigmoid, softplus, sum } from "../numbers/vectors.js";
 
 /** @typedef {import("../numbers/dense.js").Layer} Layer */
-
-/**
- * @typedef {object} Q q(z | x) of one digit, eq. (7.4)
- * @property {number[]} m
- * @property {number[]} s
- */
 
 export const SIDE = 28; // pixels along a picture
 export const D = SIDE * SIDE;
@@ -41,7 +35,7 @@ export function logits(decoder, z) {
  * @returns {Float64Array}
  */
 export function probabilities(a) {
-  return a.map((value) => 1 / (1 + Math.exp(-value)));
+  return a.map(sigmoid);
 }
 
 /**
@@ -72,15 +66,6 @@ export function logPrior([z1, z2]) {
  */
 export function nearer([z1, z2]) {
   return 1 - Math.exp(-(z1 * z1 + z2 * z2) / 2);
-}
-
-/**
- * KL(q ‖ p), eq. (7.5).
- * @param {Q} q
- * @returns {number}
- */
-export function klToPrior({ m, s }) {
-  return sum(m.map((mean, l) => (mean * mean + s[l] * s[l] - 1 - Math.log(s[l] * s[l])) / 2));
 }
 
 /**

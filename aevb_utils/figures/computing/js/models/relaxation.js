@@ -1,7 +1,7 @@
 /** Chapter 9's q(y | x), and the relaxation of a draw of y. All answers are in nats. */
 
-import { forward, layers, relu } from "../numbers/dense.js";
-import { softmax, sum } from "../numbers/vectors.js";
+import { forward, layers } from "../numbers/dense.js";
+import { relu, softmax, sum } from "../numbers/vectors.js";
 
 /** @typedef {import("../numbers/dense.js").Layer} Layer */
 

@@ -27,7 +27,7 @@ import { FitError, floorFor, mStep } from "./mixture.js";
  */
 
 const LOG_2PI = Math.log(2 * Math.PI), PER = 6; // free numbers of a component: α, μ₁, μ₂, κ₁₁, κ₂₁, κ₂₂
-export const RATES = { table: 0.3, network: 0.03, theta: 0.03 };
+const RATES = { table: 0.3, network: 0.03, theta: 0.03 };
 
 /** A step of Adam, with its usual memory, up a gradient. */
 class Adam {
@@ -61,7 +61,7 @@ class Adam {
  * @param {Mixture} theta
  * @returns {Float64Array}
  */
-export function toFree({ weights, means, covariances }) {
+function toFree({ weights, means, covariances }) {
   const free = new Float64Array(PER * weights.length);
   covariances.forEach((covariance, c) => {
     const factor = cholesky(covariance, 2);
@@ -77,7 +77,7 @@ export function toFree({ weights, means, covariances }) {
  * @param {Float64Array} free
  * @returns {Mixture}
  */
-export function fromFree(free) {
+function fromFree(free) {
   /** @type {Mixture} */
   const theta = { weights: [], means: [], covariances: [] };
   let total = 0;

@@ -1,12 +1,13 @@
 /** Chapter 10's variational RNN of chorales: its three distributions of a step, its ELBO, and its draws. In nats. */
 
 import { defineJob } from "../frame/jobs.js";
-import { linear, relu, unpackBytes, unpackHalves } from "../numbers/bytes.js";
-import { nextState, sigmoid } from "../numbers/gated_unit.js";
+import { byteLinear } from "../numbers/byte_layer.js";
+import { unpackBytes, unpackHalves } from "../numbers/bytes.js";
+import { nextState } from "../numbers/gated_unit.js";
 import { random } from "../numbers/random.js";
-import { softplus } from "../numbers/vectors.js";
+import { relu, sigmoid, softplus } from "../numbers/vectors.js";
 
-/** @typedef {import("../numbers/bytes.js").ByteLayer} ByteLayer */
+/** @typedef {import("../numbers/byte_layer.js").ByteLayer} ByteLayer */
 /** @typedef {import("../numbers/gated_unit.js").GatedUnit} GatedUnit */
 /** @typedef {{ mean: Float64Array, sd: Float64Array }} Gaussian with a diagonal covariance */
 /** @typedef {readonly number[]} Chord the keys that sound in a step, from 0, the lowest of the piano */
@@ -57,7 +58,7 @@ export function vrnn(packed) {
  * @param {Chord} chord
  * @returns {Float64Array}
  */
-export function toKeys(chord) {
+function toKeys(chord) {
   const x = new Float64Array(D);
   for (const key of chord) x[key] = 1;
   return x;
@@ -74,8 +75,8 @@ function gaussian(outputs) {
  * @param {Float64Array} h
  * @returns {Gaussian}
  */
-export function pOfZ({ prior: [first, last] }, h) {
-  return gaussian(linear(last, relu(linear(first, h))));
+function pOfZ({ prior: [first, last] }, h) {
+  return gaussian(byteLinear(last, byteLinear(first, h).map(relu)));
 }
 
 /**
@@ -85,11 +86,11 @@ export function pOfZ({ prior: [first, last] }, h) {
  * @param {Float64Array} h
  * @returns {Float64Array}
  */
-export function logitsOfX({ decoder: [first, last] }, z, h) {
+function logitsOfX({ decoder: [first, last] }, z, h) {
   const input = new Float64Array(L + H);
   input.set(z);
   input.set(h, L);
-  return linear(last, relu(linear(first, input)));
+  return byteLinear(last, byteLinear(first, input).map(relu));
 }
 
 /**
@@ -99,9 +100,9 @@ export function logitsOfX({ decoder: [first, last] }, z, h) {
  * @param {Float64Array} h
  * @returns {Gaussian}
  */
-export function qOfZ({ encoderOfX: [first, last], encoderOfH, encoderHead }, x, h) {
-  const features = linear(last, relu(linear(first, x))), fromH = linear(encoderOfH, h);
-  return gaussian(linear(encoderHead, relu(features.map((value, i) => value + fromH[i]))));
+function qOfZ({ encoderOfX: [first, last], encoderOfH, encoderHead }, x, h) {
+  const features = byteLinear(last, byteLinear(first, x).map(relu)), fromH = byteLinear(encoderOfH, h);
+  return gaussian(byteLinear(encoderHead, features.map((value, i) => relu(value + fromH[i]))));
 }
 
 /**
@@ -110,7 +111,7 @@ export function qOfZ({ encoderOfX: [first, last], encoderOfH, encoderHead }, x, 
  * @param {Gaussian} p
  * @returns {number}
  */
-export function klDivergence(q, p) {
+function klDivergence(q, p) {
   let total = 0;
   for (let i = 0; i < q.mean.length; i++) {
     const ratio = q.sd[i] / p.sd[i], way = (q.mean[i] - p.mean[i]) / p.sd[i];
@@ -125,7 +126,7 @@ export function klDivergence(q, p) {
  * @param {Float64Array} logits
  * @returns {number}
  */
-export function logProbability(x, logits) {
+function logProbability(x, logits) {
   let total = 0;
   for (let d = 0; d < D; d++) total += x[d] * logits[d] - softplus(logits[d]);
   return total;

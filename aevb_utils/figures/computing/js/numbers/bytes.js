@@ -1,11 +1,4 @@
-/** Linear layers whose weights are whole numbers of 8 bits, each row with a scale of its own. */
-
-/**
- * @typedef {object} ByteLayer
- * @property {Int8Array} codes rows are outputs, (out · in)
- * @property {Float64Array} scale what a whole number of a row counts, (out)
- * @property {Float64Array} bias (out); empty where there is none
- */
+/** Numbers that were packed as text. */
 
 /**
  * Bytes that were packed as base64.
@@ -40,34 +33,15 @@ export function unpackFloats(text) {
   return Float64Array.from(new Float32Array(unpackBytes(text).buffer));
 }
 
-/**
- * W x + b.
- * @param {ByteLayer} layer
- * @param {ArrayLike<number>} x
- * @returns {Float64Array}
- */
-export function linear({ codes, scale, bias }, x) {
-  const output = new Float64Array(scale.length), width = x.length, even = width - (width % 4);
-  for (let r = 0, w = 0; r < output.length; r++) {
-    let a = 0, b = 0, c = 0, d = 0, k = 0;
-    for (; k < even; k += 4, w += 4) {
-      a += codes[w] * x[k];
-      b += codes[w + 1] * x[k + 1];
-      c += codes[w + 2] * x[k + 2];
-      d += codes[w + 3] * x[k + 3];
-    }
-    for (; k < width; k++, w++) a += codes[w] * x[k];
-    output[r] = scale[r] * (a + b + c + d) + (bias.length ? bias[r] : 0);
-  }
-  return output;
-}
+const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /**
- * The positive part of each number, in place.
- * @param {Float64Array} values
+ * Whole multiples of a step, which were packed as digits of base 64, a letter each: the lowest of all numbers first.
+ * @param {{ step: number, digits: string[] }} packed
  * @returns {Float64Array}
  */
-export function relu(values) {
-  for (let i = 0; i < values.length; i++) if (values[i] < 0) values[i] = 0;
-  return values;
+export function unpackMultiples({ step, digits }) {
+  const values = new Float64Array(digits[0].length), valueOf = new Map(Array.from(LETTERS, (letter, value) => [letter, value])), range = 64 ** digits.length;
+  digits.forEach((plane, k) => { for (let i = 0; i < plane.length; i++) values[i] += 64 ** k * (valueOf.get(plane[i]) ?? 0); });
+  return values.map((value) => step * (value < range / 2 ? value : value - range));
 }

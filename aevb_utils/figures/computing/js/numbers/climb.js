@@ -1,5 +1,7 @@
 /** Climbing a smooth function of a few numbers: BFGS with steps that are shortened until they rise. */
 
+import { dot } from "./vectors.js";
+
 /** @typedef {{ value: number, slope: Float64Array }} Height */
 
 /**
@@ -56,11 +58,4 @@ export function climb(height, start, scale, { steps = 60, tolerance = 1e-9, long
 function updated(inverse, s, y, sy) {
   const hy = inverse.map((row) => dot(row, y)), factor = (1 + dot(hy, y) / sy) / sy;
   return inverse.map((row, i) => row.map((value, j) => value + factor * s[i] * s[j] - (hy[i] * s[j] + s[i] * hy[j]) / sy));
-}
-
-/** @param {ArrayLike<number>} a @param {ArrayLike<number>} b @returns {number} */
-function dot(a, b) {
-  let total = 0;
-  for (let i = 0; i < a.length; i++) total += a[i] * b[i];
-  return total;
 }

@@ -1,5 +1,7 @@
 /** Networks of dense layers: tanh or another map between them, nothing after the last, as the book's. */
 
+import { dot } from "./vectors.js";
+
 /**
  * @typedef {object} Layer
  * @property {Float64Array} weight rows are outputs, (out · in)
@@ -25,40 +27,31 @@ export function layers(values, sizes) {
 }
 
 /**
+ * W x + b of some rows x, one after the other.
+ * @param {Layer} layer
+ * @param {ArrayLike<number>} from (n · in)
+ * @param {Float64Array} to (n · out), filled
+ * @param {number} [n]
+ */
+export function linear({ weight, bias }, from, to, n = 1) {
+  const out = bias.length, width = weight.length / out;
+  for (let i = 0; i < n; i++) {
+    for (let r = 0; r < out; r++) to[i * out + r] = bias[r] + dot(weight, from, r * width, i * width, width);
+  }
+}
+
+/**
  * @param {Layer[]} network
  * @param {ArrayLike<number>} x
  * @param {(value: number) => number} [between] what a hidden layer does to each number
  * @returns {Float64Array} the network's output
  */
 export function forward(network, x, between = Math.tanh) {
-  let input = x;
-  network.forEach(({ weight, bias }, k) => {
-    const output = new Float64Array(bias.length);
-    const width = input.length;
-    for (let r = 0, w = 0; r < output.length; r++) {
-      let total = bias[r];
-      for (let c = 0; c < width; c++, w++) total += weight[w] * input[c];
-      output[r] = k < network.length - 1 ? between(total) : total;
-    }
-    input = output;
+  let output = new Float64Array(0);
+  network.forEach((layer, k) => {
+    const input = k ? output.map(between) : x;
+    output = new Float64Array(layer.bias.length);
+    linear(layer, input, output);
   });
-  return /** @type {Float64Array} */ (input);
-}
-
-/**
- * Numbers that were packed as base64 of whole numbers of three bytes, the lowest first.
- * @param {{ scale: number, packed: string }} numbers the scale is what a whole number is multiplied by
- * @returns {Float64Array}
- */
-export function unpack({ scale, packed }) {
-  const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
-  return Float64Array.from({ length: bytes.length / 3 }, (_, i) => {
-    const [low, middle, high] = bytes.subarray(3 * i, 3 * i + 3);
-    return ((((high << 24) | (middle << 16) | (low << 8)) >> 8)) * scale;
-  });
-}
-
-/** @param {number} value @returns {number} max(0, value) */
-export function relu(value) {
-  return value > 0 ? value : 0;
+  return output;
 }

@@ -1,8 +1,9 @@
 /** A gated recurrent unit with two inputs, chapter 10's. */
 
-import { linear } from "./bytes.js";
+import { byteLinear } from "./byte_layer.js";
+import { sigmoid } from "./vectors.js";
 
-/** @typedef {import("./bytes.js").ByteLayer} ByteLayer */
+/** @typedef {import("./byte_layer.js").ByteLayer} ByteLayer */
 /** @typedef {{ ofX: ByteLayer, ofZ: ByteLayer, ofH: ByteLayer }} GatedUnit the gates r, u and the proposal n, one below the other */
 
 /**
@@ -14,14 +15,9 @@ import { linear } from "./bytes.js";
  * @returns {Float64Array}
  */
 export function nextState({ ofX, ofZ, ofH }, x, z, h) {
-  const fromX = linear(ofX, x), fromZ = linear(ofZ, z), fromH = linear(ofH, h), H = h.length;
+  const fromX = byteLinear(ofX, x), fromZ = byteLinear(ofZ, z), fromH = byteLinear(ofH, h), H = h.length;
   return Float64Array.from({ length: H }, (_, i) => {
     const r = sigmoid(fromX[i] + fromZ[i] + fromH[i]), u = sigmoid(fromX[H + i] + fromZ[H + i] + fromH[H + i]);
     return u * h[i] + (1 - u) * Math.tanh(fromX[2 * H + i] + fromZ[2 * H + i] + r * fromH[2 * H + i]);
   });
-}
-
-/** @param {number} value @returns {number} */
-export function sigmoid(value) {
-  return 1 / (1 + Math.exp(-value));
 }

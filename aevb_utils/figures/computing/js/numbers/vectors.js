@@ -11,6 +11,28 @@ export function sum(values) {
 }
 
 /**
+ * Σ a b over numbers that stand side by side in two longer rows.
+ * @param {ArrayLike<number>} a
+ * @param {ArrayLike<number>} b
+ * @param {number} [fromA] where they begin in a
+ * @param {number} [fromB] where they begin in b
+ * @param {number} [count] how many
+ * @returns {number}
+ */
+export function dot(a, b, fromA = 0, fromB = 0, count = a.length) {
+  const end = fromA + count, even = end - (count % 4);
+  let one = 0, two = 0, three = 0, four = 0, i = fromA, j = fromB;
+  for (; i < even; i += 4, j += 4) { // four sums that do not wait for each other
+    one += a[i] * b[j];
+    two += a[i + 1] * b[j + 1];
+    three += a[i + 2] * b[j + 2];
+    four += a[i + 3] * b[j + 3];
+  }
+  for (; i < end; i++, j++) one += a[i] * b[j];
+  return one + two + three + four;
+}
+
+/**
  * log Σ exp(values), without overflow.
  * @param {ArrayLike<number>} values
  * @returns {number}
@@ -63,6 +85,20 @@ export function trapezoid(values, spacing) {
  */
 export function clamp(value, low, high) {
   return Math.min(high, Math.max(low, value));
+}
+
+/**
+ * σ(value), the logistic function.
+ * @param {number} value
+ * @returns {number} between 0 and 1
+ */
+export function sigmoid(value) {
+  return 1 / (1 + Math.exp(-value));
+}
+
+/** @param {number} value @returns {number} max(0, value) */
+export function relu(value) {
+  return value > 0 ? value : 0;
 }
 
 /**

@@ -5,7 +5,7 @@ import { LOWEST, notesOf } from "../models/chords.js";
 /** @typedef {import("../models/chords.js").Chord} Chord */
 
 /** Seconds of a step. */
-export const BEAT = 0.45;
+const BEAT = 0.45;
 const OVERTONES = [0, 1, 1 / 4, 1 / 9], DECAY = 1.5, RISE = 1 / 60, LOUD = 0.16, AHEAD = 0.08; // AHEAD: seconds before the first note
 
 /**
