@@ -4,7 +4,9 @@ Student code shares a process with this file and may change all of it. Nothing h
 outside, by ``answers.py``, and holds no points. So this file needs the standard library, numpy and torch alone.
 """
 
+import ast
 import builtins
+import dis
 import json
 import os
 import shutil
@@ -13,7 +15,7 @@ import sys
 import time
 import types
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 LONGEST_TEXT = 300
 LARGEST_ARRAY = 200_000
@@ -99,6 +101,96 @@ def code_of(source: str, name: str) -> types.CodeType:
         return compile(TransformerManager().transform_cell(source), name, "exec")
 
 
+def last_needed(cells: list[str], functions: set[str]) -> int:
+    """The number of the last cell on which the functions can depend; figures and prints that follow are not run.
+
+    A cell counts that binds a name which they reach, that uses a variable (no function, class or module) which they
+    reach and so may change it, or that changes something of everybody's. Where a function is not found, all count.
+    """
+    parsed = [statements(source) for source in cells]
+    every = [one for known in parsed for one in known or ()]
+    if not functions <= {name for one in every for name in one.binds}:
+        return len(cells) - 1
+    reached, before = set(functions), set()
+    while reached != before:
+        before = set(reached)
+        reached.update(*(one.uses for one in every if one.binds & reached))
+    variables = {name for one in every if not one.fixed for name in one.binds & reached}
+    needed = [
+        number
+        for number, known in enumerate(parsed)
+        if known is None or any(one.changes or one.binds & reached or one.uses & variables for one in known)
+    ]
+    return max(needed)
+
+
+class Statement(NamedTuple):
+    """A statement of a cell: the global names that it binds and uses, by itself or in the functions that it defines.
+
+    ``fixed`` is whether what it binds are functions, classes and modules, ``changes`` whether it may change more than
+    names: attributes, torch's defaults, or what cannot be read off the text.
+    """
+
+    binds: set[str]
+    uses: set[str]
+    fixed: bool
+    changes: bool
+
+
+FIXED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+CHANGES = {
+    "*",
+    "exec",
+    "eval",
+    "globals",
+    "locals",
+    "vars",
+    "setattr",
+    "delattr",
+    "__dict__",
+    "import_module",
+    "__import__",
+}
+CHANGES |= {
+    "set_default_dtype",
+    "set_default_tensor_type",
+    "set_default_device",
+    "set_grad_enabled",
+    "get_ipython",
+    "*",
+}
+
+
+def statements(source: str) -> list[Statement] | None:
+    """The statements of a cell; None where it is no Python, as with IPython's magics."""
+    found = []
+    try:
+        for node in ast.parse(source).body:
+            binds: set[str] = set()
+            uses: set[str] = set()
+            attributes = names_in(compile(ast.Module([node], []), "<cell>", "exec"), binds, uses, inside=False)
+            words = {getattr(each, "attr", getattr(each, "id", getattr(each, "name", ""))) for each in ast.walk(node)}
+            found.append(Statement(binds, uses, isinstance(node, FIXED), attributes or not CHANGES.isdisjoint(words)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    return found
+
+
+def names_in(code: types.CodeType, binds: set[str], uses: set[str], *, inside: bool) -> bool:
+    """Add the global names that code binds and uses; return whether it sets an attribute outside of a function."""
+    attributes = False
+    for step in dis.get_instructions(code):
+        if step.opname.startswith("LOAD_") and step.opname.endswith(("NAME", "GLOBAL", "GLOBALS")):
+            uses.add(step.argval)
+        elif step.opname.endswith("_GLOBAL") or (step.opname in ("STORE_NAME", "DELETE_NAME") and not inside):
+            binds.add(step.argval)
+        attributes |= step.opname in ("STORE_ATTR", "DELETE_ATTR") and not inside
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names_in(constant, binds, uses, inside=True)
+    return attributes
+
+
 class NoShell:
     """What ``get_ipython()`` gives: whatever is asked of it does nothing."""
 
@@ -112,7 +204,7 @@ def no_input(*_: object) -> str:
 
 
 def run_cells(order: dict[str, Any], line: Line) -> dict[str, Any]:
-    """Run the cells in one namespace; what one raises is noted, and the next one runs."""
+    """Run the cells in one namespace, to the last that is needed; what one raises is noted, and the next one runs."""
 
     def out_of_time(*_: object) -> None:
         raise TimeoutInCell
@@ -124,7 +216,8 @@ def run_cells(order: dict[str, Any], line: Line) -> dict[str, Any]:
     builtins.input = no_input
     warnings.simplefilter("ignore")
     seconds, set_timer, set_handler = order["cell_seconds"], signal.setitimer, signal.signal
-    for number, source in enumerate(order["cells"]):
+    last = last_needed(order["cells"], {call["function"] for call in order["calls"]})
+    for number, source in enumerate(order["cells"][: last + 1]):
         if number in order["skip"]:
             continue
         line.say(begin=number)

@@ -167,8 +167,9 @@ def call(number: int, check: Check) -> dict[str, Any]:
 
 def _item(check: Check, answer: Answer | None) -> Item:
     verdict = _verdict(check, answer)
-    score = round(max(0.0, min(1.0, verdict.share)) * check.points, 6)
-    return Item(check.question, check.name, score, check.points, verdict.sentence, check.visible)
+    points = round(check.points, 6)  # both are rounded, so that no score is above its points
+    score = round(max(0.0, min(1.0, verdict.share)) * points, 6)
+    return Item(check.question, check.name, score, points, verdict.sentence, check.visible)
 
 
 def _verdict(check: Check, answer: Answer | None) -> Verdict:

@@ -37,14 +37,18 @@ def with_open_python() -> list[str]:
         between = [each for each in reversed(folder.parents) if each.is_relative_to(closed) and each != closed]
         words += [word for each in between for word in ("--perms", "0755", "--dir", str(each))]
         words += ["--ro-bind", str(folder), str(folder)]
-    return ["bwrap", "--dev-bind", "/", "/", "--cap-add", "ALL", "--die-with-parent", *words] if words else []
+    return (
+        [str(shutil.which("bwrap")), "--dev-bind", "/", "/", "--cap-add", "ALL", "--die-with-parent", *words]
+        if words
+        else []
+    )
 
 
 def as_plain_user() -> list[str]:
     """What a command begins with, so that a user without rights runs it."""
     if os.geteuid() != 0:
         return []
-    become = ["setpriv", f"--reuid={PLAIN}", f"--regid={PLAIN}", "--clear-groups", "--inh-caps=-all"]
+    become = [str(shutil.which("setpriv")), f"--reuid={PLAIN}", f"--regid={PLAIN}", "--clear-groups", "--inh-caps=-all"]
     return [*with_open_python(), *become, "--bounding-set=-all"]
 
 

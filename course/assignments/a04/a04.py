@@ -185,7 +185,7 @@ look("k = 1: the ELBO", iwae(weights, 1), [0.25 * math.log(48.0)])
 # Train $W$, $\mu$, $\log \psi$ and an encoder. Judged is what you return: the evidence of *new* rows under your
 # parameters, computed outside. It is right if it is within 0.05 nats a row of what EM's parameters give; within 0.2
 # nats it counts 0.6. A call may take 20 seconds of one core, and is made for two tables like yours. AEVB
-# can do it in two: start $\mu$ and $\psi$ at the columns' means and variances, standardize what the encoder reads, let
+# can do it in one: start $\mu$ and $\psi$ at the columns' means and variances, standardize what the encoder reads, let
 # it read zeros for the holes *and* which blocks were seen, and let the steps shrink to zero. The posteriors here are
 # narrow, so that several hundred passes are needed. Compare with `log_evidence` on rows that you have held back.
 
@@ -195,7 +195,7 @@ Parameters = tuple[Tensor, Tensor, Tensor]
 
 
 def aevb(
-    x: Tensor, seen: Tensor, block: Tensor, latents: int, seed: int, epochs: int = 400
+    x: Tensor, seen: Tensor, block: Tensor, latents: int, seed: int, epochs: int = 300
 ) -> Iterator[tuple[Parameters, float]]:
     """The parameters and the mean ELBO after each epoch."""
     torch.manual_seed(seed)
@@ -207,11 +207,11 @@ def aevb(
     mu, log_psi = center.clone().requires_grad_(), variance.log().requires_grad_()
     W = (0.3 * torch.randn(x.shape[1], latents)).requires_grad_()
     encoder = nn.Sequential(nn.Linear(read.shape[1], 64), nn.Tanh(), nn.Linear(64, 2 * latents))
-    optimizer = torch.optim.Adam([W, mu, log_psi, *encoder.parameters()], lr=0.02)
+    optimizer = torch.optim.Adam([W, mu, log_psi, *encoder.parameters()], lr=0.03)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     for _ in range(epochs):
         total = 0.0
-        for rows in torch.randperm(len(x)).split(50):
+        for rows in torch.randperm(len(x)).split(200):
             m, log_s = encoder(read[rows]).chunk(2, dim=1)
             eps = torch.randn(1, len(rows), latents)
             terms = elbo_terms(table[rows], seen[rows], block, W, mu, log_psi, m, log_s, eps)
