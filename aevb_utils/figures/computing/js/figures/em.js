@@ -126,7 +126,7 @@ defineFigure({
       } catch (error) {
         if (!(error instanceof FitError)) throw error;
         said = `${error.message} ${theta !== last ? "The density has no top there: take a new start."
-          : `${under === theta ? "Drag its mean onto points and press" : "Press"} E-step, or take a new start.`}`;
+          : `${split.kl < least ? "Drag its mean onto points and press" : "Press"} E-step, or take a new start.`}`;
         theta = last;
         stuck = true;
         return false;
