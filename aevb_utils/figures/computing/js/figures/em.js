@@ -111,7 +111,7 @@ defineFigure({
       const rose = changed("The ELBO", elbo, least, " nats");
       if (areAlike(fit)) return `q was even, so the M-step made all Gaussians alike: a saddle. ${frame.brief ? "Press New start" : "Press Back and begin with the E-step"}, or drag a mean a little.`;
       if (thin) return `M-step: a Gaussian has ${thin}, where the density has no top. ${rose}.`;
-      return `M-step: the best θ for this q. ${rose}, ${changed("the evidence", evidence, least)}${evidence < -least ? ": q was not the posterior. E first, then M" : ""}.`;
+      return `M-step: the best θ for this q. ${rose}, ${changed("the evidence", evidence, least)}${evidence < -0.005 ? ": q was not the posterior. E first, then M" : ""}.`;
     };
     /** Do a step. @param {string} letter @returns {boolean} whether it could be done */
     const step = (letter) => {
