@@ -1,7 +1,6 @@
 """What the figure ``compose`` needs: pieces to begin with, and chapter 10's variational RNN in 8 bits a weight."""
 
 import hashlib
-from base64 import b64encode
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from aevb_utils.models.variational_rnn import VariationalRNN, complete
 from aevb_utils.training import load_pretrained
 from aevb_utils.training.pretrained import FOLDER
 from tools.chapter_code import names_of_chapter
+from tools.packing import packed
 
 NAME = "vrnn-chorales"
 STEPS, CHORALES = 32, 10  # steps of a piece, and how many of the test set's chorales there are, the first ones
@@ -58,15 +58,10 @@ def model() -> dict[str, str]:
         codes.append(whole.flatten())
         numbers += [scale, *([] if layer.bias is None else [layer.bias.detach()])]
     return {
-        "codes": packed(torch.cat(codes), "i1"),
-        "numbers": packed(torch.cat(numbers), "<f2"),
+        "codes": packed(torch.cat(codes).numpy().astype("i1")),
+        "numbers": packed(torch.cat(numbers).numpy().astype("<f2")),
         "of": hashlib.sha256((FOLDER / f"{NAME}.safetensors").read_bytes()).hexdigest(),
     }
-
-
-def packed(numbers: Tensor, kind: str) -> str:
-    """Numbers of one of NumPy's kinds, such as ``<f2``, as base64."""
-    return b64encode(numbers.numpy().astype(kind).tobytes()).decode()
 
 
 def layers_in_order(vrnn: VariationalRNN) -> list[nn.Linear]:

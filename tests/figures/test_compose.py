@@ -72,12 +72,6 @@ def test_whole_numbers_of_a_row_reach_from_end_to_end():
     assert torch.equal(scale.half().float(), scale)
 
 
-def test_float16_is_read_as_numpy_writes_it():
-    numbers = torch.tensor([0.0, 1.0, -2.5, 65504.0, 6e-8, -3e-5, 0.1]).half()
-    packed = chorale_figure.packed(numbers.float(), "<f2")
-    assert call("numbers/bytes.js", "[...m.unpackHalves(values)]", packed) == numbers.double().tolist()
-
-
 @with_data
 @pytest.mark.usefixtures("full")
 def test_rounding_leaves_the_chapter_s_figure_as_it_is():

@@ -119,11 +119,11 @@ def test_loss_and_slope_are_torch_s(chapter):
         NETWORK,
         """(() => {
             const s = modules["models/diffusion.js"].schedule(40), { t, x, eps } = values;
-            const weights = Float64Array.from(values.row), step = m.adam(weights);
+            const weights = Float64Array.from(values.row), step = modules["numbers/adam.js"].adam(weights);
             const first = m.lossAndSlope(weights, s, x, t, eps);
-            step(first.slope, 0.005);
+            step(first.slope, -0.005);
             const second = m.lossAndSlope(weights, s, x, t, eps);
-            step(second.slope, 0.005);
+            step(second.slope, -0.005);
             return { size: m.SIZE, loss: first.loss, slope: [...second.slope], after: [...weights] };
         })()""",
         {"row": row.tolist(), "t": t.tolist(), "x": x.flatten().tolist(), "eps": eps.flatten().tolist()},

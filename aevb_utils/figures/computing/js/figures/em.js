@@ -111,7 +111,7 @@ defineFigure({
       const rose = changed("The ELBO", elbo, least, " nats");
       if (areAlike(fit)) return `q was even, so the M-step made all Gaussians alike: a saddle. ${frame.brief ? "Press New start" : "Press Back and begin with the E-step"}, or drag a mean a little.`;
       if (thin) return `M-step: a Gaussian has ${thin}, where the density has no top. ${rose}.`;
-      return `M-step: the best θ for this q. ${rose}, ${changed("the evidence", evidence, least)}${evidence < -least ? ": q was not the posterior. E first, then M" : ""}.`;
+      return `M-step: the best θ for this q. ${rose}, ${changed("the evidence", evidence, least)}${evidence < -0.005 ? ": q was not the posterior. E first, then M" : ""}.`;
     };
     /** Do a step. @param {string} letter @returns {boolean} whether it could be done */
     const step = (letter) => {
@@ -126,7 +126,7 @@ defineFigure({
       } catch (error) {
         if (!(error instanceof FitError)) throw error;
         said = `${error.message} ${theta !== last ? "The density has no top there: take a new start."
-          : `${under === theta ? "Drag its mean onto points and press" : "Press"} E-step, or take a new start.`}`;
+          : `${split.kl < least ? "Drag its mean onto points and press" : "Press"} E-step, or take a new start.`}`;
         theta = last;
         stuck = true;
         return false;

@@ -1,5 +1,6 @@
 /** Chapter 3's banana (3.7), z ~ N(0, I), x given z ~ N(z₂ + z₁², σ²), and Gaussians q = N(m, K Kᵀ). All answers are in nats. */
 
+import { adam } from "../numbers/adam.js";
 import { logSumExp } from "../numbers/vectors.js";
 
 /** @typedef {{ x: number, sigma: number }} Banana the sensor's value and its standard deviation */
@@ -124,16 +125,11 @@ export function matched({ points, weights }, full) {
  * @returns {Gaussian[]} q after each step, the start first
  */
 export function climbs(model, start, full, steps) {
-  const first = [0, 0, 0, 0, 0], second = [0, 0, 0, 0, 0], trail = [start];
-  let at = [start.m1, start.m2, Math.log(start.k11), start.k21, Math.log(start.k22)];
+  const at = Float64Array.of(start.m1, start.m2, Math.log(start.k11), start.k21, Math.log(start.k22)), climb = adam(at, [0.8, 0.95]), trail = [start];
   for (let t = 1; t <= steps; t++) {
-    const { slope } = elbo(model, trail[t - 1]), rate = t > 250 ? 0.005 : 0.05;
+    const { slope } = elbo(model, trail[t - 1]);
     if (!full) slope[3] = 0;
-    at = at.map((value, i) => {
-      first[i] = 0.8 * first[i] + 0.2 * slope[i];
-      second[i] = 0.95 * second[i] + 0.05 * slope[i] * slope[i];
-      return value + ((rate / (1 - 0.8 ** t)) * first[i]) / (Math.sqrt(second[i] / (1 - 0.95 ** t)) + 1e-8);
-    });
+    climb(slope, t > 250 ? 0.005 : 0.05);
     trail.push({ m1: at[0], m2: at[1], k11: Math.exp(at[2]), k21: at[3], k22: Math.exp(at[4]) });
   }
   return trail;

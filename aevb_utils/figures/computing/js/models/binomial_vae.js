@@ -1,5 +1,6 @@
 /** Chapter 4's binomial VAE with two latents and q of diagonal covariance, one datum at a time. All answers are in nats. */
 
+import { adam } from "../numbers/adam.js";
 import { forward, layers, linear } from "../numbers/dense.js";
 import { gaussHermite } from "../numbers/hermite.js";
 import { sigmoid } from "../numbers/vectors.js";
@@ -198,7 +199,7 @@ export function elboAndSlope(model, x, lambda, order) {
  * @returns {Generator<undefined, Float64Array[]>} `steps` + 1 of them
  */
 export function* refine(model, x, start, steps) {
-  const at = Float64Array.from(start), first = new Float64Array(4), second = new Float64Array(4);
+  const at = Float64Array.from(start), climb = adam(at);
   /** @type {Float64Array[]} */
   const trail = [];
   let best = -Infinity;
@@ -206,13 +207,7 @@ export function* refine(model, x, start, steps) {
     const { value, slope: by } = elboAndSlope(model, x, at, 6);
     trail.push(value > best ? at.slice() : trail[t - 1]);
     best = Math.max(best, value);
-    const rate = 0.025 * (1 + Math.cos((Math.PI * t) / steps));
-    for (let i = 0; i < 4; i++) {
-      first[i] = 0.9 * first[i] - 0.1 * by[i];
-      second[i] = 0.999 * second[i] + 0.001 * by[i] * by[i];
-      const size = Math.sqrt(second[i] / (1 - 0.999 ** (t + 1))) + 1e-8;
-      at[i] -= (rate / (1 - 0.9 ** (t + 1))) * (first[i] / size);
-    }
+    climb(by, 0.025 * (1 + Math.cos((Math.PI * t) / steps)));
     yield;
   }
   return trail;

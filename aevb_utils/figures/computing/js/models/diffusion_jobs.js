@@ -1,10 +1,11 @@
 /** What the diffusion's worker does: train where it must, estimate the ELBO, walk back; coarse first. */
 
 import { defineJob } from "../frame/jobs.js";
+import { adam } from "../numbers/adam.js";
 import { random } from "../numbers/random.js";
 import { sum } from "../numbers/vectors.js";
 import { D, elbo, idealPredictor, logTruth, schedule, stepBack } from "./diffusion.js";
-import { adam, freshWeights, lossAndSlope, networkPredictor } from "./noise_network.js";
+import { freshWeights, lossAndSlope, networkPredictor } from "./noise_network.js";
 
 /** @typedef {import("./diffusion.js").Truth} Truth */
 /** @typedef {import("./diffusion.js").Predictor} Predictor */
@@ -95,7 +96,7 @@ export function* diffuse(asked) {
       steps[i] = 1 + noise.below(T);
       for (let d = 0; d < D; d++) eps[D * i + d] = noise.normal();
     }
-    step(lossAndSlope(weights, s, x, steps, eps).slope, (RATE * (1 + Math.cos((Math.PI * k) / STEPS))) / 2);
+    step(lossAndSlope(weights, s, x, steps, eps).slope, (-RATE * (1 + Math.cos((Math.PI * k) / STEPS))) / 2);
     yield;
   }
   const predict = networkPredictor(weights, T);

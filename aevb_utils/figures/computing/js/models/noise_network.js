@@ -106,22 +106,3 @@ export function lossAndSlope(weights, s, x, steps, eps) {
   }
   return { loss, slope };
 }
-
-/**
- * Adam on a row of numbers, which it changes.
- * @param {Float64Array} at
- * @returns {(slope: Float64Array, rate: number) => void} one step down
- */
-export function adam(at) {
-  const first = new Float64Array(at.length), second = new Float64Array(at.length);
-  let steps = 0;
-  return (slope, rate) => {
-    steps += 1;
-    const one = 1 - 0.9 ** steps, two = 1 - 0.999 ** steps;
-    for (let i = 0; i < at.length; i++) {
-      first[i] += 0.1 * (slope[i] - first[i]);
-      second[i] += 0.001 * (slope[i] * slope[i] - second[i]);
-      at[i] -= (rate * first[i]) / one / (Math.sqrt(second[i] / two) + 1e-8);
-    }
-  };
-}

@@ -4,6 +4,7 @@
  * Gradients are written out, and Adam climbs them. All answers are in nats per datum.
  */
 
+import { adam } from "../numbers/adam.js";
 import { cholesky } from "../numbers/symmetric.js";
 import { FitError, floorFor, mStep } from "./mixture.js";
 
@@ -29,30 +30,20 @@ import { FitError, floorFor, mStep } from "./mixture.js";
 const LOG_2PI = Math.log(2 * Math.PI), PER = 6; // free numbers of a component: α, μ₁, μ₂, κ₁₁, κ₂₁, κ₂₂
 const RATES = { table: 0.3, network: 0.03, theta: 0.03 };
 
-/** A step of Adam, with its usual memory, up a gradient. */
+/** Numbers that Adam moves up a gradient, which is gathered. */
 class Adam {
   /** @param {Float64Array} values that it moves @param {number} rate */
   constructor(values, rate) {
     this.values = values;
     this.rate = rate;
     this.gradient = new Float64Array(values.length);
-    this.mean = new Float64Array(values.length);
-    this.square = new Float64Array(values.length);
-    this.steps = 0;
+    this.up = adam(values);
   }
 
   /** Take a step, and forget the gradient. */
   step() {
-    const { values, gradient, mean, square } = this;
-    this.steps++;
-    const rate = this.rate / (1 - 0.9 ** this.steps), bias = Math.sqrt(1 - 0.999 ** this.steps);
-    for (let k = 0; k < values.length; k++) {
-      const g = gradient[k];
-      mean[k] = 0.9 * mean[k] + 0.1 * g;
-      square[k] = 0.999 * square[k] + 0.001 * g * g;
-      values[k] += (rate * mean[k]) / (Math.sqrt(square[k]) / bias + 1e-8);
-    }
-    gradient.fill(0);
+    this.up(this.gradient, this.rate);
+    this.gradient.fill(0);
   }
 }
 
