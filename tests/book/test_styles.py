@@ -95,8 +95,7 @@ def test_a_page_asks_for_few_bytes_before_the_reader_does_anything(browser, addr
         sizes[request.url] = len(body) if packed else len(gzip.compress(body))
 
     shown.on("requestfinished", count)
-    shown.goto(f"{address}/{page}", wait_until="load")
-    shown.wait_for_timeout(1000)
+    shown.goto(f"{address}/{page}", wait_until="networkidle")
     context.close()
     assert len(sizes) > 5
     assert sum(sizes.values()) < FIRST[page], sorted(sizes.items(), key=lambda item: -item[1])[:8]
