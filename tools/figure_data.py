@@ -7,6 +7,7 @@
 import json
 import sys
 from collections.abc import Callable
+from functools import cache
 from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,14 +114,19 @@ def write_data(name: str) -> list[Path]:
 
 def states_of(name: str) -> list[str]:
     """The states, other than its start, in which notebooks show a figure."""
+    return sorted({state for shown, state in _shown() if shown == name and state})
+
+
+@cache
+def _shown() -> tuple[tuple[str, str], ...]:
+    """The figures that notebooks show, each with its state."""
     pages = [
         output.get("data", {}).get("text/html", "")
         for path in (*PAGES, *CHAPTERS)
         for cell in code_cells(read(path))
         for output in cell.outputs
     ]
-    found = [figure for page in pages for figure in FIGURE.finditer(page) if figure["name"] == name]
-    return sorted({unescape(figure["state"]) for figure in found if figure["state"]})
+    return tuple((found["name"], unescape(found["state"])) for page in pages for found in FIGURE.finditer(page))
 
 
 def write_stills(names: list[str]) -> list[Path]:

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 SHEET = ROOT / "_build" / "figures"
 SHOWN = re.compile(r'<div class="aevb-computing" data-figure="(?P<name>\w+)"(?P<brief> data-brief)?')
 NEEDED = "The pictures of figures"
-STILL = 1.0  # seconds without a change after which a figure is done
-LONGEST = 30  # times that long are waited for
+HEIGHT = 2400  # of the window, in pixels: more than any figure has
+FIXED = "header, .bd-header-article, .skip-link, #pst-back-to-top { display: none !important; }"
+"""Style without what stays at its place on the screen, which would be in the picture."""
+STILL = 0.5  # seconds without a change after which a figure is done
+LONGEST = 60  # times that long are waited for
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Move:
 
     Attributes:
         role: the control's, as assistive technology knows it.
-        name: the beginning of its name.
+        name: a part of its name.
         keys: what is pressed; nothing clicks it.
     """
 
@@ -95,15 +98,17 @@ def places(site: Path) -> Iterator[Place]:
 def record(browser: "Browser", site: Path, place: Place, way: Way, folder: Path) -> Path:
     """Take the picture of a figure in one way, and return the file."""
     page = browser.new_page(
-        viewport={"width": way.width, "height": 900}, color_scheme=way.scheme, reduced_motion="reduce"
+        viewport={"width": way.width, "height": HEIGHT}, color_scheme=way.scheme, reduced_motion="reduce"
     )
     page.goto((site / place.page).as_uri())
+    page.add_style_tag(content=FIXED)
     host = page.locator(f".aevb-computing[data-figure={place.figure}]")
     host.scroll_into_view_if_needed()
     host.and_(page.locator("[data-ready]")).wait_for()
     for move in MOVES[place.figure]:
         _make(host, move)
         _settle(page, host)
+    page.mouse.move(0, 0)
     file = folder / f"{Path(place.page).stem}-{place.figure}-{way.name}.png"
     figure = host.locator("xpath=ancestor-or-self::*[self::figure or contains(@class, 'aevb-computing')]").first
     figure.screenshot(path=file)
@@ -112,8 +117,8 @@ def record(browser: "Browser", site: Path, place: Place, way: Way, folder: Path)
 
 
 def _make(host: "Locator", move: Move) -> None:
-    control = host.get_by_role(move.role, name=re.compile(f"^{re.escape(move.name)}")).first
-    if not control.count() or control.is_disabled():
+    control = host.get_by_role(move.role, name=move.name).first
+    if host.get_attribute("data-brief") is not None and not control.count():
         return
     if not move.keys:
         control.click(force=True)  # a radio button is under its label

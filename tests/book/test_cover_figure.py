@@ -90,8 +90,8 @@ def test_nothing_moves_while_the_page_loads(browser, address):
         "window.moved = 0; new PerformanceObserver((all) => { for (const shift of all.getEntries()) "
         "window.moved += shift.value; }).observe({type: 'layout-shift', buffered: true});"
     )
-    page.goto(f"{address}/index.html")
-    page.wait_for_timeout(1500)
+    page.goto(f"{address}/index.html", wait_until="networkidle")
+    expect(page.locator(".cover-figure .aevb-computing")).to_have_attribute("data-ready", "true")
     assert page.evaluate("window.moved") < 0.02
     context.close()
 

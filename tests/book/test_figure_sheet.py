@@ -1,6 +1,8 @@
 """The sheet of pictures of the figures that compute: every figure has its moves, and a picture shows what they do."""
 
+import pytest
 from PIL import Image
+from playwright.sync_api import TimeoutError
 from sentences import one_sentence
 
 from aevb_utils.figures.computing import bundle
@@ -32,12 +34,15 @@ def test_a_picture_is_of_the_figure_after_its_moves(browser, site, tmp_path, mon
     assert '<img src="play-be_q-light.png"' in sheet.read_text(encoding="utf-8")
 
 
-def test_a_control_that_is_not_there_is_left_out(browser):
+def test_a_move_is_left_out_where_a_figure_in_brief_has_no_such_control_and_nowhere_else(browser):
     page = browser.new_page()
-    page.set_content("<button disabled>Climb</button><button onclick='this.textContent = 1'>Refine q now</button>")
-    for name in ("Climb", "Descend", "Refine q"):
-        figure_sheet._make(page.locator("body"), figure_sheet.Move("button", name))
-    assert page.locator("button").all_inner_texts() == ["Climb", "1"]
+    page.set_default_timeout(500)
+    page.set_content("<main data-brief><button onclick='this.textContent = 1'>▶ Refine q</button></main><nav></nav>")
+    for name in ("Climb", "Refine q"):
+        figure_sheet._make(page.locator("main"), figure_sheet.Move("button", name))
+    assert page.locator("button").all_inner_texts() == ["1"]
+    with pytest.raises(TimeoutError):
+        figure_sheet._make(page.locator("nav"), figure_sheet.Move("button", "Climb"))
     page.close()
 
 

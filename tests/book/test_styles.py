@@ -112,8 +112,7 @@ def total(sizes, least=5):
 def test_a_page_asks_for_few_bytes_before_the_reader_does_anything(browser, address, page):
     shown = browser.new_page(viewport=PHONE)
     sizes = weigh(shown)
-    shown.goto(f"{address}/{page}", wait_until="load")
-    shown.wait_for_timeout(1000)
+    shown.goto(f"{address}/{page}", wait_until="networkidle")
     assert total(sizes) < FIRST[page]
     if page == "book/play.html":
         for figure in shown.locator(".aevb-computing").all():

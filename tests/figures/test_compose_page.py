@@ -183,7 +183,7 @@ def test_it_is_accessible_and_fits_a_phone(visit, dark):
     if dark:
         page.evaluate("document.documentElement.dataset.theme = 'dark'; document.body.style.background = '#14181e'")
         page.add_style_tag(content="h1 { color: white }")
-    page.wait_for_timeout(300)
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     found = Axe().run(page, options={"resultTypes": ["violations"], "preload": False})
     assert found.response["violations"] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

@@ -21,7 +21,8 @@ from tools.packing import packed_multiples, unpacked_multiples
 
 DATA = json.loads(bundle.data_of("digit"))
 LETTERS = "0123456789abcdefg"
-EVERY = 1 if os.environ.get("AEVB_DATA_DIR") else 18  # test digits: all 360, or 20 of them
+NAMED = (46, 68)  # the test digits that the page to play names
+SOME = sorted({*range(0, 360, 6 if os.environ.get("AEVB_DATA_DIR") else 18), *NAMED})  # of the 360
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +109,7 @@ def answers(digits, *, trails):
 
 
 def test_evidence_elbo_and_best_q_are_chapter_4_s(vae):
-    digits = DATA["digits"][::EVERY]
+    digits = [DATA["digits"][i] for i in SOME]
     x, told = counts(digits), answers(digits, trails=False)
     split = split_gaps(vae, x, make_grid([(-6.5, 6.5)] * 2, 700), make_grid([(-7, 7)] * 2, 20))
     assert_close(told["evidence"], split.log_evidence, atol=1e-3, rtol=0)
@@ -137,7 +138,7 @@ def test_pages_that_are_no_digits_have_an_answer(vae):
     pages = ["0" * 64, "000gg000" * 8, *backwards]
     x, told = counts(pages), answers(pages, trails=False)
     assert not told["edge"].any()
-    assert_close(told["evidence"], log_evidence(vae, x, make_grid([(-6.5, 6.5)] * 2, 1600)), atol=1e-3, rtol=0)
+    assert_close(told["evidence"], log_evidence(vae, x, make_grid([(-6.5, 6.5)] * 2, 800)), atol=1e-3, rtol=0)
     assert (told["elboStar"] <= told["evidence"]).all()
 
 

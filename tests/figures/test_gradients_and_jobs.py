@@ -4,7 +4,6 @@ import shutil
 
 import pytest
 import torch
-from chromium import chromium
 
 from aevb_utils.figures.computing import bundle
 from tools.chapter_code import names_of_chapter
@@ -31,13 +30,14 @@ def with_probe(tmp_path, monkeypatch):
     return write
 
 
-def evaluate(code):
-    with chromium() as browser:
-        page = browser.new_page()
-        return page.evaluate(f"async () => {{ {code} }}")
+@pytest.fixture
+def evaluate(browser):
+    """Run code in a page of its own, and return what it returns."""
+    with browser.new_page() as page:
+        yield lambda code: page.evaluate(f"async () => {{ {code} }}")
 
 
-def test_gradients_have_the_chapter_s_variances(with_probe):
+def test_gradients_have_the_chapter_s_variances(evaluate, with_probe):
     script = with_probe(
         'import { exactMoments } from "../models/gradients.js";\n\nexport const probe = exactMoments;\n'
     )
@@ -71,7 +71,7 @@ export const probe = runJob;
 
 
 @pytest.mark.parametrize(("before", "where"), [("", "worker"), ("delete globalThis.Worker;", "page")])
-def test_a_job_runs_in_a_worker_or_in_slices(with_probe, before, where):
+def test_a_job_runs_in_a_worker_or_in_slices(evaluate, with_probe, before, where):
     last = evaluate(
         f"""{before} {with_probe(JOB)} return await new Promise((resolve) => m["figures/probe.js"].probe("count",
             {{ to: 5 }}, (result, done) => done && resolve(result)));"""
