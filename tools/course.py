@@ -121,20 +121,27 @@ def pack(args: argparse.Namespace, told: Settings) -> int:
 def check_project(args: argparse.Namespace, _: Settings) -> int:
     """Run a team's folder, write its sheet, and fill in the machine's part of its rubric."""
     rung = Rung.UNSAFE if args.unsafe else box.best_rung()
+    if args.check_in:
+        _print_parts(project.check_in(args.folder, rung))
+        return 0
     outcome = project.check(args.folder, rung)
     out = args.out or OUT / "projects" / outcome.team
     out.mkdir(parents=True, exist_ok=True)
     content = project_sheet.filled(outcome, project_sheet.load(out / "rubric.yml"))
     batch.write(out / "rubric.yml", project_sheet.dumped(content))
     batch.write(out / "sheet.html", project_sheet.sheet(outcome, content))
-    for part in outcome.parts:
-        print(f"{part.name:<9} {part.points:g} of {part.of}  {part.said}".rstrip())
+    _print_parts(outcome.parts)
     for note in outcome.notes:
         print(f"look at   {note}")
     for person, points in (project_sheet.totals(content) or {}).items():
         print(f"{person}: {points:g} of 100")
     print(f"The sheet and the rubric to fill in are in {out}. Code was kept in by {rung.value}.")
     return 0
+
+
+def _print_parts(parts: Sequence[project.Part]) -> None:
+    for part in parts:
+        print(f"{part.name:<9} {part.points:g} of {part.of}  {part.said}".rstrip())
 
 
 def public(args: argparse.Namespace, told: Settings) -> int:
@@ -221,6 +228,7 @@ def parser() -> argparse.ArgumentParser:
     part = parts.add_parser("project-check", help="run a team's project and fill in the machine's part of its rubric")
     part.add_argument("folder", type=Path, help="what the team handed in (make: DIR=)")
     part.add_argument("--out", type=Path, help="where sheet and rubric go, if not in _build/course/projects")
+    part.add_argument("--check-in", action="store_true", help="look at model.py alone, and write nothing")
     part.add_argument("--unsafe", action="store_true", help="run the team's code as you, with nothing around it")
     part.set_defaults(run=check_project)
     part = parts.add_parser("course-public", help="write the course without references and keys")

@@ -2,10 +2,11 @@
 
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -97,6 +98,43 @@ def check(folder: Path, rung: Rung, limits: Limits = LIMITS, seconds: int = SECO
         ProjectError: it holds links, too much, or is no folder.
         NoBoxError: the box itself did not start.
     """
+    with _in_boxes(folder, rung, limits) as (project, inside):
+        numbers, wrong = project_folder.numbers_of(project_folder.text_of(project / "report.md"))
+        runs = [_run(inside, project, 0, seconds)]
+        if runs[0].results is not None:
+            runs.append(_run(inside, project, 1, seconds))
+        if (project / "model.py").is_file() and not project_folder.imports_model(project):
+            said = "run.py does not import model: what would be checked is not what is run."
+            paper, contract = Part("paper", 0, said), Part("contract", 0, said)
+        else:
+            paper, contract = _contract(inside, project)
+        parts = (_files(project), _ended(runs[0]), *_agree(numbers, wrong, runs), paper, contract)
+    lines = tuple(Line(number, tuple((run.results or {}).get(number.name) for run in runs)) for number in numbers)
+    notes = (*wrong, *_notes(runs[0].results or {}))
+    return Outcome(folder.resolve().name, parts, lines, notes, rung.name, tuple(round(run.cpu, 1) for run in runs))
+
+
+def check_in(folder: Path, rung: Rung, limits: Limits = LIMITS) -> tuple[Part, Part]:
+    """The parts ``paper`` and ``contract`` alone, which need ``model.py`` and nothing else.
+
+    Raises:
+        ProjectError: the folder holds links, too much, or is no folder.
+        NoBoxError: the box itself did not start.
+    """
+    with _in_boxes(folder, rung, limits) as (project, inside):
+        return _contract(inside, project)
+
+
+class Inside(Protocol):
+    """Calls a function of ``project_inside.py`` in a box of its own."""
+
+    def __call__(self, function: str, *args: object, most: int) -> tuple[Answer, float]:
+        """The answer, and the CPU seconds that were seen; ``most`` are the CPU seconds that it may take."""
+
+
+@contextmanager
+def _in_boxes(folder: Path, rung: Rung, limits: Limits) -> Iterator[tuple[Path, Inside]]:
+    """A harmless copy of a team's folder, and what calls a function in a box that is given it."""
     with tempfile.TemporaryDirectory(prefix="course-") as name:
         kept = Path(name)
         kept.chmod(0o755)
@@ -106,16 +144,7 @@ def check(folder: Path, rung: Rung, limits: Limits = LIMITS, seconds: int = SECO
         def inside(function: str, *args: object, most: int) -> tuple[Answer, float]:
             return _call(function, [box.where(rung, given), *args], most, rung, limits, given, cache)
 
-        project = given / "project"
-        numbers, wrong = project_folder.numbers_of(project_folder.text_of(project / "report.md"))
-        runs = [_run(inside, project, 0, seconds)]
-        if runs[0].results is not None:
-            runs.append(_run(inside, project, 1, seconds))
-        paper, contract = _contract(inside, project)
-        parts = (_files(project), _ended(runs[0]), *_agree(numbers, wrong, runs), paper, contract)
-    lines = tuple(Line(number, tuple((run.results or {}).get(number.name) for run in runs)) for number in numbers)
-    notes = (*wrong, *_notes(runs[0].results or {}))
-    return Outcome(folder.resolve().name, parts, lines, notes, rung.name, tuple(round(run.cpu, 1) for run in runs))
+        yield given / "project", inside
 
 
 def _call(
@@ -133,7 +162,7 @@ def _call(
     return report.answers.get(0, Answer("silent")), ended.cpu
 
 
-def _run(inside: Any, project: Path, seed: int, seconds: int) -> Ran:  # noqa: ANN401
+def _run(inside: Inside, project: Path, seed: int, seconds: int) -> Ran:
     if not (project / "run.py").is_file():
         return Ran(None, "There is no run.py.", 0.0)
     answer, seen = inside("run_team", seed, most=seconds)
@@ -194,7 +223,7 @@ def _agree(numbers: Sequence[Number], wrong: Sequence[str], runs: Sequence[Ran])
     return first, Part("seed", POINTS["seed"])
 
 
-def _contract(inside: Any, project: Path) -> tuple[Part, Part]:  # noqa: ANN401
+def _contract(inside: Inside, project: Path) -> tuple[Part, Part]:
     """The parts ``paper`` and ``contract``."""
 
     def neither(said: str) -> tuple[Part, Part]:
@@ -202,8 +231,6 @@ def _contract(inside: Any, project: Path) -> tuple[Part, Part]:  # noqa: ANN401
 
     if not (project / "model.py").is_file():
         return neither("There is no model.py.")
-    if not project_folder.imports_model(project):
-        return neither("run.py does not import model: what would be checked is not what is run.")
     answer, _ = inside("contract", most=CHECK_SECONDS)
     if answer.status != "ok" or not isinstance(answer.value, dict):
         said = f"{answer.error}: {answer.message}" if answer.status == "error" else _WORDS.get(answer.status, "")

@@ -22,7 +22,7 @@ def fit(x: Tensor, seed: int, epochs: int, model: Visits | None = None, **kind: 
     """AEVB, from the same start whatever the data, or on from a model."""
     torch.manual_seed(seed)
     model = model or Visits(**kind)
-    train(model, x, epochs, 0.1, batch_size=500, num_samples=4, seed=seed)
+    train(model, x, epochs, 0.05, batch_size=500, num_samples=4, seed=seed)
     return model
 
 
@@ -125,7 +125,8 @@ def main() -> None:
         "answer_se": (exact[2].exp() * error[2]).item(),
         "simulated_sets": SETS,
         "coverage": coverage,
-        "gain_of_twice": (elbo(twice, training) - elbo(full, training)).sum().item(),
+        "gain_of_twice": (evidence(twice, training) - evidence(full, training)).sum().item(),
+        "sigma_twice": theta(twice)[2].exp().item(),
         "newton": ((stepped - ours) / error).abs().max().item(),
         "pi": ours[0].sigmoid().item(),
         "pi_ml": exact[0].sigmoid().item(),

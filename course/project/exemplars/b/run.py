@@ -12,7 +12,7 @@ from aevb_utils.models.recipe import train
 
 from model import EFFECTS, ERRORS, Schools
 
-STEPS, SETS = 300, 10
+STEPS, SETS = 200, 10
 SCHOOL = torch.arange(8)
 
 
@@ -20,7 +20,7 @@ def fit(x: Tensor, s: Tensor, seed: int, steps: int = STEPS) -> Schools:
     """AEVB on some schools."""
     torch.manual_seed(seed)
     model = Schools(len(x))
-    train(model, (x, s, torch.arange(len(x))), steps, 0.05, batch_size=len(x), num_samples=4, seed=seed)
+    train(model, (x, s, torch.arange(len(x))), steps, 0.1, batch_size=len(x), num_samples=4, seed=seed)
     return model
 
 
