@@ -15,6 +15,7 @@ import sys
 import time
 import types
 import warnings
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 LONGEST_TEXT = 300
@@ -104,8 +105,9 @@ def code_of(source: str, name: str) -> types.CodeType:
 def last_needed(cells: list[str], functions: set[str]) -> int:
     """The number of the last cell on which the functions can depend; figures and prints that follow are not run.
 
-    A cell counts that binds a name which they reach, that uses a variable (no function, class or module) which they
-    reach and so may change it, or that changes something of everybody's. Where a function is not found, all count.
+    A cell counts that binds a name which they reach, that may change a variable (no function, class or module) which
+    they reach, since it uses it or calls what does, or that changes something of everybody's. Where a function is not
+    found, all count.
     """
     parsed = [statements(source) for source in cells]
     every = [one for known in parsed for one in known or ()]
@@ -115,7 +117,10 @@ def last_needed(cells: list[str], functions: set[str]) -> int:
     while reached != before:
         before = set(reached)
         reached.update(*(one.uses for one in every if one.binds & reached))
-    variables = {name for one in every if not one.fixed for name in one.binds & reached}
+    variables, before = {name for one in every if not one.fixed for name in one.binds & reached}, set()
+    while variables != before:
+        before = set(variables)
+        variables.update(*(one.binds for one in every if one.inner & before))
     needed = [
         number
         for number, known in enumerate(parsed)
@@ -127,12 +132,13 @@ def last_needed(cells: list[str], functions: set[str]) -> int:
 class Statement(NamedTuple):
     """A statement of a cell: the global names that it binds and uses, by itself or in the functions that it defines.
 
-    ``fixed`` is whether what it binds are functions, classes and modules, ``changes`` whether it may change more than
-    names: attributes, torch's defaults, or what cannot be read off the text.
+    ``inner`` are those of its functions alone, ``fixed`` is whether what it binds are functions, classes and modules,
+    ``changes`` whether it may change more than names: attributes, torch's defaults, or what the text does not show.
     """
 
     binds: set[str]
     uses: set[str]
+    inner: set[str]
     fixed: bool
     changes: bool
 
@@ -166,29 +172,36 @@ def statements(source: str) -> list[Statement] | None:
     found = []
     try:
         for node in ast.parse(source).body:
-            binds: set[str] = set()
-            uses: set[str] = set()
-            attributes = names_in(compile(ast.Module([node], []), "<cell>", "exec"), binds, uses, inside=False)
-            words = {getattr(each, "attr", getattr(each, "id", getattr(each, "name", ""))) for each in ast.walk(node)}
-            found.append(Statement(binds, uses, isinstance(node, FIXED), attributes or not CHANGES.isdisjoint(words)))
+            code = compile(ast.Module([node], []), "<cell>", "exec")
+            binds, uses, attributes = names_in(code, ("STORE_NAME", "DELETE_NAME"))
+            inner: set[str] = set()
+            for part in inside(code):
+                bound, used, _ = names_in(part)
+                binds, uses, inner = binds | bound, uses | used, inner | bound | used
+            nodes = list(ast.walk(node))
+            words = {getattr(each, "attr", getattr(each, "id", getattr(each, "name", ""))) for each in nodes}
+            fixed = isinstance(node, FIXED) and not any(isinstance(each, ast.Global) for each in nodes)
+            changes = attributes or not CHANGES.isdisjoint(words)
+            found.append(Statement(binds, uses, inner, fixed, changes))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     return found
 
 
-def names_in(code: types.CodeType, binds: set[str], uses: set[str], *, inside: bool) -> bool:
-    """Add the global names that code binds and uses; return whether it sets an attribute outside of a function."""
-    attributes = False
-    for step in dis.get_instructions(code):
-        if step.opname.startswith("LOAD_") and step.opname.endswith(("NAME", "GLOBAL", "GLOBALS")):
-            uses.add(step.argval)
-        elif step.opname.endswith("_GLOBAL") or (step.opname in ("STORE_NAME", "DELETE_NAME") and not inside):
-            binds.add(step.argval)
-        attributes |= step.opname in ("STORE_ATTR", "DELETE_ATTR") and not inside
+def inside(code: types.CodeType) -> Iterator[types.CodeType]:
+    """The code of the functions and classes in some code, at any depth; annotations are not run."""
     for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            names_in(constant, binds, uses, inside=True)
-    return attributes
+        if isinstance(constant, types.CodeType) and constant.co_name != "__annotate__":
+            yield constant
+            yield from inside(constant)
+
+
+def names_in(code: types.CodeType, stores: tuple[str, ...] = ()) -> tuple[set[str], set[str], bool]:
+    """The global names that code binds and uses, and whether it sets an attribute; what ``stores`` does binds too."""
+    steps = [(step.opname, step.argval) for step in dis.get_instructions(code)]
+    binds = {name for op, name in steps if op in ("STORE_GLOBAL", "DELETE_GLOBAL", *stores)}
+    uses = {name for op, name in steps if op.startswith("LOAD_") and op.endswith(("NAME", "GLOBAL", "GLOBALS"))}
+    return binds, uses, any(op in ("STORE_ATTR", "DELETE_ATTR") for op, _ in steps)
 
 
 class NoShell:

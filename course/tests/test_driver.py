@@ -1,0 +1,57 @@
+"""Which cells are run: all that the graded functions can depend on, and no figure after them."""
+
+import pytest
+
+from course.engine.assignments import assignment, assignments
+from course.engine.driver import last_needed
+from course.engine.source import with_solution, without_solution
+
+DATA = "import torch\nx = torch.ones(3)\nprint(x)"
+F = "def f(a):\n    return helper(a) * 2"
+HELPER = "def helper(a):\n    return a + 1"
+FIGURE = "import matplotlib.pyplot as plt\nax = plt.axes()\nax.plot(x, f(x))\nax.set_title('f')\nplt.show()"
+
+
+@pytest.mark.parametrize(
+    ("cells", "last"),
+    [
+        ([DATA, HELPER, F, FIGURE], 2),
+        ([DATA, F, FIGURE, HELPER, FIGURE], 3),
+        ([DATA, F, HELPER, "x = 3\nfor n in range(3): y = helper(n)"], 2),
+        ([DATA, F, HELPER, FIGURE, "def helper(a):\n    return a"], 4),
+        ([F, "w = []", "def helper(a):\n    return w + a", "other = 3", "w.append(3)", "print(3)"], 4),
+        ([F, "w = 3", "def helper(a):\n    return w + a", "for w in range(3): pass", "print(3)"], 3),
+        ([F, "w = 3", "def helper(a):\n    return w + a", "print(3)", FIGURE, "print(3)"], 4),  # a call may change w
+        ([F, HELPER, "def later():\n    global helper\n    helper = 3", "print(3)"], 2),
+        ([F, HELPER, "def later():\n    global helper\n    helper = 3", "print(3)", "later()", "print(3)"], 4),
+        ([F, "w = []\ndef helper(a): return w", "def more(): w.append(3)", "print(3)", "more()", "print(3)"], 4),
+        (
+            [F, "w = []\ndef helper(a): return w", "def g(): h()\ndef h(): w.append(3)", "print(3)", "g()", "print(3)"],
+            4,
+        ),
+        ([F, HELPER, "import torch\ntorch.set_default_dtype(torch.float32)", "print(3)"], 2),
+        ([F, HELPER, "import torch\ntorch.exp = torch.log", "print(3)"], 2),
+        ([F, HELPER, "exec('def helper(a): return a')", "print(3)"], 2),
+        ([F, HELPER, "%matplotlib inline\nprint(3)", "print(3)"], 2),
+        ([F, HELPER, "from math import *", "print(3)"], 2),
+        (["class A:\n    w = 3", "import A as helper", F, "class B:\n    helper = 3"], 2),
+        (["f = lambda a: a", "print(3)"], 0),
+        (["import numpy as f", "print(3)"], 0),
+        (["@cache\ndef f(a): return a", "def cache(f): return f", "print(3)"], 1),
+        (["print(3)", "print(4)"], 1),
+        (["exec('def f(a): return a')", "print(4)"], 1),
+        (["(" * 500, F, "print(4)"], 1),
+    ],
+)
+def test_cells_run_to_the_last_one_that_a_function_depends_on(cells, last):
+    assert last_needed(cells, {"f"}) == last
+
+
+@pytest.mark.parametrize("name", assignments())
+def test_the_figures_of_the_assignments_are_not_run(name):
+    functions = {task.function for task in assignment(name).module().TASKS}
+    for side in (with_solution, without_solution):
+        cells = ["\n".join(side(cell).lines) for cell in assignment(name).cells() if cell.kind == "code"]
+        last = last_needed(cells, functions)
+        assert any(f"def {function}(" in cell for function in functions for cell in cells[: last + 1])
+        assert not any("plt.show()" in cell for cell in cells[: last + 1])
