@@ -12,7 +12,7 @@ from course.engine.project_folder import PROJECT
 from tools import course as commands
 
 EXEMPLARS = PROJECT / "exemplars"
-QUICK = Limits(cell_seconds=5, total_seconds=60, silent_seconds=60, processes=32, output=16 * 2**20)
+QUICK = Limits(cell_seconds=5, total_seconds=150, silent_seconds=150, processes=32, output=16 * 2**20)
 HONEST = """
 import torch
 from torch import nn
@@ -37,7 +37,7 @@ PATCHED = """
 import aevb_utils.checking, aevb_utils.checking.check_model as module, gc, types
 aevb_utils.checking.check_model = module.check_model = lambda *a: None
 for f in gc.get_objects():
-    if isinstance(f, types.FunctionType) and f.__name__ in ("check_model", "check_arguments", "_look_first", "_make"):
+    if isinstance(f, types.FunctionType) and f.__name__ == "check_model":
         f.__code__ = (lambda *a, **k: None).__code__
 """
 WRONG = """
@@ -90,14 +90,14 @@ def test_the_parts_of_an_elbo_are_compared_outside():
         (HONEST + WRONG + SAID % FORGED, 0, "The parts of the ELBO could not be drawn."),
         (HONEST + "\nimport os\nos._exit(0)", 0, "model.py could not be checked."),
         (HONEST + "\ndef rows(): return (torch.zeros(1, 2),)", 0, "check_model: rows() returns 1 rows"),
-        ("while True: pass", 0, "model.py could not be checked. It took more than 4 s."),
+        ("while True: pass", 0, "model.py could not be checked. It took more than 2 s."),
         ("def build(): 3 +", 0, "model.py could not be checked. SyntaxError"),
     ],
     ids=["honest", "wrong", "patched", "forged", "exits", "one row", "endless", "no Python"],
 )
 def test_a_model_gets_no_more_than_it_is_worth(model, paper, contract, team, monkeypatch):
-    monkeypatch.setattr(project, "CHECK_SECONDS", 4 if "while" in model else 120)
-    monkeypatch.setitem(project._WORDS, "timeout", "It took more than 4 s.")
+    monkeypatch.setattr(project, "CHECK_SECONDS", 2 if "while" in model else 120)
+    monkeypatch.setitem(project._WORDS, "timeout", "It took more than 2 s.")
     by_hand, found = project.check_in(team(model=model), Rung.BOX, QUICK)
     assert found.points == (0 if contract else 9), found
     assert found.said.startswith(contract)
