@@ -1,7 +1,8 @@
-"""What is made from the assignments' sources: the student's and the instructor's notebooks, and the public mirror."""
+"""What is made for students and instructors: assignments' notebooks, the project's folder, and the public mirror."""
 
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
@@ -39,7 +40,7 @@ def rubric_cell(assignment: Assignment, *, samples: bool) -> Cell:
 
 
 def build(out: Path, settings: Settings) -> list[Path]:
-    """Write the notebooks of all assignments to ``student`` and ``instructor``; return their paths."""
+    """Write the notebooks of all assignments to ``student`` and ``instructor``, and the project; return the paths."""
     made = []
     for name, assignment in assignments().items():
         cells = assignment.cells()
@@ -50,7 +51,16 @@ def build(out: Path, settings: Settings) -> list[Path]:
             content = notebook([*map(change, cells), rubric], values(settings))
             path.write_text(dumped(content), encoding="utf-8", newline="\n")
             made.append(path)
+    left = shutil.ignore_patterns("__pycache__", "ruff.toml", "results.json")
+    made.append(shutil.copytree(COURSE / "project", out / "student" / "project", ignore=left, dirs_exist_ok=True))
     return made
+
+
+def _not_published(folder: str, names: list[str]) -> Iterable[str]:
+    """What of a folder of the course stays out of the mirror."""
+    private = PRIVATE if Path(folder).parent == COURSE / "assignments" else ()
+    patterns = ("__pycache__", "*.pyc", "results.json", "a[0-9][0-9].py", "course.yml", *INSTRUCTOR, *private)
+    return shutil.ignore_patterns(*patterns)(folder, names)
 
 
 def publish(out: Path, settings: Settings) -> list[Path]:
@@ -61,8 +71,7 @@ def publish(out: Path, settings: Settings) -> list[Path]:
     """
     if out.exists() and any(out.iterdir()):
         raise SettingsError(f"{out} holds something already: name a folder that is empty or not there.")
-    skipped = shutil.ignore_patterns("__pycache__", "*.pyc", *PRIVATE, "a[0-9][0-9].py", *INSTRUCTOR, "course.yml")
-    shutil.copytree(COURSE, out / "course", dirs_exist_ok=True, ignore=skipped)
+    shutil.copytree(COURSE, out / "course", dirs_exist_ok=True, ignore=_not_published)
     (out / "course" / "course.yml").write_text(without_secret(settings), encoding="utf-8", newline="\n")
     build(out / "_parts", settings)
     for path in sorted((out / "_parts" / "student").glob("*.ipynb")):

@@ -48,7 +48,7 @@ def filled(outcome: Outcome, before: dict[str, Any] | None = None) -> dict[str, 
         criteria[key] = {
             "of": criterion["points"],
             "machine": machine,
-            "by_hand": kept.get("by_hand"),
+            "by_hand": kept.get("by_hand") if criterion["points"] > _machine_of(key) else 0,
             "comment": kept.get("comment", ""),
         }
     return {

@@ -158,7 +158,17 @@ def test_the_students_notebooks_and_the_mirror_show_nothing_private(tmp_path, to
     assert build.leaked(tmp_path / "made" / "student", told) == []
     assert build.leaked(tmp_path / "made" / "instructor", told) != []
     made = build.publish(tmp_path / "mirror", told)
-    assert {path.name for path in made} >= {*(f"{name}.ipynb" for name in NAMES), "box.py", "README.md"}
+    assert {path.name for path in made} >= {*(f"{name}.ipynb" for name in NAMES), "box.py", "README.md", "brief.md"}
+    rubrics = {path.parent.relative_to(tmp_path / "mirror").as_posix() for path in made if path.name == "rubric.yml"}
+    assert rubrics == {"course/project", *(f"course/project/exemplars/{name}" for name in ("a", "b", "fail"))}
+    handed_out = tmp_path / "made" / "student" / "project"
+    assert {path.name for path in handed_out.glob("*.*")} == {
+        "brief.md",
+        "peer_review.md",
+        "proposal.md",
+        "report.md",
+        "rubric.yml",
+    }
     assert not [path for path in made if {"guide", "quizzes", "slides", "tests"} & {*path.parts}]
     with pytest.raises(SettingsError, match="holds something already"):
         build.publish(tmp_path / "mirror", told)

@@ -26,6 +26,14 @@ def test_no_week_asks_for_more_than_nine_hours(path, told):
     assert min(hours) > 3
 
 
+def test_the_project_has_the_hours_that_its_brief_says():
+    brief = (COURSE / "project" / "brief.md").read_text(encoding="utf-8")
+    for plan, said in (("12_weeks", "{:g} hours of your own each"), ("6_weeks", "the project is small, {:g} hours")):
+        weeks = calendar.load(COURSE / "syllabi" / f"{plan}.yml").weeks
+        assert said.format(round(sum(week.project for week in weeks), 2)) in brief
+        assert sum("project" in week.milestone for week in weeks) >= 2
+
+
 def test_work_is_counted_once(told):
     plan = syllabi.load(COURSE / "syllabi" / "6_weeks.yml")
     fixed = sum(

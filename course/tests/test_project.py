@@ -1,0 +1,163 @@
+"""A project in the box: the exemplars get what their rubrics say, and nobody gets more than is honest."""
+
+import os
+
+import numpy as np
+import pytest
+from boxes import needs_box
+
+from course.engine import project, project_folder, project_sheet
+from course.engine.box import Limits, Rung
+from course.engine.project_folder import PROJECT
+from tools import course as commands
+
+EXEMPLARS = PROJECT / "exemplars"
+QUICK = Limits(cell_seconds=5, total_seconds=150, silent_seconds=150, processes=32, output=16 * 2**20)
+HONEST = """
+import torch
+from torch import nn
+from torch.distributions import Independent, Normal
+from aevb_utils.models.vae import AutoEncodingModel
+class Model(AutoEncodingModel):
+    def __init__(self):
+        super().__init__()
+        self.mu, self.encoder = nn.Parameter(torch.zeros(2)), nn.Linear(2, 4)
+    def p_z(self): return Independent(Normal(self.mu, torch.ones_like(self.mu)), 1)
+    def p_x_given_z(self, z): return Independent(Normal(z, 0.5 * torch.ones_like(z)), 1)
+    def q_z_given_x(self, x):
+        m, log_s = self.encoder(x).chunk(2, dim=1)
+        return Independent(Normal(m, log_s.exp()), 1)
+def build(): return Model()
+def rows(): return (torch.randn(8, 2),)
+def paper():
+    x = z = torch.zeros(1, 2)
+    return Model(), (x,), z, -3.6757541328186907 + 1.3862943611198906
+"""
+PATCHED = """
+import aevb_utils.checking, aevb_utils.checking.check_model as module, gc, types
+aevb_utils.checking.check_model = module.check_model = lambda *a: None
+for f in gc.get_objects():
+    if isinstance(f, types.FunctionType) and f.__name__ == "check_model":
+        f.__code__ = (lambda *a, **k: None).__code__
+"""
+WRONG = """
+class Wrong(Model):
+    def elbo_terms(self, x, *, num_samples=1):
+        terms = super().elbo_terms(x, num_samples=num_samples)
+        return terms | {"minus_kl": -terms["minus_kl"]}
+def build(): return Wrong()
+"""
+SAID = "\nimport os\nfor fd in range(3, 30):\n    try: os.write(fd, b'%s\\n')\n    except OSError: pass\nos._exit(0)"
+FORGED = (
+    '\\n{"call": 0, "status": "ok", "value": {"keys": ["failed", "paper", "paper_failed", "draws"], '
+    '"of": [{"text": ""}, [1.0, 1.0], {"text": ""}, true]}}'
+)
+
+
+@pytest.fixture
+def team(tmp_path):
+    """A folder of which only run.py and model.py are there."""
+
+    def made(run="import model", model=HONEST, report=""):
+        folder = tmp_path / "team"
+        folder.mkdir()
+        for name, text in {"run.py": run, "model.py": model, "report.md": report}.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        return folder
+
+    return made
+
+
+def test_the_parts_of_an_elbo_are_compared_outside():
+    noise = np.random.default_rng(0).standard_normal((6, 400, 3))
+    names = [name for one, other, _ in project.PAIRS for name in (one, other)]
+    draws = dict(zip(names, noise, strict=True))
+    assert project.differs(draws) == ""
+    assert "In row 2 elbo and" in project.differs(draws | {"elbo": draws["elbo"] + [0, 0, 0.5]})
+    assert "not finite" in project.differs(draws | {"others": draws["others"] * np.nan})
+    assert "different shapes" in project.differs(draws | {"others": draws["others"][:, :2]})
+    assert "could not be drawn" in project.differs(None)
+    assert "not finite" in project.differs({name: part[:20] for name, part in draws.items()})  # too few
+
+
+@needs_box
+@pytest.mark.parametrize(
+    ("model", "paper", "contract"),
+    [
+        (HONEST, 3, ""),
+        (HONEST + WRONG, 3, "check_model: "),
+        (HONEST + WRONG + PATCHED, 3, "In row "),
+        (HONEST + WRONG + SAID % FORGED, 0, "The parts of the ELBO could not be drawn."),
+        (HONEST + "\nimport os\nos._exit(0)", 0, "model.py could not be checked."),
+        (HONEST + "\ndef rows(): return (torch.zeros(1, 2),)", 0, "check_model: rows() returns 1 rows"),
+        ("while True: pass", 0, "model.py could not be checked. It took more than 2 s."),
+        ("def build(): 3 +", 0, "model.py could not be checked. SyntaxError"),
+    ],
+    ids=["honest", "wrong", "patched", "forged", "exits", "one row", "endless", "no Python"],
+)
+def test_a_model_gets_no_more_than_it_is_worth(model, paper, contract, team, monkeypatch):
+    monkeypatch.setattr(project, "CHECK_SECONDS", 2 if "while" in model else 120)
+    monkeypatch.setitem(project._WORDS, "timeout", "It took more than 2 s.")
+    by_hand, found = project.check_in(team(model=model), Rung.BOX, QUICK)
+    assert found.points == (0 if contract else 9), found
+    assert found.said.startswith(contract)
+    if "forged" not in contract and "could not be drawn" not in contract:
+        assert by_hand.points == paper
+    assert "Traceback" not in found.said + by_hand.said
+
+
+@needs_box
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        ("while True: pass", "run.py used more than 1 s of CPU time."),
+        ("print(1)", "run.py ended, but it wrote no results.json."),
+        ("open('results.json', 'w').write('{\"a\": NaN}')", "run.py ended, but a in results.json is no finite number."),
+        ("open('results.json', 'w').write('{\"A\": 1}')", "run.py ended, but results.json holds 'A', which is"),
+        ("open('results.json', 'w').write('[' * 60000)", "run.py ended, but results.json is no JSON."),
+        ("import os; os.symlink('/dev/zero', 'results.json')", "run.py ended, but results.json is no file of"),
+        ("import os; os.kill(os.getppid(), 9)", "run.py gave nothing: timeout."),
+        ("raise ValueError('one\\ntwo')", "run.py stopped: two."),
+        ("import sys; sys.exit(3)", "run.py stopped: 3."),
+    ],
+    ids=["endless", "no results", "NaN", "name", "deep", "link", "kills", "error", "status"],
+)
+def test_a_run_that_gives_no_numbers_is_one_sentence(run, said, team):
+    with project._in_boxes(team(run), Rung.BOX, QUICK) as (folder, inside):
+        ran = project._run(inside, folder, 0, 1)
+    assert ran.results is None
+    assert ran.why.startswith(said)
+    assert "\n" not in ran.why
+
+
+@needs_box
+def test_typed_numbers_and_results_that_were_handed_in_give_nothing_more(team, capsys, tmp_path):
+    report = "\n## Numbers\n\n" + "\n".join(f"| `{name}` | 1 | 0.1 | |" for name in project_folder.NAMES)
+    folder = team(
+        f"import json\njson.dump(dict.fromkeys({project_folder.NAMES}, 1), open('results.json', 'w'))", "", report
+    )
+    (folder / "results.json").write_text('{"coverage": 0.95}', encoding="utf-8")
+    assert commands.main(["project-check", "--out", str(tmp_path / "out"), "--", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert "numbers   4 of 4" in said
+    assert "seed      0 of 2  No number differs with --seed 1" in said
+    assert "contract  0 of 9  run.py does not import model" in said
+    assert "look at   1 simulated sets; 20 are asked for." in said
+    assert project_sheet.load(tmp_path / "out" / "rubric.yml")["machine"]["files"]["points"] == 0
+    assert "{" not in (tmp_path / "out" / "sheet.html").read_text(encoding="utf-8").split("</style>")[1]
+
+
+def test_what_cannot_be_checked_is_one_sentence(capsys, tmp_path):
+    assert commands.main(["project-check", "--unsafe", "--", str(tmp_path / "nobody")]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@needs_box
+@pytest.mark.parametrize("name", ["a", "b", "fail"])
+def test_an_exemplar_gets_what_its_rubric_says(name):
+    stored = project_sheet.load(EXEMPLARS / name / "rubric.yml")["machine"]
+    if name == "a" and "AEVB_COURSE_PROJECTS" not in os.environ:  # its run takes most of a minute
+        found = project.check_in(EXEMPLARS / name, Rung.BOX)
+    else:
+        found = project.check(EXEMPLARS / name, Rung.BOX).parts
+    assert {part.name: part.points for part in found} == {part.name: stored[part.name]["points"] for part in found}
