@@ -144,27 +144,11 @@ class Statement(NamedTuple):
 
 
 FIXED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
-CHANGES = {
-    "*",
-    "exec",
-    "eval",
-    "globals",
-    "locals",
-    "vars",
-    "setattr",
-    "delattr",
-    "__dict__",
-    "import_module",
-    "__import__",
-}
-CHANGES |= {
-    "set_default_dtype",
-    "set_default_tensor_type",
-    "set_default_device",
-    "set_grad_enabled",
-    "get_ipython",
-    "*",
-}
+CHANGES = set(
+    "* exec eval globals locals vars setattr delattr __dict__ import_module __import__ get_ipython "
+    "set_default_dtype set_default_tensor_type set_default_device set_grad_enabled".split()
+)
+"""Names that change what belongs to all."""
 
 
 def statements(source: str) -> list[Statement] | None:
