@@ -144,10 +144,9 @@ class Statement(NamedTuple):
 
 
 FIXED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
-CHANGES = set(
-    "* exec eval globals locals vars setattr delattr __dict__ import_module __import__ get_ipython "
-    "set_default_dtype set_default_tensor_type set_default_device set_grad_enabled".split()
-)
+CHANGES = {"*", "exec", "eval", "globals", "locals", "vars", "setattr", "delattr", "__dict__", "__import__"}
+CHANGES |= {"import_module", "get_ipython", "set_default_dtype", "set_default_tensor_type", "set_default_device"}
+CHANGES |= {"set_grad_enabled"}
 """Names that change what belongs to all."""
 
 
