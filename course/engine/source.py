@@ -9,6 +9,8 @@ from typing import Any
 from course.engine.settings import SettingsError
 
 BEGIN, END = "# BEGIN SOLUTION", "# END SOLUTION"
+LOOK = "from course.assignments.look import look"
+"""A line of a source in whose place the function itself comes, at the cell's end: students have no ``course``."""
 MARKER = re.compile(r"^# %%(?P<markdown> \[markdown\])?\s*$")
 
 
@@ -35,10 +37,19 @@ def cells_of(path: Path) -> list[Cell]:
             cells[-1][1].append(line)
         elif line.strip():
             raise SettingsError(f"{path}, line {number}: a cell begins with '# %%' or '# %% [markdown]'.")
-    made = [Cell(kind, tuple(_trimmed(kind, lines))) for kind, lines in cells]
+    made = [Cell(kind, tuple(_trimmed(kind, _written_out(lines)))) for kind, lines in cells]
     for cell in made:
         _regions(path, cell)
     return made
+
+
+def _written_out(lines: list[str]) -> list[str]:
+    """A cell's lines with the text of ``look`` in place of its import."""
+    if LOOK not in lines:
+        return lines
+    text = (Path(__file__).parent.parent / "assignments" / "look.py").read_text(encoding="utf-8")
+    rest = "\n".join(lines).replace(f"\n{LOOK}\n", "").rstrip("\n")
+    return [*rest.split("\n"), "", "", *text[text.index("def look(") :].splitlines()]
 
 
 def _trimmed(kind: str, lines: list[str]) -> list[str]:

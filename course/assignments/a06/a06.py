@@ -34,6 +34,8 @@ import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
+from course.assignments.look import look
+
 torch.set_default_dtype(torch.float64)
 SALT = "@SALT@"
 
@@ -60,22 +62,6 @@ if not STUDENT:
     print("Put your id into the first cell: these data are nobody's.")
 y, gap, of_y, counts, of_counts = my_levels()
 print(f"{len(y)} measurements over {int(gap[1:].sum())} steps, {len(counts)} counts with mean {counts.mean():.2f}")
-
-
-def look(name: str, got: object, want: list[float], part: int | None = None) -> None:
-    """Compare one small example, or a part of its answer, with numbers found by hand; it gives no points."""
-    if got is None:
-        print("·", name, "not yet")
-        return
-    try:
-        numbers = torch.as_tensor(got if part is None else got[part]).double().reshape(-1)
-    except (TypeError, IndexError, ValueError, RuntimeError):
-        print("·", name, "not yet: it gives no numbers")
-        return
-    wanted = torch.tensor(want, dtype=torch.float64)
-    right = len(numbers) == len(want) and torch.allclose(numbers, wanted, rtol=1e-4, atol=1e-6)
-    print("✓" if right else "·", name, "" if right else f"not yet: {numbers.tolist()} and not {want}")
-
 
 # %% [markdown]
 # ## 1. The evidence of measurements at odd times (15 points)
