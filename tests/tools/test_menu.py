@@ -51,7 +51,7 @@ def test_alone_it_lists_all_commands(capsys):
         ("grade", ["-m", "tools.course", "grade"]),
         ("gradescope", ["-m", "tools.course", "gradescope"]),
         ("course-public", ["-m", "tools.course", "course-public"]),
-        ("test-course", ["-m", "pytest", "course/tests"]),
+        ("test-course", ["-m", "pytest", "-n", "2", "--dist", "loadfile", "course/tests"]),
         ("repository", ["-m", "tools.repository"]),
         ("owner", ["-m", "tools.owner"]),
     ],

@@ -228,7 +228,7 @@ def train(x: Tensor, kinds: int, seed: int) -> Tensor:
 
 # %%
 # BEGIN SOLUTION
-def best_start(x: Tensor, kinds: int, starts: int = 8, steps: int = 100) -> tuple[float, Tensor]:
+def best_start(x: Tensor, kinds: int, starts: int = 8, steps: int = 60) -> tuple[float, Tensor]:
     """The ELBO and the clusters of the best of several starts, which are trained side by side."""
     first = torch.cat([torch.randperm(len(x))[:kinds] for _ in range(starts)])
     pixels = (x[first] - 0.5).requires_grad_()  # logits of the decoders, (starts · kinds, D)
