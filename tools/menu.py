@@ -159,7 +159,7 @@ COMMANDS = {
     "test-course": Command(
         "run the tests of the course's engine, the hostile submissions included",
         Level.WHOLE,
-        lambda: [["-m", "pytest", "course/tests"]],
+        lambda: [["-m", "pytest", *PYTEST[:4], "course/tests"]],
         takes="options",
     ),
     "repository": Command(

@@ -7,8 +7,10 @@ outside, by ``answers.py``, and holds no points. So this file needs the standard
 import ast
 import builtins
 import dis
+import importlib
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -144,10 +146,10 @@ class Statement(NamedTuple):
 
 
 FIXED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
-CHANGES = {"*", "exec", "eval", "globals", "locals", "vars", "setattr", "delattr", "__dict__", "__import__"}
-CHANGES |= {"import_module", "get_ipython", "set_default_dtype", "set_default_tensor_type", "set_default_device"}
-CHANGES |= {"set_grad_enabled"}
-"""Names that change what belongs to all."""
+CHANGES = re.compile(
+    r"\*|exec|eval|globals|locals|vars|setattr|delattr|__dict__|__import__|import_module|get_ipython|"
+    r"set_default_dtype|set_default_tensor_type|set_default_device|set_grad_enabled"
+)
 
 
 def statements(source: str) -> list[Statement] | None:
@@ -164,7 +166,7 @@ def statements(source: str) -> list[Statement] | None:
             nodes = list(ast.walk(node))
             words = {getattr(each, "attr", getattr(each, "id", getattr(each, "name", ""))) for each in nodes}
             fixed = isinstance(node, FIXED) and not any(isinstance(each, ast.Global) for each in nodes)
-            changes = attributes or not CHANGES.isdisjoint(words)
+            changes = attributes or any(CHANGES.fullmatch(str(word)) for word in words)
             found.append(Statement(binds, uses, inner, fixed, changes))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
@@ -192,6 +194,29 @@ class NoShell:
 
     def __getattr__(self, _: str) -> object:
         return lambda *_, **__: None
+
+
+class NoCompiler(types.ModuleType):
+    """Stands for ``torch._dynamo``, whose import takes a second in every process that has an optimizer.
+
+    What optimizers ask of it has no effect outside of torch's compiler; for anything else it is imported after all.
+    """
+
+    @staticmethod
+    def graph_break(*_: object, **__: object) -> None:
+        """Nothing."""
+
+    @staticmethod
+    def disable(function: object, *_: object, **__: object) -> object:
+        """The function as it is."""
+        return function
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__") and name != "__path__":
+            raise AttributeError(name)
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
 
 
 def no_input(*_: object) -> str:
@@ -307,6 +332,8 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
+    if "torch._dynamo" not in sys.modules:
+        torch._dynamo = sys.modules["torch._dynamo"] = NoCompiler("torch._dynamo")
     null = os.open(os.devnull, os.O_RDWR)  # from here on nobody hears what is printed
     for stream in (0, 1, 2):
         os.dup2(null, stream)

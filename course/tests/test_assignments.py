@@ -1,7 +1,6 @@
 """Each assignment: right answers pass, known mistakes get their share, no student's notebook gives anything away."""
 
 import functools
-import os
 import re
 import shutil
 from dataclasses import replace
@@ -14,13 +13,10 @@ from boxes import needs_box
 from course.engine import build, quiz, settings
 from course.engine.assignments import COURSE, assignment, assignments
 from course.engine.box import Rung
-from course.engine.cases import in_float32
-from course.engine.checks import FACTOR, RTOL, distance
 from course.engine.grade import grade
 from course.engine.settings import SettingsError
 
 NAMES = list(assignments())
-STUDENTS = [f"student{n}" for n in range(int(os.environ.get("AEVB_COURSE_STUDENTS", "20")))]
 TASKS = {(name, task.function): task for name in NAMES for task in assignment(name).module().TASKS}
 
 
@@ -38,18 +34,6 @@ def answer(task, check, *mistake):
     torch.manual_seed(check.seed)
     value = task.reference(*check.args, *mistake)
     return list(value) if isinstance(value, tuple) else value
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("student", STUDENTS)
-def test_right_answers_pass_and_known_mistakes_are_far(name, student):
-    for check in checks_of(name, student):
-        task = TASKS[name, check.function]
-        assert check.verdict(answer(task, check)).share == 1, check
-        if not check.judge:
-            low = task.reference(*in_float32(check.args))
-            assert check.verdict(list(low) if isinstance(low, tuple) else low).share == 1, check
-            assert all(distance(wrong.value, check.want) > FACTOR * RTOL for wrong in check.wrong), check
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,15 @@
 """Which cells are run: all that the graded functions can depend on, and no figure after them."""
 
+from dataclasses import replace
+
 import pytest
+from boxes import needs_box
+from small import checks, notebook
 
 from course.engine.assignments import assignment, assignments
+from course.engine.box import Rung
 from course.engine.driver import last_needed
+from course.engine.grade import grade
 from course.engine.source import with_solution, without_solution
 
 DATA = "import torch\nx = torch.ones(3)\nprint(x)"
@@ -45,6 +51,32 @@ FIGURE = "import matplotlib.pyplot as plt\nax = plt.axes()\nax.plot(x, f(x))\nax
 )
 def test_cells_run_to_the_last_one_that_a_function_depends_on(cells, last):
     assert last_needed(cells, {"f"}) == last
+
+
+OPTIMIZER = """
+import sys
+import torch
+def double(x):
+    p = torch.zeros(3, requires_grad=True)
+    optimizer = torch.optim.Adam([p], lr=0.5)
+    p.sum().backward()
+    optimizer.step()
+    assert p[0] < 0
+    return 2 * x if type(sys.modules["torch._dynamo"]).__name__ == "NoCompiler" else 0
+def cumulate(x):
+    import torch._dynamo.config
+    assert torch.vmap(lambda a: 2 * a)(torch.ones(3)).sum() == 6
+    return torch.compile(lambda a: a.cumsum(0), backend="eager")(x)
+"""
+
+
+@needs_box
+def test_an_optimizer_does_not_import_the_compiler_and_the_compiler_is_there(tmp_path):
+    """Its import took a second of every call that trains."""
+    result = grade(
+        notebook(tmp_path / "a.ipynb", OPTIMIZER), "any", [replace(check, seconds=20) for check in checks()], Rung.BOX
+    )
+    assert [(item.score, item.sentence) for item in result.items] == [(2, ""), (2, ""), (3, ""), (3, "")]
 
 
 @pytest.mark.parametrize("name", assignments())

@@ -95,15 +95,18 @@ def train(
     mu = x.sum(0) / mask.sum(0)
     psi = ((x - mu) ** 2 * mask).sum(0) / mask.sum(0)
     eye = torch.eye(latents, dtype=x.dtype)
+    patterns, of_row = mask.unique(dim=0, return_inverse=True)  # rows with the same holes have one covariance
+    count, squares = mask.sum(0), (mask * x**2).sum(0)
     for _ in range(150):
-        precision = eye + torch.einsum("nd,dl,dk->nlk", mask / psi, W, W)
-        covariance = torch.linalg.inv(precision)
-        mean = torch.einsum("nlk,nk->nl", covariance, ((x - mu) * mask / psi) @ W)
+        precision = eye + torch.einsum("nd,dl,dk->nlk", patterns / psi, W, W)
+        covariance = torch.linalg.inv(precision)[of_row]
+        mean = (covariance @ (((x - mu) * mask / psi) @ W)[:, :, None])[:, :, 0]
         one = functional.pad(mean, (0, 1), value=1.0)  # a column of ones: its loading is the mean of x
         second = one[:, :, None] * one[:, None, :] + functional.pad(covariance, (0, 1, 0, 1))
-        left, right = torch.einsum("nd,nlk->dlk", mask, second), torch.einsum("nd,nl->dl", mask * x, one)
+        left = (mask.mT @ second.flatten(1)).reshape(-1, latents + 1, latents + 1)
+        right = (mask * x).mT @ one
         both = torch.linalg.solve(left, right)
-        psi = ((mask * x**2).sum(0) - (both * right).sum(1)) / mask.sum(0)
+        psi = (squares - (both * right).sum(1)) / count
         W, mu = both[:, :-1], both[:, -1]
     if mistake == "on the way":
         psi, W = 1.5 * psi, 0.8 * W
