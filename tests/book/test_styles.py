@@ -51,9 +51,9 @@ def test_a_page_loads_what_it_has_a_use_for_alone():
     head, code = f"<head>{styles}{scripts}</head>", '<body><div class="highlight-python highlight"></div></body>'
     code = code.replace("<div", '<button class="btn dropdown-toggle hide-me"></button><div')  # no boxes that fold
     light = without_needless(f"{head}{code}")
-    assert [name in light for name in ("pygments", "mystnb", "book.css", "toggle")] == [True, False, True, False]
+    assert [name in light for name in ("pygments", "mystnb", "book.css", "togglebutton")] == [True, False, True, False]
     cell = '<body><div class="cell docutils"><details class="hide"></details></div></body>'
-    assert [name in without_needless(f"{head}{cell}") for name in ("pygments", "mystnb", "toggle")] == [
+    assert [name in without_needless(f"{head}{cell}") for name in ("pygments", "mystnb", "togglebutton")] == [
         False,
         True,
         True,
@@ -136,9 +136,16 @@ def test_the_theme_s_menu_opens_although_its_script_comes_late(browser, address)
     shown.get_by_role("button", name="Download this page").click()
     expect(menu).to_be_visible()
     assert len([url for url in asked if "bootstrap" in url]) == 1
+    shown.close()
+
+
+def test_the_way_back_to_the_top_is_shown_while_a_reader_goes_up(browser, address):
+    shown = browser.new_page(viewport=PHONE)  # a wide page has none
+    shown.goto(f"{address}/book/how_to_use.html")
     top = shown.locator("#pst-back-to-top")
-    for way, is_there in ((3000, False), (-400, True)):
-        shown.mouse.wheel(0, way)
+    for place, is_there in ((1500, False), (1100, True)):
+        shown.evaluate("(place) => scrollTo(0, place)", place)
+        shown.wait_for_function("(place) => Math.abs(scrollY - place) < 5", arg=place)
         expect(top).to_be_visible(visible=is_there)
     top.click()
     shown.wait_for_function("scrollY === 0")

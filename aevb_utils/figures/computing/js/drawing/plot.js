@@ -75,7 +75,7 @@ export class Plot {
     set(this.root, { width, height, viewBox: `0 0 ${width} ${height}` });
     // What lies on the plane ends at its edge, with room for the thickness of lines.
     set(this.window, {
-      x: room.left - 8, y: room.top - 8, width: width - room.left - room.right + 16, height: floor - room.top + 10,
+      x: room.left - 8, y: room.top - 8, width: Math.max(0, width - room.left - room.right + 16), height: Math.max(0, floor - room.top + 10),
     });
     const across = hideX ? [] : ticks(x, clamp(width / 90, 3, 9)), up = hideY ? [] : ticks(y, clamp(height / 55, 2, 7));
     join(this.layer("lines", "g", this.axes), "path", [0], () => ({

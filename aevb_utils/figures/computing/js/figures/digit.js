@@ -252,7 +252,7 @@ defineFigure({
     };
     const words = () => {
       const { steps } = frame.state, { elbo: bound, star, evidence } = now, trail = answer()?.trail;
-      if (seen.edge) return "The posterior of this picture reaches beyond the plane that is summed up: neither its evidence nor q* is known here, and q is not refined.";
+      if (seen.edge) return "This posterior reaches beyond the plane that is summed up: its evidence and q* are not known, and q is not refined.";
       if (star === undefined || evidence === undefined) return "The evidence and the best q are being computed.";
       const left = Math.max(0, star - bound);
       if (!steps) return left < 0.5 ? `The encoder's q is nearly the best Gaussian: it costs ${fixed(left)} nats more than q*, dashed.`
@@ -262,6 +262,7 @@ defineFigure({
         ? `After ${steps} steps q rests on another hill, ${fixed(left)} nats below q*: no uphill way leads from here to q*.`
         : `After ${steps} of ${STEPS} steps up the ELBO, q is ${fixed(left)} nats below q*.`;
     };
+    frame.note.classList.add("two");
     return {
       draw() {
         measure();

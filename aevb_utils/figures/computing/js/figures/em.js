@@ -108,10 +108,11 @@ defineFigure({
       if (still && thin) return `EM stands still: a Gaussian has ${thin}. The density has no top there: only a floor of the variances stops it.`;
       if (still && areAlike(fit)) return "EM stands still, and not at a top: all Gaussians are alike, a saddle. Drag a mean a little, and play on.";
       if (still) return "EM stands still: neither step moves anything. Is this a top? Drag a mean a little, and play on.";
-      const rose = changed("The ELBO", elbo, least, " nats");
+      const rose = changed("ELBO", elbo, least, " nats");
       if (areAlike(fit)) return `q was even, so the M-step made all Gaussians alike: a saddle. ${frame.brief ? "Press New start" : "Press Back and begin with the E-step"}, or drag a mean a little.`;
-      if (thin) return `M-step: a Gaussian has ${thin}, where the density has no top. ${rose}.`;
-      return `M-step: the best θ for this q. ${rose}, ${changed("the evidence", evidence, least)}${evidence < -0.005 ? ": q was not the posterior. E first, then M" : ""}.`;
+      if (thin) return `M-step: a Gaussian has ${thin}, where the density has no top. The ${rose}.`;
+      const moved = changed("the evidence", evidence, least);
+      return evidence < -0.005 ? `M-step: the ${rose}, ${moved}: q was not the posterior. E first, then M.` : `M-step: the best θ for this q. The ${rose}, ${moved}.`;
     };
     /** Do a step. @param {string} letter @returns {boolean} whether it could be done */
     const step = (letter) => {
