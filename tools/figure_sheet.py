@@ -69,7 +69,7 @@ MOVES: dict[str, tuple[Move, ...]] = {
     "bug": (Move("button", "move q(z)"), Move("button", "be sure of y"), Move("button", "mean over pixels")),
     "compose": (Move("button", "Draw what comes next"), Move("slider", "Notes", ("ArrowUp", "Enter"))),
     "dial": (Move("button", "A network"), Move("slider", "inference steps", ("ArrowLeft",) * 4)),
-    "diffusion": (Move("slider", "steps T", ("ArrowLeft",) * 4), Move("slider", "walk back", ("ArrowLeft",) * 20)),
+    "diffusion": (Move("radio", "the ideal one"), Move("slider", "walk back", ("ArrowLeft",) * 20)),
     "digit": (Move("button", "Next test digit"), Move("button", "Refine q")),
     "em": (E_STEP, M_STEP, E_STEP, M_STEP, Move("slider", "Mean of component 1", ("ArrowRight",) * 5)),
     "gradients": (Move("slider", "samples in a dot", ("ArrowRight",) * 3), Move("button", "Draw anew")),

@@ -74,6 +74,7 @@ class Module:
                     self.always.append(statement)
         self._read: dict[str, tuple[dict[str, list[Target]], list[str], set[Chain]]] = {}
         self._canonical: dict[str, str] = {}
+        self._strings: dict[str, set[str]] = {}
 
     def reads(self, name: str, code: Sequence[ast.stmt]) -> tuple[dict[str, list[Target]], list[str], set[Chain]]:
         """What some code of the module imports inside, also by ``*``, and the dotted names in it; worked out once."""
@@ -87,6 +88,12 @@ class Module:
         if name not in self._canonical:
             self._canonical[name] = canonical(list(code))
         return self._canonical[name]
+
+    def strings(self, name: str, code: Sequence[ast.stmt]) -> set[str]:
+        """Every string in some code of the module; worked out once."""
+        if name not in self._strings:
+            self._strings[name] = _strings(code)
+        return self._strings[name]
 
 
 @cache
@@ -114,7 +121,7 @@ class Reached:
 
     def strings(self) -> set[str]:
         """Every string in the code that counts."""
-        return {string for code in self.code.values() for string in _strings(code)}
+        return set().union(*(self.modules[name].strings(of, code) for (name, of), code in self.code.items()))
 
     def _module(self, name: str) -> Module | None:
         """A module of the packages, read the first time, and what it imports too; None if there is no such."""

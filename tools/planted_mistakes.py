@@ -211,11 +211,11 @@ def black_and_white() -> tuple[Tensor, Tensor]:
     return (data.train >= 8).double(), (data.test >= 8).double()
 
 
-def trained(loss: Loss, x: Tensor) -> tuple[Patient, Tensor]:
-    """The model after its training, and the mean loss of each epoch."""
+def trained(loss: Loss, x: Tensor, epochs: int = EPOCHS) -> tuple[Patient, Tensor]:
+    """The model after some epochs of its training, and the mean loss of each."""
     model = start(loss)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    history = fit(model, x, optimizer=optimizer, epochs=EPOCHS, batch_size=64)
+    history = fit(model, x, optimizer=optimizer, epochs=epochs, batch_size=64)
     return model.eval(), -history.elbo
 
 
@@ -232,15 +232,17 @@ def in_float64() -> Iterator[None]:
 
 def six_runs() -> dict[str, dict[str, list[float] | dict[str, list[float]]]]:
     """Of each run the loss by epoch, and by check what was compared; in nats."""
-    told = {}
+    return {name: run_of(loss) for name, loss in RUNS.items()}
+
+
+def run_of(loss: Loss) -> dict[str, list[float] | dict[str, list[float]]]:
+    """Of the training with a loss what :func:`six_runs` says of each."""
     with in_float64():
         x, test = black_and_white()
-        for name, loss in RUNS.items():
-            model, curve = trained(loss, x)
-            with own_random_numbers(torch.device("cpu"), 0), torch.no_grad():
-                checks = {check: rounded(compare(model, test)) for check, compare in CHECKS.items()}
-            told[name] = {"loss": rounded(curve.tolist()), "checks": checks}
-    return told
+        model, curve = trained(loss, x)
+        with own_random_numbers(torch.device("cpu"), 0), torch.no_grad():
+            checks = {check: rounded(compare(model, test)) for check, compare in CHECKS.items()}
+    return {"loss": rounded(curve.tolist()), "checks": checks}
 
 
 def rounded(values: "list[float] | Compared") -> list[float]:

@@ -14,7 +14,7 @@ from sphinx.application import Sphinx
 
 LEGIBLE = 8.0
 """Size of the smallest letters of a figure, in pixels, at least."""
-NARROWEST = 288
+NARROWEST = 270
 """Pixels that a figure has on a screen of 320: one that may be as narrow is left as it is."""
 UNITS = 100.0
 """Size of the letters that outlines are drawn at."""

@@ -25,6 +25,8 @@ CONVICTS = {
     "nudge": {"sample"},
 }
 LOG_10 = math.log(10)
+BEGINNING = 5  # epochs
+WHOLE = "beta"  # one of the runs, which is trained to its end: that takes seconds
 
 
 @pytest.fixture
@@ -33,15 +35,23 @@ def double():
         yield
 
 
-def test_the_figure_shows_what_the_trainings_give():
+@pytest.mark.usefixtures("double")
+def test_each_run_of_the_figure_begins_as_its_training_does():
     """To the digits that it shows: other processors round otherwise."""
-    made = planted_mistakes.six_runs()
-    assert made.keys() == DATA.keys() == RUNS.keys()
-    for name, run in made.items():
-        assert run["loss"] == pytest.approx(DATA[name]["loss"], abs=0.01), name
-        assert run["checks"].keys() == DATA[name]["checks"].keys() == CHECKS.keys()
-        for check, compared in run["checks"].items():
-            assert compared == pytest.approx(DATA[name]["checks"][check], abs=0.01), (name, check)
+    x, _ = planted_mistakes.black_and_white()
+    assert DATA.keys() == RUNS.keys()
+    for name, loss in RUNS.items():
+        _, begun = planted_mistakes.trained(loss, x, BEGINNING)
+        assert begun.tolist() == pytest.approx(DATA[name]["loss"][:BEGINNING], abs=0.01), name
+
+
+def test_a_run_of_the_figure_is_its_training_to_the_end_and_so_are_its_checks():
+    run = planted_mistakes.run_of(RUNS[WHOLE])
+    assert run["loss"] == pytest.approx(DATA[WHOLE]["loss"], abs=0.01)
+    assert {*run["checks"]} == {*CHECKS}
+    assert all(data["checks"].keys() == CHECKS.keys() for data in DATA.values())
+    for check, compared in run["checks"].items():
+        assert compared == pytest.approx(DATA[WHOLE]["checks"][check], abs=0.01), check
 
 
 def test_each_check_convicts_what_it_can_see_and_nothing_else():
