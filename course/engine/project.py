@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from course.engine import answers, batch, box, project_folder
+from course.engine import answers, batch, box, project_code, project_folder
 from course.engine.answers import Answer
 from course.engine.box import Limits, Rung
 from course.engine.driver import plain
@@ -107,7 +107,7 @@ def check(folder: Path, rung: Rung, limits: Limits = LIMITS, seconds: int = SECO
         runs = [_run(inside, project, 0, seconds)]
         if runs[0].results is not None:
             runs.append(_run(inside, project, 1, seconds))
-        if (project / "model.py").is_file() and not project_folder.imports_model(project):
+        if (project / "model.py").is_file() and not project_code.imports_model(project):
             said = "run.py does not import model: what would be checked is not what is run."
             paper, contract = Part("paper", 0, said), Part("contract", 0, said)
         else:
@@ -235,6 +235,8 @@ def _contract(inside: Inside, project: Path) -> tuple[Part, Part]:
 
     if not (project / "model.py").is_file():
         return neither("There is no model.py.")
+    if said := project_code.beyond_a_model(project):
+        return neither(said)
     answer, _ = inside("contract", most=CHECK_SECONDS)
     if answer.status != "ok" or not isinstance(answer.value, dict):
         said = f"{answer.error}: {answer.message}" if answer.status == "error" else _WORDS.get(answer.status, "")
@@ -257,7 +259,7 @@ def _paper(got: dict[str, Any], project: Path) -> str:
     pair = got.get("paper")
     if not isinstance(pair, list) or len(pair) != 2 or not all(type(v) is float and math.isfinite(v) for v in pair):
         return "paper() gave no value."
-    if project_folder.paper_uses_code(project):
+    if project_code.paper_uses_code(project):
         return "paper() asks a distribution for its log_prob; a formula with plain numbers is asked for."
     paper, code = pair
     close = abs(paper - code) <= 1e-6 * max(1.0, abs(code))
