@@ -80,10 +80,8 @@ def test_the_parts_of_an_elbo_are_compared_outside():
     ],
     ids=["honest", "wrong", "one row", "endless", "no Python"],
 )
-def test_a_model_gets_what_it_is_worth(model, paper, contract, team, monkeypatch):
-    if model.startswith("while"):
-        monkeypatch.setattr(project, "CHECK_SECONDS", 2)
-    by_hand, found = project.check_in(team(model=model), Rung.BOX, QUICK)
+def test_a_model_gets_what_it_is_worth(model, paper, contract, team):
+    by_hand, found = project.check_in(team(model=model), Rung.BOX, QUICK, 2 if model.startswith("while") else 100)
     assert (by_hand.points, found.points) == (paper, 0 if contract else 9), found
     assert found.said.startswith(contract)
     assert "Traceback" not in found.said + by_hand.said
