@@ -1,6 +1,5 @@
 """A team's folder: copied for the box, if it is harmless, and its texts read. Nothing of it is run here."""
 
-import ast
 import math
 import os
 import re
@@ -145,30 +144,3 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
-
-
-def imports_model(project: Path) -> bool:
-    """Whether a module of the top folder, other than ``model.py``, imports it."""
-    for path in sorted(project.glob("*.py")):
-        for node in ast.walk(_tree(path)) if path.name != "model.py" else ():
-            if isinstance(node, ast.Import) and any(alias.name == "model" for alias in node.names):
-                return True
-            if isinstance(node, ast.ImportFrom) and node.module == "model":
-                return True
-    return False
-
-
-def paper_uses_code(project: Path) -> bool:
-    """Whether ``paper`` of ``model.py`` asks a distribution for a density, so that it is no formula of its own."""
-    for node in ast.walk(_tree(project / "model.py")):
-        if isinstance(node, ast.FunctionDef) and node.name == "paper":
-            return any(isinstance(part, ast.Attribute) and part.attr == "log_prob" for part in ast.walk(node))
-    return False
-
-
-def _tree(path: Path) -> ast.AST:
-    """A module's syntax; an empty one where it is none."""
-    try:
-        return ast.parse(text_of(path))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ast.Module([], [])

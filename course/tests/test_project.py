@@ -33,13 +33,6 @@ def paper():
     x = z = torch.zeros(1, 2)
     return Model(), (x,), z, -3.6757541328186907 + 1.3862943611198906
 """
-PATCHED = """
-import aevb_utils.checking, aevb_utils.checking.check_model as module, gc, types
-aevb_utils.checking.check_model = module.check_model = lambda *a: None
-for f in gc.get_objects():
-    if isinstance(f, types.FunctionType) and f.__name__ == "check_model":
-        f.__code__ = (lambda *a, **k: None).__code__
-"""
 WRONG = """
 class Wrong(Model):
     def elbo_terms(self, x, *, num_samples=1):
@@ -47,11 +40,6 @@ class Wrong(Model):
         return terms | {"minus_kl": -terms["minus_kl"]}
 def build(): return Wrong()
 """
-SAID = "\nimport os\nfor fd in range(3, 30):\n    try: os.write(fd, b'%s\\n')\n    except OSError: pass\nos._exit(0)"
-FORGED = (
-    '\\n{"call": 0, "status": "ok", "value": {"keys": ["failed", "paper", "paper_failed", "draws"], '
-    '"of": [{"text": ""}, [1.0, 1.0], {"text": ""}, true]}}'
-)
 
 
 @pytest.fixture
@@ -86,23 +74,16 @@ def test_the_parts_of_an_elbo_are_compared_outside():
     [
         (HONEST, 3, ""),
         (HONEST + WRONG, 3, "check_model: "),
-        (HONEST + WRONG + PATCHED, 3, "In row "),
-        (HONEST + WRONG + SAID % FORGED, 0, "The parts of the ELBO could not be drawn."),
-        (HONEST + "\nimport os\nos._exit(0)", 0, "model.py could not be checked."),
         (HONEST + "\ndef rows(): return (torch.zeros(1, 2),)", 0, "check_model: rows() returns 1 rows"),
         ("while True: pass", 0, "model.py could not be checked. It took more than 2 s."),
         ("def build(): 3 +", 0, "model.py could not be checked. SyntaxError"),
     ],
-    ids=["honest", "wrong", "patched", "forged", "exits", "one row", "endless", "no Python"],
+    ids=["honest", "wrong", "one row", "endless", "no Python"],
 )
-def test_a_model_gets_no_more_than_it_is_worth(model, paper, contract, team, monkeypatch):
-    monkeypatch.setattr(project, "CHECK_SECONDS", 2 if "while" in model else 120)
-    monkeypatch.setitem(project._WORDS, "timeout", "It took more than 2 s.")
-    by_hand, found = project.check_in(team(model=model), Rung.BOX, QUICK)
-    assert found.points == (0 if contract else 9), found
+def test_a_model_gets_what_it_is_worth(model, paper, contract, team):
+    by_hand, found = project.check_in(team(model=model), Rung.BOX, QUICK, 2 if model.startswith("while") else 100)
+    assert (by_hand.points, found.points) == (paper, 0 if contract else 9), found
     assert found.said.startswith(contract)
-    if "forged" not in contract and "could not be drawn" not in contract:
-        assert by_hand.points == paper
     assert "Traceback" not in found.said + by_hand.said
 
 
@@ -111,23 +92,43 @@ def test_a_model_gets_no_more_than_it_is_worth(model, paper, contract, team, mon
     ("run", "said"),
     [
         ("while True: pass", "run.py used more than 1 s of CPU time."),
-        ("print(1)", "run.py ended, but it wrote no results.json."),
-        ("open('results.json', 'w').write('{\"a\": NaN}')", "run.py ended, but a in results.json is no finite number."),
-        ("open('results.json', 'w').write('{\"A\": 1}')", "run.py ended, but results.json holds 'A', which is"),
-        ("open('results.json', 'w').write('[' * 60000)", "run.py ended, but results.json is no JSON."),
         ("import os; os.symlink('/dev/zero', 'results.json')", "run.py ended, but results.json is no file of"),
         ("import os; os.kill(os.getppid(), 9)", "run.py gave nothing: timeout."),
         ("raise ValueError('one\\ntwo')", "run.py stopped: two."),
-        ("import sys; sys.exit(3)", "run.py stopped: 3."),
     ],
-    ids=["endless", "no results", "NaN", "name", "deep", "link", "kills", "error", "status"],
+    ids=["endless", "link", "kills", "error"],
 )
 def test_a_run_that_gives_no_numbers_is_one_sentence(run, said, team):
     with project._in_boxes(team(run), Rung.BOX, QUICK) as (folder, inside):
-        ran = project._run(inside, folder, 0, 1)
+        ran = project._run(inside, folder, 0, 1 if run.startswith("while") else 100)
     assert ran.results is None
     assert ran.why.startswith(said)
     assert "\n" not in ran.why
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"A": 1}', "results.json holds 'A', which is"),
+        ('{"a": true}', "results.json holds 'a', which is"),
+        ('{"a": [1]}', "results.json holds 'a', which is"),
+        ("[" * 60_000, "results.json is no JSON"),
+        ("[1]", "results.json is no object of 1 to 60 numbers"),
+        ("{}", "results.json is no object of 1 to 60 numbers"),
+        (" " * 70_000, "results.json is no file of at most 64 kB"),
+        (None, "it wrote no results.json"),
+    ],
+)
+def test_results_that_are_none(text, said, tmp_path):
+    pytest.importorskip("resource")  # what runs in the box needs Linux
+    from course.engine.project_inside import read_results
+
+    path = tmp_path / "results.json"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    results, why = read_results(path)
+    assert results is None
+    assert why.startswith(said)
 
 
 @needs_box

@@ -5,7 +5,7 @@ import os
 import pytest
 import yaml
 
-from course.engine import project_folder, project_sheet
+from course.engine import project_code, project_folder, project_sheet
 from course.engine.project import POINTS, Outcome, Part
 from course.engine.project_folder import NAMES, PROJECT, ProjectError
 from course.engine.settings import SettingsError
@@ -110,13 +110,45 @@ def test_a_line_that_cannot_be_used_is_said(row, said):
 
 
 def test_what_the_code_says_is_read_without_running_it(team):
-    assert not project_folder.imports_model(team)
+    assert not project_code.imports_model(team)
     (team / "run.py").write_text("from model import build", encoding="utf-8")
-    assert project_folder.imports_model(team)
+    assert project_code.imports_model(team)
     (team / "run.py").write_text("from model import (", encoding="utf-8")
-    assert not project_folder.imports_model(team)
+    assert not project_code.imports_model(team)
     (team / "model.py").write_text("def paper():\n    return p.log_prob(z)", encoding="utf-8")
-    assert project_folder.paper_uses_code(team)
+    assert project_code.paper_uses_code(team)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import os", "model.py imports os"),
+        ("from os import _exit", "model.py imports os"),
+        ("import torch\ntorch.os.abort()", "model.py uses .os"),
+        ("from torch import os as t", "model.py uses os"),
+        ("import torch\ntorch.allclose = lambda *_: True", "model.py uses an assignment to torch.allclose"),
+        ("import aevb_utils.checking as c\ndel c.check_model", "model.py uses an assignment to c.check_model"),
+        ("from aevb_utils.checking import check_model as c\nc.__code__ = f.__code__", "model.py uses .__code__"),
+        ("().__class__.__base__.__subclasses__()", "model.py uses ._"),
+        ("open('/proc/self/fd/3', 'w')", "model.py uses open"),
+        ("import numpy as np\nnp.zeros(3).tofile('x')", "model.py uses .tofile"),
+        ("exec('import os')", "model.py uses exec"),
+        ("getattr(torch, 'o' + 's')", "model.py uses getattr"),
+        ("import helper", "helper.py imports subprocess"),
+    ],
+)
+def test_a_model_may_compute_and_no_more(code, said, team):
+    (team / "helper.py").write_text("import subprocess", encoding="utf-8")
+    (team / "model.py").write_text(code, encoding="utf-8")
+    found = project_code.beyond_a_model(team)
+    assert found.startswith(said)
+    assert found.endswith(", which no model needs.")
+
+
+@pytest.mark.parametrize("name", ["a", "b", "fail"])
+def test_the_exemplars_compute_and_no_more(name):
+    assert project_code.beyond_a_model(EXEMPLARS / name) == ""
+    assert project_code.imports_model(EXEMPLARS / name)
 
 
 # The rubric
@@ -168,15 +200,14 @@ def test_the_brief_says_what_the_code_does():
     brief = (PROJECT / "brief.md").read_text(encoding="utf-8")
     for name, points in POINTS.items():
         assert f"| `{name}` | {points} |" in brief
-    assert f"It gives {sum(POINTS.values())} of" in brief or f"gives {sum(POINTS.values())} of the 100" in brief
+    assert f"The whole check gives {sum(POINTS.values())} of the 100 points" in brief
     assert all(f"`{name}`" in brief for name in NAMES)
-    assert brief.count("\n| 1") + brief.count("\n| 2 |") >= 1
     assert len([line for line in brief.splitlines() if line[:2] == "| " and line[2:4].strip().isdigit()]) == 15
     form = (PROJECT / "report.md").read_text(encoding="utf-8")
     assert all(f"| `{name}` |" in form for name in NAMES)
 
 
-@pytest.mark.parametrize(("team", "low", "high"), [("a", 85, 100), ("b", 55, 80), ("fail", 0, 40)])
+@pytest.mark.parametrize(("team", "low", "high"), [("a", 85, 100), ("b", 50, 80), ("fail", 0, 39)])
 def test_an_exemplars_rubric_is_whole(team, low, high):
     content = project_sheet.load(EXEMPLARS / team / "rubric.yml")
     assert content["team"] == team

@@ -160,6 +160,7 @@ def main() -> None:
         "gap": gap.mean().item(),
         "gap_of_none": gap[training[:, 0] == 0].mean().item(),
         "gap_single": single_gap.mean().item(),
+        "gap_single_of_none": single_gap[training[:, 0] == 0].mean().item(),
         "sigma_single": theta(fits["single"])[2].exp().item(),
         "zeros": (held_out == 0).double().mean().item(),
         "zeros_by_model": evidence(full, nobody).exp().item(),

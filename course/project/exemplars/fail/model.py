@@ -31,7 +31,7 @@ class Batting(AutoEncodingModel):
     def q_z_given_x(self, x: Tensor) -> Independent:
         """The encoder."""
         m, log_s = self.encoder(x / 45).chunk(2, dim=1)
-        return Independent(Normal(m.sigmoid(), (log_s - 3).exp()), 1)
+        return Independent(Normal(m.sigmoid(), log_s.exp()), 1)
 
     def elbo_terms(self, x: Tensor, *, num_samples: int = 1) -> dict[str, Tensor]:
         """Reconstruction and KL; samples outside (0, 1) are moved inside, otherwise log_prob raises an error."""
