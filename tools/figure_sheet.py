@@ -144,7 +144,7 @@ def write_sheet(files: dict[Place, list[Path]], folder: Path) -> Path:
         + "</div>\n"
         for place, taken in files.items()
     )
-    style = "body{font-family:sans-serif;margin:1rem}div{display:flex;gap:1rem;align-items:start}img{max-width:40%}"
+    style = "body{font-family:sans-serif;margin:1rem}div{display:flex;gap:1rem;align-items:start}img{min-width:0}"
     page = f"<!doctype html><html lang='en'><meta charset='utf-8'><title>Figures</title><style>{style}</style>\n{rows}"
     sheet = folder / "index.html"
     sheet.write_text(page, encoding="utf-8")

@@ -19,6 +19,7 @@ import re
 from typing import Any
 
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 
 FOLDED = {
     "solution": ("hide-cell", "solution"),
@@ -46,7 +47,7 @@ def _as_the_site_has_it(app: Sphinx, docname: str, source: list[str]) -> None:
     for cell in notebook["cells"]:
         tags = cell["metadata"].get("tags", [])
         if "caption" in tags:
-            cells[-1]["metadata"]["mystnb"]["figure"]["caption"] = _in_roles("".join(cell["source"]))
+            _figure_above(cells, cell, docname)["caption"] = _in_roles("".join(cell["source"]))
         elif "references" not in tags:
             if cell["cell_type"] == "markdown":
                 cell["source"] = _in_roles("".join(cell["source"]))
@@ -55,6 +56,21 @@ def _as_the_site_has_it(app: Sphinx, docname: str, source: list[str]) -> None:
             cells.append(cell)
     notebook["cells"] = cells
     source[0] = json.dumps(notebook)
+
+
+def _figure_above(cells: list[dict[str, Any]], caption: dict[str, Any], docname: str) -> dict[str, Any]:
+    """What the cell above a caption says of its figure.
+
+    Raises:
+        ExtensionError: it names no figure.
+    """
+    figure = cells[-1]["metadata"].get("mystnb", {}).get("figure") if cells else None
+    if not figure:
+        raise ExtensionError(
+            f"{docname}: the cell {caption.get('id', '')!r} is a caption, and the cell above it names no figure: give "
+            'that one {"mystnb": {"figure": {"name": "fig-name"}}} in its metadata.'
+        )
+    return figure
 
 
 def _fold(cell: dict[str, Any], tags: list[str]) -> None:

@@ -292,8 +292,9 @@ def test_a_screen_reader_finds_formulas_and_the_keyboard_passes_them(quick_page)
 
 @pytest.fixture(scope="module")
 def viewer_page(reader):
-    """A page with a viewer that has two sliders; all have the same script."""
+    """A page with a viewer that has two sliders, and a clock to put forward; all viewers have the same script."""
     page = reader.new_page()
+    page.clock.install()
     page.goto(f"notebooks/{CHAPTERS[4].stem}.html")
     page.locator(".aevb-viewer").first.scroll_into_view_if_needed()
     yield page
@@ -353,12 +354,13 @@ def test_the_viewer_plays_and_stops(viewer, viewer_page):
     first = image.get_attribute("alt")
     button.press("Enter")
     expect(button).to_contain_text("Pause")
+    viewer_page.clock.run_for(2000)
     expect(slider).not_to_have_value("0")
     expect(image).not_to_have_attribute("alt", first)
     button.click()
     expect(button).to_contain_text("Play")
     stopped = slider.input_value()
-    viewer_page.wait_for_timeout(1000)
+    viewer_page.clock.run_for(5000)
     assert slider.input_value() == stopped
 
 

@@ -16,8 +16,11 @@ FIRST_SCREEN = (".cover-words > p:first-child", ".cover-figure", ".cover-results
 
 @pytest.fixture
 def page(browser, address):
+    """A page whose clock can be put forward, so that no test waits for it."""
     context = browser.new_context(viewport=DESKTOP, base_url=address)
-    yield context.new_page()
+    page = context.new_page()
+    page.clock.install()
+    yield page
     context.close()
 
 
@@ -58,7 +61,8 @@ def test_a_gaussian_is_moved_by_mouse_and_by_keys_and_em_climbs_back(figure, pag
     handle.press("ArrowRight")
     expect(handle).not_to_have_attribute("aria-valuetext", before)
     figure.get_by_role("button", name="Play").click()
-    expect(figure.locator(".note")).to_contain_text("stands still", timeout=30_000)
+    page.clock.run_for(30_000)
+    expect(figure.locator(".note")).to_contain_text("stands still")
     assert shown(figure)[0] == pytest.approx(-1130.3, abs=0.11)
 
 
@@ -67,7 +71,7 @@ def test_it_has_its_first_controls_alone_and_leaves_the_address(figure, page):
     assert names == ["E-step", "M-step", "▶ Play", "New start"]
     assert figure.get_by_role("radio").count() == 0
     figure.get_by_role("button", name="E-step").click()
-    page.wait_for_timeout(600)
+    page.clock.run_for(600)
     assert "#" not in page.url
 
 

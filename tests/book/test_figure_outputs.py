@@ -10,6 +10,7 @@ from sphinx.errors import ExtensionError
 from tools.notebooks import ROOT
 
 sys.path.insert(0, str(ROOT / "book" / "extensions"))
+import site_notebooks
 from site_figure_outputs import with_directives
 
 PAGE = '<figure class="aevb-figure"><div class="aevb-computing" data-figure="be_q" data-state="mean=1&amp;sd=2">…</div>'
@@ -51,3 +52,10 @@ def test_a_figure_without_a_name_is_a_sentence(metadata):
     said = one_sentence(str(raised.value))
     assert said.startswith("notebooks/01_latent: the cell 'a'")
     assert '"figure": {"name"' in said
+
+
+@pytest.mark.parametrize("above", [[], [{"cell_type": "code", "id": "a", "metadata": {}, "source": "1"}]])
+def test_a_caption_without_a_figure_is_a_sentence(above):
+    with pytest.raises(ExtensionError, match="names no figure") as raised:
+        site_notebooks._figure_above(above, CAPTION, "notebooks/01_latent")
+    assert one_sentence(str(raised.value)).startswith("notebooks/01_latent: the cell 'b'")
