@@ -8,8 +8,6 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from course.engine.project_folder import text_of
-
 COMPUTES = frozenset(
     [
         "__future__",
@@ -58,9 +56,15 @@ NAMES = frozenset(
 """What it may not call or name."""
 ATTRIBUTES = frozenset(
     [
+        "__import__",
+        "bltns",
         "builtins",
+        "cpp_extension",
         "ctypes",
         "ctypeslib",
+        "delattr",
+        "exec",
+        "f2py",
         "f_back",
         "f_builtins",
         "f_globals",
@@ -68,13 +72,18 @@ ATTRIBUTES = frozenset(
         "from_file",
         "fromfile",
         "gc",
+        "getattr",
         "gi_frame",
+        "globals",
         "hub",
         "importlib",
         "inspect",
         "io",
         "load",
         "memmap",
+        "multiprocessing",
+        "npyio",
+        "open",
         "ops",
         "os",
         "pickle",
@@ -82,6 +91,7 @@ ATTRIBUTES = frozenset(
         "savetxt",
         "savez",
         "serialization",
+        "setattr",
         "subprocess",
         "sys",
         "tofile",
@@ -94,12 +104,13 @@ OWN = frozenset({"__init__", "__name__", "__class__"})
 def imports_model(project: Path) -> bool:
     """Whether a module of the top folder, other than ``model.py``, imports it."""
     others = (path for path in sorted(project.glob("*.py")) if path.name != "model.py")
-    return any("model" in _imported(tree_of(path)) for path in others)
+    return any("model" in _imported(tree) for path in others if (tree := tree_of(path)))
 
 
 def paper_uses_code(project: Path) -> bool:
     """Whether ``paper`` of ``model.py`` asks a distribution for a density, so that it is no formula of its own."""
-    for node in ast.walk(tree_of(project / "model.py")):
+    tree = tree_of(project / "model.py")
+    for node in ast.walk(tree) if tree else ():
         if isinstance(node, ast.FunctionDef) and node.name == "paper":
             return any(isinstance(part, ast.Attribute) and part.attr == "log_prob" for part in ast.walk(node))
     return False
@@ -107,28 +118,36 @@ def paper_uses_code(project: Path) -> bool:
 
 def beyond_a_model(project: Path) -> str:
     """What ``model.py``, or a module of the team that it imports, uses that no model needs; empty if nothing."""
-    waiting, seen = [project / "model.py"], set()
+    waiting, seen = _own(project, "model"), set()
     while waiting:
         path = waiting.pop()
         seen.add(path)
+        where = path.relative_to(project).as_posix()
         tree = tree_of(path)
+        if tree is None:
+            return f"{where} cannot be read as Python."
         for name in sorted(_imported(tree)):
-            own = [project / f"{name}.py", *sorted((project / name).rglob("*.py"))]
-            own = [each for each in own if each.is_file()]
+            own = _own(project, name)
             waiting += [each for each in own if each not in seen]
             if not own and name not in COMPUTES:
-                return f"{path.relative_to(project).as_posix()} imports {name}, which no model needs."
+                return f"{where} imports {name}, which no model needs."
         if used := next(_beyond(tree), None):
-            return f"{path.relative_to(project).as_posix()} uses {used}, which no model needs."
+            return f"{where} uses {used}, which no model needs."
     return ""
 
 
-def tree_of(path: Path) -> ast.Module:
-    """A module's syntax; an empty one where it is none, which running it will say."""
+def _own(project: Path, name: str) -> list[Path]:
+    """The team's files that an import of a name may run."""
+    found = [project / f"{name}.py", *sorted((project / name).rglob("*.py"))]
+    return [path for path in found if path.is_file()]
+
+
+def tree_of(path: Path) -> ast.Module | None:
+    """A module's syntax, in the encoding that it names; None where it has none, or is nested too deeply."""
     try:
-        return ast.parse(text_of(path))
+        return ast.parse(path.read_bytes() if path.is_file() else b"")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ast.Module([], [])
+        return None
 
 
 def _imported(tree: ast.Module) -> set[str]:
@@ -158,7 +177,7 @@ def _beyond(tree: ast.Module) -> Iterator[str]:
             if node.attr in ATTRIBUTES or dunder or (hidden and node.attr not in OWN):
                 yield f".{node.attr}"
             elif isinstance(node.ctx, ast.Store | ast.Del) and _root(node) in modules:
-                yield f"an assignment to {ast.unparse(node)}"
+                yield f"an assignment to {_root(node)}.{node.attr}"
 
 
 def _root(node: ast.expr) -> str:

@@ -7,6 +7,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from course.engine import submission
@@ -17,6 +18,7 @@ BOOK = COURSE.parent / "aevb_utils"
 REQUIRED = ("proposal.md", "report.md", "notebook.ipynb", "model.py", "run.py")
 MOST_FILES, LARGEST, DEEPEST = 200, 20 * 2**20, 8
 MOST_WORDS = 3_000
+COMPILED, READ, LARGEST_TEXT = (".so", ".pyd", ".pyc"), (".py", ".md"), 2**20
 NAMES = (
     "heldout_bound",
     "heldout_bound_se",
@@ -57,11 +59,17 @@ def copy(folder: Path, target: Path) -> Path:
     """
     if folder.is_symlink() or not folder.is_dir():
         raise ProjectError(f"There is no folder {folder}: DIR is the folder that a team handed in.")
-    found = list(_files(folder, folder))
+    folder = folder.resolve()
+    found = list(islice(_files(folder, folder), MOST_FILES + 1))
     if len(found) > MOST_FILES:
         raise ProjectError(f"{folder.name} holds more than {MOST_FILES} files.")
     if sum(path.stat().st_size for path in found) > LARGEST:
         raise ProjectError(f"{folder.name} holds more than {LARGEST >> 20} MB.")
+    for path in found:
+        if path.suffix in COMPILED:
+            raise ProjectError(f"{path.relative_to(folder)} of {folder.name} is compiled: hand in its source.")
+        if path.suffix in READ and path.stat().st_size > LARGEST_TEXT:
+            raise ProjectError(f"{path.relative_to(folder)} of {folder.name} is larger than {LARGEST_TEXT >> 20} MB.")
     for path in found:
         where = target / "project" / path.relative_to(folder)
         where.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +86,6 @@ def _files(folder: Path, top: Path) -> Iterator[Path]:
     """The files below a folder that are to be copied."""
     if len(folder.relative_to(top).parts) > DEEPEST:
         raise ProjectError(f"{top.name} holds folders that are more than {DEEPEST} deep.")
-    count = 0
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         if entry.name.startswith(".") or entry.name == "__pycache__":
             continue
@@ -88,9 +95,6 @@ def _files(folder: Path, top: Path) -> Iterator[Path]:
         if entry.is_dir():
             yield from _files(path, top)
         elif stat.S_ISREG(entry.stat().st_mode):
-            count += 1
-            if count > MOST_FILES:
-                raise ProjectError(f"{top.name} holds more than {MOST_FILES} files.")
             yield path
         else:
             raise ProjectError(f"{path.relative_to(top)} of {top.name} is no file.")

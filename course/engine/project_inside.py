@@ -85,7 +85,8 @@ def read_results(path: Path) -> tuple[dict[str, float] | None, str]:
 def contract(given: str) -> dict[str, Any]:
     """What ``check_model`` says of the team's model (``failed``), draws to compare, and the two values of ``paper``."""
     os.chdir(working_copy(given))
-    sys.path[:0] = [str(Path.cwd()), f"{given}/book"]
+    sys.path.insert(0, f"{given}/book")
+    sys.path.append(str(Path.cwd()))  # last, so that no module of the team's is taken for a library's
     from aevb_utils.checking import check_model
     from aevb_utils.models.recipe import shaken
 

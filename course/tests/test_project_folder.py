@@ -48,6 +48,12 @@ def test_too_many_and_too_deep(team, tmp_path):
     assert "deep" in refused(deep, tmp_path)
 
 
+@pytest.mark.parametrize(("name", "said"), [("model.so", "is compiled"), ("model.py", "is larger than 1 MB")])
+def test_what_cannot_be_read(name, said, team, tmp_path):
+    (team / name).write_bytes(b"#" * (2**20 + 1))
+    assert said in refused(team, tmp_path)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows gives links to administrators alone.")
 def test_links_and_pipes(team, tmp_path):
     (tmp_path / "link").symlink_to(team)
@@ -133,16 +139,27 @@ def test_what_the_code_says_is_read_without_running_it(team):
         ("open('/proc/self/fd/3', 'w')", "model.py uses open"),
         ("import numpy as np\nnp.zeros(3).tofile('x')", "model.py uses .tofile"),
         ("exec('import os')", "model.py uses exec"),
+        ("import enum\nenum.bltns.eval('1')", "model.py uses .bltns"),
+        ("import torch as t\nt.utils.data.dataset.open('x')", "model.py uses .open"),
         ("getattr(torch, 'o' + 's')", "model.py uses getattr"),
         ("import helper", "helper.py imports subprocess"),
+        ("# coding: utf_7\n+AGkAbQBwAG8AcgB0- os", "model.py imports os"),
+        ("import torch\ntorch" + ".a" * 30 + " = 1", "model.py uses an assignment to torch.a"),
     ],
 )
 def test_a_model_may_compute_and_no_more(code, said, team):
+    assert project_code.beyond_a_model(team) == ""
     (team / "helper.py").write_text("import subprocess", encoding="utf-8")
     (team / "model.py").write_text(code, encoding="utf-8")
     found = project_code.beyond_a_model(team)
     assert found.startswith(said)
     assert found.endswith(", which no model needs.")
+
+
+@pytest.mark.parametrize("code", ["def build(): 3 +", "x" + ".a" * 10_000, "(" * 1000, "\0"])
+def test_a_model_that_cannot_be_read_is_not_run(code, team):
+    (team / "model.py").write_text(code, encoding="utf-8")
+    assert project_code.beyond_a_model(team) == "model.py cannot be read as Python."
 
 
 @pytest.mark.parametrize("name", ["a", "b", "fail"])

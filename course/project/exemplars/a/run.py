@@ -48,8 +48,8 @@ def climb_to(objective: Callable[[], Tensor], parameters: list[nn.Parameter]) ->
 
 def climb(model: Visits, x: Tensor) -> Visits:
     """The maximum of the exact evidence, without a q."""
-    values, often = x.unique(return_counts=True)
-    climb_to(lambda: often.double() @ model.log_evidence(values[:, None]) / len(x), model.generative_parameters())
+    counts, often = torch.unique(x, return_counts=True)
+    climb_to(lambda: often.double() @ model.log_evidence(counts[:, None]) / len(x), model.generative_parameters())
     return model
 
 
