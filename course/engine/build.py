@@ -83,7 +83,11 @@ def without_secret(settings: Settings) -> str:
     """
     told = (COURSE / "course.yml").read_text(encoding="utf-8")
     public = re.sub(r"^secret:.*", f'secret: "{KEPT}"', told, flags=re.MULTILINE)
-    if yaml.safe_load(public) != yaml.safe_load(told) | {"secret": KEPT} or settings.secret in public:
+    try:
+        whole = yaml.safe_load(public) == yaml.safe_load(told) | {"secret": KEPT}
+    except yaml.YAMLError:
+        whole = False
+    if not whole or settings.secret in public:
         raise SettingsError("course.yml: write the secret in one line of its own, and nowhere else.")
     return public
 
