@@ -57,13 +57,15 @@ def publish(out: Path, settings: Settings) -> list[Path]:
     """Write the course without its private half: engine, student notebooks, README, ``course.yml`` without its secret.
 
     Raises:
-        SettingsError: the folder holds something already, or a line of a solution has got into it.
+        SettingsError: the folder holds something already, the secret cannot be taken out of ``course.yml``, or a line
+            of a solution has got into it.
     """
     if out.exists() and any(out.iterdir()):
         raise SettingsError(f"{out} holds something already: name a folder that is empty or not there.")
+    public = without_secret(settings)
     skipped = shutil.ignore_patterns("__pycache__", "*.pyc", *PRIVATE, "a[0-9][0-9].py", *INSTRUCTOR, "course.yml")
     shutil.copytree(COURSE, out / "course", dirs_exist_ok=True, ignore=skipped)
-    (out / "course" / "course.yml").write_text(without_secret(settings), encoding="utf-8", newline="\n")
+    (out / "course" / "course.yml").write_text(public, encoding="utf-8", newline="\n")
     build(out / "_parts", settings)
     for path in sorted((out / "_parts" / "student").glob("*.ipynb")):
         shutil.copy(path, out / path.name)

@@ -18,6 +18,7 @@ from course.engine.assignments import COURSE
 from course.engine.box import NoBoxError, Rung
 from tools import course
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Every rung needs Linux.")
 AGAINST_ANOTHER_USER = (
     "os._exit",
     "kills everything",
