@@ -67,12 +67,14 @@ def publish(out: Path, settings: Settings) -> list[Path]:
     """Write the course without its private half: engine, student notebooks, README, ``course.yml`` without its secret.
 
     Raises:
-        SettingsError: the folder holds something already, or a line of a solution has got into it.
+        SettingsError: the folder holds something already, the secret cannot be taken out of ``course.yml``, or a line
+            of a solution has got into it.
     """
     if out.exists() and any(out.iterdir()):
         raise SettingsError(f"{out} holds something already: name a folder that is empty or not there.")
+    public = without_secret(settings)
     shutil.copytree(COURSE, out / "course", dirs_exist_ok=True, ignore=_not_published)
-    (out / "course" / "course.yml").write_text(without_secret(settings), encoding="utf-8", newline="\n")
+    (out / "course" / "course.yml").write_text(public, encoding="utf-8", newline="\n")
     build(out / "_parts", settings)
     for path in sorted((out / "_parts" / "student").glob("*.ipynb")):
         shutil.copy(path, out / path.name)
@@ -93,10 +95,10 @@ def without_secret(settings: Settings) -> str:
     told = (COURSE / "course.yml").read_text(encoding="utf-8")
     public = re.sub(r"^secret:.*", f'secret: "{KEPT}"', told, flags=re.MULTILINE)
     try:
-        same = yaml.safe_load(public) == yaml.safe_load(told) | {"secret": KEPT}
-    except yaml.YAMLError:  # the secret went on below its line
-        same = False
-    if not same or settings.secret in public:
+        whole = yaml.safe_load(public) == yaml.safe_load(told) | {"secret": KEPT}
+    except yaml.YAMLError:
+        whole = False
+    if not whole or settings.secret in public:
         raise SettingsError("course.yml: write the secret in one line of its own, and nowhere else.")
     return public
 

@@ -37,8 +37,14 @@ MORE = {
 
 
 def left_behind(user: int) -> list[str]:
-    """Processes and files of a user."""
-    found = [name for name in os.listdir("/proc") if name.isdigit() and owner(int(name)) == user]
+    """Processes of a user, those that have ended and are not waited for yet aside, and files."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if owner(int(process.name)) == user and (words := (process / "cmdline").read_bytes()):
+                found.append(f"{process.name}: {words.decode(errors='replace')}")
+        except OSError:  # it has ended
+            continue
     for folder in map(Path, box.EVERYBODYS):
         found += [str(path) for path in folder.iterdir() if path.lstat().st_uid == user]
     return found
