@@ -48,7 +48,7 @@ project-check: python
 	@$(TOOLS) project-check -- "$$DIR"
 
 course-public: python
-	@$(TOOLS) course-public -- "$$DEST"
+	@$(TOOLS) course-public $${A:+--assignments="$$A"} -- "$$DEST"
 
 repository: python
 	@$(TOOLS) repository --branch="$${BRANCH:-main}" -- "$$URL"

@@ -8,7 +8,8 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import torch
@@ -22,6 +23,7 @@ from course.engine import (
     gradescope,
     items,
     lms,
+    mirror,
     project,
     project_sheet,
     quiz,
@@ -30,7 +32,7 @@ from course.engine import (
     slides,
     syllabi,
 )
-from course.engine.assignments import COURSE, assignment
+from course.engine.assignments import COURSE, assignment, assignments
 from course.engine.box import NoBoxError, Rung
 from course.engine.processes import StillRunningError
 from course.engine.project_folder import ProjectError
@@ -145,9 +147,25 @@ def _print_parts(parts: Sequence[project.Part]) -> None:
 
 
 def public(args: argparse.Namespace, told: Settings) -> int:
-    """Write the course without its private half."""
-    made = build.publish(args.folder, told)
-    print(f"{len(made)} files are in {args.folder}; no line of a solution or a check is among them.")
+    """Write what students need, or bring it up to date."""
+    now = datetime.now(UTC)
+    term = _dated(told, now)
+    days = calendar.given_out(term.weeks)
+    if args.assignments is None:
+        names = [name for name in assignments() if name in days and days[name] <= now]
+    else:
+        names = list(dict.fromkeys(filter(None, map(str.strip, args.assignments.split(",")))))
+    decks = {f"{mirror.SLIDES}/{path.name}": path.read_bytes() for path in sorted((OUT / "slides").glob("*.pdf"))}
+    done = mirror.publish(args.folder, told, names, term.files | decks)
+    print(f"{len(done.files)} files are in {args.folder}; no line of a solution or a check is among them.")
+    for said, files in (("new or changed", done.changed), ("removed", done.removed)):
+        print(f"{len(files)} {said}{': ' * bool(files)}{', '.join(files)}")
+    print(
+        f"Given out: {', '.join(names) or 'nothing'}."
+        + (" Others come at their day of the calendar, or by A=a01,a02." if args.assignments is None else "")
+    )
+    if not decks:
+        print("There are no slides among them: run make slides before, where there is Chromium or Chrome.")
     return 0
 
 
@@ -171,19 +189,33 @@ def make_slides(_: argparse.Namespace, __: Settings) -> int:
     return 0
 
 
-def make_calendar(_: argparse.Namespace, told: Settings) -> int:
-    """Write the dated syllabus, as a page and for calendars."""
+@dataclass(frozen=True)
+class Term:
+    """The dated syllabus: its weeks, the hours that each takes, and its two files."""
+
+    weeks: list[calendar.Dated]
+    hours: list[float]
+    files: dict[str, bytes]
+
+
+def _dated(told: Settings, now: datetime) -> Term:
     plan = syllabi.load(COURSE / "syllabi" / f"{told.plan}.yml")
     weeks = calendar.dated(plan, told)
     hours = syllabi.workload(plan, syllabi.reading_minutes(ROOT / "notebooks"), told.class_minutes)
-    page, events = calendar.syllabus(plan, weeks, hours), calendar.ics(plan, weeks, datetime.now(UTC))
+    page, events = calendar.syllabus(plan, weeks, hours), calendar.ics(plan, weeks, now)
+    return Term(weeks, hours, {"syllabus.html": page.encode(), "calendar.ics": events})
+
+
+def make_calendar(_: argparse.Namespace, told: Settings) -> int:
+    """Write the dated syllabus, as a page and for calendars."""
+    term = _dated(told, datetime.now(UTC))
     OUT.mkdir(parents=True, exist_ok=True)
-    (OUT / "syllabus.html").write_text(page, encoding="utf-8")
-    (OUT / "calendar.ics").write_bytes(events)
-    print(f"{(OUT / 'syllabus.html').relative_to(ROOT).as_posix()}: {weeks[0].monday} to {weeks[-1].monday}, ", end="")
-    print(f"{min(hours):.1f} to {max(hours):.1f} hours a week")
-    print((OUT / "calendar.ics").relative_to(ROOT).as_posix())
-    for week in weeks:
+    for name, content in term.files.items():
+        (OUT / name).write_bytes(content)
+        print((OUT / name).relative_to(ROOT).as_posix())
+    first, last = term.weeks[0].monday, term.weeks[-1].monday + timedelta(days=6)
+    print(f"{first} to {last}, {min(term.hours):.1f} to {max(term.hours):.1f} hours a week")
+    for week in term.weeks:
         for event in week.lost:
             print(f"Week {week.number}: {event.at:%a %d %b} is free, and “{event.what}” has to find another day.")
     return 0
@@ -231,8 +263,9 @@ def parser() -> argparse.ArgumentParser:
     part.add_argument("--check-in", action="store_true", help="look at model.py alone, and write nothing")
     part.add_argument("--unsafe", action="store_true", help="run the team's code as you, with nothing around it")
     part.set_defaults(run=check_project)
-    part = parts.add_parser("course-public", help="write the course without references and keys")
-    part.add_argument("folder", type=_named, help="an empty folder (make: DEST=)")
+    part = parts.add_parser("course-public", help="write what students need, or bring it up to date")
+    part.add_argument("folder", type=_named, help="an empty folder, a git checkout or an earlier mirror (make: DEST=)")
+    part.add_argument("--assignments", help="those given out, such as a01,a02, if not by the calendar (make: A=)")
     part.set_defaults(run=public)
     return found
 

@@ -151,7 +151,7 @@ COMMANDS = {
         takes="a folder",
     ),
     "course-public": Command(
-        "write the course without references and keys (FOLDER; make: DEST=…)",
+        "write what students need of the course, or bring it up to date (FOLDER; make: DEST=… [A=a01,a02])",
         Level.WHOLE,
         lambda: [["-m", "tools.course", "course-public"]],
         takes="a folder",

@@ -1,24 +1,10 @@
-"""What is made from the assignments' sources: the student's and the instructor's notebooks, and the public mirror."""
+"""What is made from the assignments' sources: the student's and the instructor's notebooks."""
 
-import re
-import shutil
 from pathlib import Path
 
-import yaml
-
-from course.engine import quiz
-from course.engine.assignments import COURSE, Assignment, assignments
-from course.engine.settings import Settings, SettingsError
-from course.engine.source import Cell, dumped, notebook, solution_lines, with_solution, without_solution
-
-PRIVATE = ("checks.py", "rubric.yml")
-"""Files of an assignment that are never published."""
-INSTRUCTOR = ("guide", "quizzes", "slides", "tests")
-"""Folders that are never published: answers stand in their notes."""
-KEPT = "kept by the instructor"
-"""What stands in the mirror for the secret."""
-SHORTEST = 40
-"""Characters of a line of checks, of a rubric or of a quiz's key that is looked for: a shorter one may be anybody's."""
+from course.engine.assignments import Assignment, assignments
+from course.engine.settings import Settings
+from course.engine.source import Cell, dumped, notebook, with_solution, without_solution
 
 
 def values(settings: Settings) -> dict[str, str]:
@@ -51,60 +37,3 @@ def build(out: Path, settings: Settings) -> list[Path]:
             path.write_text(dumped(content), encoding="utf-8", newline="\n")
             made.append(path)
     return made
-
-
-def publish(out: Path, settings: Settings) -> list[Path]:
-    """Write the course without its private half: engine, student notebooks, README, ``course.yml`` without its secret.
-
-    Raises:
-        SettingsError: the folder holds something already, or a line of a solution has got into it.
-    """
-    if out.exists() and any(out.iterdir()):
-        raise SettingsError(f"{out} holds something already: name a folder that is empty or not there.")
-    skipped = shutil.ignore_patterns("__pycache__", "*.pyc", *PRIVATE, "a[0-9][0-9].py", *INSTRUCTOR, "course.yml")
-    shutil.copytree(COURSE, out / "course", dirs_exist_ok=True, ignore=skipped)
-    (out / "course" / "course.yml").write_text(without_secret(settings), encoding="utf-8", newline="\n")
-    build(out / "_parts", settings)
-    for path in sorted((out / "_parts" / "student").glob("*.ipynb")):
-        shutil.copy(path, out / path.name)
-    shutil.rmtree(out / "_parts")
-    leaks = leaked(out, settings)
-    if leaks:
-        shutil.rmtree(out)
-        raise SettingsError(f"The mirror would show what is private, and was removed: {'; '.join(leaks[:3])}.")
-    return sorted(path for path in out.rglob("*") if path.is_file())
-
-
-def without_secret(settings: Settings) -> str:
-    """``course.yml`` with other words in place of its secret.
-
-    Raises:
-        SettingsError: the secret is written in a way that cannot be replaced line by line.
-    """
-    told = (COURSE / "course.yml").read_text(encoding="utf-8")
-    public = re.sub(r"^secret:.*", f'secret: "{KEPT}"', told, flags=re.MULTILINE)
-    if yaml.safe_load(public) != yaml.safe_load(told) | {"secret": KEPT} or settings.secret in public:
-        raise SettingsError("course.yml: write the secret in one line of its own, and nowhere else.")
-    return public
-
-
-def leaked(folder: Path, settings: Settings) -> list[str]:
-    """Where a folder shows what is private: a line of a solution or of a file of checks, a sample, or the secret."""
-    private: dict[str, str] = {settings.secret: "the secret of course.yml"}
-    for name, assignment in assignments().items():
-        public = {line.strip() for cell in assignment.cells() for line in without_solution(cell).lines}
-        private |= dict.fromkeys(solution_lines(assignment.cells()), f"a line of the solution of {name}")
-        for file in PRIVATE:
-            lines = {line.strip() for line in (assignment.folder / file).read_text(encoding="utf-8").splitlines()}
-            lines -= {line for line in lines if line.startswith(("from ", "import ", "question:", "title:"))}
-            long = {line for line in lines - public if len(line) >= SHORTEST}
-            private |= dict.fromkeys(long, f"a line of {name}'s {file}")
-    for path in sorted((COURSE / "quizzes").glob("*.yml")):
-        keys = quiz.load(path).items
-        private |= {item.why: f"the key of {item.key}" for item in keys if len(item.why) >= SHORTEST}
-    found = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        text = path.read_text(encoding="utf-8", errors="replace")
-        text += text.replace('\\"', '"').replace("\\\\", "\\")  # as it stands in a notebook, and between quotes in YAML
-        found += [f"{said} stands in {path.name}" for line, said in private.items() if line in text]
-    return found

@@ -162,6 +162,11 @@ def ics(plan: Plan, weeks: Sequence[Dated], now: datetime) -> bytes:
     return made.to_ical()
 
 
+def given_out(weeks: Sequence[Dated]) -> dict[str, datetime]:
+    """When each assignment is given out: with the first class of its week."""
+    return {name: event.at for week in weeks for event in week.events[:1] for name in week.week.out}
+
+
 def _when(events: Sequence[Event]) -> Iterator[str]:
     for event in events:
         if event.kind != "due":
