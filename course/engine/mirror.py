@@ -58,9 +58,10 @@ def publish(out: Path, settings: Settings, names: Sequence[str], more: Mapping[s
             did not write. Nothing has been written then.
     """
     content = _notebooks(settings, names)
-    project = COURSE / PROJECT
-    for path in sorted(path for path in project.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
-        content[f"{PROJECT}/{path.relative_to(project).as_posix()}"] = path.read_bytes()
+    for path in sorted((COURSE / PROJECT).rglob("*")):
+        inside = path.relative_to(COURSE)
+        if path.is_file() and not any(part.startswith((".", "__")) for part in inside.parts):  # no caches
+            content[inside.as_posix()] = path.read_bytes()
     content |= {name: (COURSE.parent / name).read_bytes() for name in LICENSES} | more
     content["README.md"] = _readme(settings, names, content).encode()
     with tempfile.TemporaryDirectory(prefix="course-mirror-") as work:
