@@ -20,6 +20,7 @@ from course.engine import (
     box,
     build,
     calendar,
+    calendar_formats,
     gradescope,
     items,
     lms,
@@ -202,7 +203,8 @@ def _dated(told: Settings, now: datetime) -> Term:
     plan = syllabi.load(COURSE / "syllabi" / f"{told.plan}.yml")
     weeks = calendar.dated(plan, told)
     hours = syllabi.workload(plan, syllabi.reading_minutes(ROOT / "notebooks"), told.class_minutes)
-    page, events = calendar.syllabus(plan, weeks, hours), calendar.ics(plan, weeks, now)
+    page = calendar_formats.syllabus(plan, weeks, hours, told)
+    events = calendar_formats.ics(plan, weeks, told, now)
     return Term(weeks, hours, {"syllabus.html": page.encode(), "calendar.ics": events})
 
 
