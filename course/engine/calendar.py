@@ -208,7 +208,7 @@ def late_policy(settings: Settings) -> str:
     taken = settings.late_percent_per_day
     if not taken:
         return "Nothing is taken off what is handed in late."
-    return f"For each day that has begun after the deadline, {taken:g} % of an assignment's points are taken off."
+    return f"For each day that has begun after the deadline, {taken:g} % of the points reached are taken off."
 
 
 def given_out(weeks: Sequence[Dated]) -> dict[str, datetime]:

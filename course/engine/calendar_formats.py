@@ -24,12 +24,9 @@ def ics(plan: Plan, weeks: Sequence[Dated], settings: Settings, now: datetime) -
     made.add("version", "2.0")
     made.add("x-wr-calname", f"{plan.title}, {settings.term}")
     term = re.sub(r"[^a-z0-9]+", "-", settings.term.lower()).strip("-")
-    named: Counter[str] = Counter()
-    for where, event in _all(weeks, settings):
-        name = f"{where}-{event.kind}"
-        named[name] += 1
+    for name, event in _all(weeks, settings):
         entry = icalendar.Event()
-        entry.add("uid", f"{name}-{named[name]}-{term}@from-em-to-aevb")
+        entry.add("uid", f"{name}-{term}@from-em-to-aevb")
         entry.add("dtstamp", now)
         entry.add("summary", event.what)
         if event.about:
@@ -48,10 +45,14 @@ def ics(plan: Plan, weeks: Sequence[Dated], settings: Settings, now: datetime) -
 
 
 def _all(weeks: Sequence[Dated], settings: Settings) -> Iterator[tuple[str, Event]]:
-    """Each event, with a name of where it is from that stays when it gets another day."""
+    """Each event, with a name that it keeps when it, or another, gets another day."""
     for week in weeks:
-        yield from ((f"week-{week.number}", event) for event in week.events)
-    yield from ((f"{event.at:%Y-%m-%d}", event) for event in free_times(settings))
+        named: Counter[str] = Counter()
+        for event in sorted((*week.events, *week.lost), key=lambda event: event.at):
+            named[event.kind] += 1
+            if event not in week.lost:
+                yield f"week-{week.number}-{event.kind}-{named[event.kind]}", event
+    yield from ((f"free-{event.at:%Y-%m-%d}", event) for event in free_times(settings))
 
 
 def syllabus(plan: Plan, weeks: Sequence[Dated], hours_a_week: Sequence[float], settings: Settings) -> str:
