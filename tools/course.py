@@ -22,6 +22,7 @@ from course.engine import (
     calendar,
     calendar_formats,
     gradescope,
+    item_keys,
     items,
     lms,
     mirror,
@@ -224,8 +225,24 @@ def make_calendar(_: argparse.Namespace, told: Settings) -> int:
 
 
 def analyze(args: argparse.Namespace, _: Settings) -> int:
-    """Print what a quiz's results say of its items."""
-    print(items.report(items.read(args.file)))
+    """Print what a quiz's results say of its items, and write how often each answer was given."""
+    answers = items.read(args.file)
+    quizzes = [quiz.load(path) for path in sorted((COURSE / "quizzes").glob("*.yml"))]
+    known = item_keys.recognized(answers.items, quizzes, args.quiz)
+    print(items.report(answers, known))
+    if not any(known):
+        print("Which quiz is it? Name it (Q=q02), and the questions and misconceptions are named, too.")
+    if any(answers.given):
+        out = OUT / "items" / f"{args.file.stem}.csv"
+        out.parent.mkdir(parents=True, exist_ok=True)
+        batch.write(out, items.table(answers, known))
+        print(f"Each answer with its count is in {out}.")
+    else:
+        print("The file holds scores alone: what was answered, and so misconceptions, cannot be counted.")
+        if any(known):
+            print(
+                "Questions are taken to be in the order of the quiz: compare a shuffled quiz with the platform's list."
+            )
     return 0
 
 
@@ -246,6 +263,9 @@ def parser() -> argparse.ArgumentParser:
     parts.add_parser("calendar", help="write the dated syllabus").set_defaults(run=make_calendar)
     part = parts.add_parser("items", help="analyze the items of a quiz")
     part.add_argument("file", type=_named, help="results as Canvas or Moodle export them, a CSV file (make: FILE=)")
+    part.add_argument(
+        "--quiz", default="", help="which quiz it is, such as q02, where the file does not show it (make: Q=)"
+    )
     part.set_defaults(run=analyze)
     part = parts.add_parser("grade", help="grade a class")
     part.add_argument("assignment", help="such as a01 (make: A=)")

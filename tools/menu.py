@@ -127,7 +127,7 @@ COMMANDS = {
         lambda: [["-m", "tools.course", "calendar"]],
     ),
     "items": Command(
-        "say what a quiz's results tell of its items (a CSV file; make: FILE=…)",
+        "say what a quiz's results tell of its items (a CSV file; make: FILE=… [Q=q02])",
         Level.WHOLE,
         lambda: [["-m", "tools.course", "items"]],
         takes="a file",
