@@ -172,10 +172,14 @@ def public(args: argparse.Namespace, told: Settings) -> int:
 
 
 def make_quizzes(_: argparse.Namespace, __: Settings) -> int:
-    """Write every quiz for Canvas, Moodle, paper and oneself."""
-    for one in [quiz.load(path) for path in sorted((COURSE / "quizzes").glob("*.yml"))]:
-        for made in quiz_formats.write(one, OUT / "quizzes"):
-            print(made.relative_to(ROOT).as_posix())
+    """Write every quiz for Canvas, Moodle, paper and oneself, and say what goes where."""
+    out = OUT / "quizzes"
+    names = [path.stem for path in sorted((COURSE / "quizzes").glob("*.yml"))]
+    for name in names:
+        quiz_formats.write(quiz.load(COURSE / "quizzes" / f"{name}.yml"), out)
+    print(f"{len(names)} quizzes, {names[0]} to {names[-1]}, are in {out}. Of each, such as {names[0]},")
+    for file, use in quiz_formats.USES.items():
+        print(f"  {names[0] + file:<24} {use}")
     return 0
 
 

@@ -46,7 +46,12 @@ def _notebooks(pattern: str) -> list[str]:
 PYTEST = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--nbval-lax", "--nbval-current-env")
 
 COMMANDS = {
-    "setup": Command("make .venv, with all that the book needs", Level.WHOLE),
+    "setup": Command(
+        "make .venv, with all that the book needs",
+        Level.WHOLE,
+        done="\nAll that the book needs is in .venv ({seconds} seconds). Next, python -m tools lab opens the "
+        "notebooks, and python -m tools book builds the site; a course begins with course/README.md.",
+    ),
     "book": Command(
         "build the site from the notebooks' stored outputs",
         Level.SITE,

@@ -12,6 +12,7 @@ import yaml
 from course.engine import item_keys, items, quiz, quiz_formats
 from course.engine.assignments import COURSE
 from course.engine.settings import SettingsError
+from tools import course
 
 QUIZZES = sorted((COURSE / "quizzes").glob("*.yml"))
 ITEM = {
@@ -36,10 +37,22 @@ def test_each_quiz_is_whole_and_goes_into_every_format(path, tmp_path):
     assert one.name == f"q{one.chapter:02}"
     assert len(one.items) >= 5
     assert all(item.key.startswith(f"{one.name}-") for item in one.items)
-    for made_file in quiz_formats.write(one, tmp_path):
+    assert {file.name.removeprefix(one.name) for file in quiz_formats.write(one, tmp_path)} == {*quiz_formats.USES}
+    for made_file in tmp_path.iterdir():
         assert made_file.stat().st_size > 500
     for page in tmp_path.glob("*.html"):
         assert "$" not in page.read_text(encoding="utf-8")
+
+
+def test_the_command_says_which_file_goes_where(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(course, "OUT", tmp_path)
+    assert course.main(["quiz"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 1 + len(quiz_formats.USES)
+    assert f"{len(QUIZZES)} quizzes, q01 to q12, are in {tmp_path / 'quizzes'}." in said[0]
+    for line, end in zip(said[1:], quiz_formats.USES, strict=True):
+        assert line.split()[0] == f"q01{end}"
+        assert (tmp_path / "quizzes" / f"q01{end}").is_file()
 
 
 def test_keys_are_unique_over_all_quizzes():
@@ -109,14 +122,36 @@ def test_a_numeric_item_knows_its_wrong_numbers(tmp_path):
     assert page.index("<summary>2") < page.index("<summary>3")
 
 
-def test_paper_has_no_key_and_the_key_fits_each_version(tmp_path):
-    one = made(tmp_path)
-    key = quiz_formats.key(one)
-    for version, letter in zip(quiz_formats.VERSIONS, re.findall(r"<td>([a-f])</td>", key), strict=True):
+@pytest.mark.parametrize("path", QUIZZES, ids=lambda path: path.stem)
+def test_paper_has_no_key_and_the_key_fits_each_version(path):
+    """Marked by the key, each version's paper gives the right answers; and a neighbor's letters help nobody."""
+    one = quiz.load(path)
+    tables = quiz_formats.key(one).split("<h2>")[1:]
+    places, letters = {}, {}
+    for version, table in zip(quiz_formats.VERSIONS, tables, strict=True):
         page = quiz_formats.paper(one, version)
-        assert "Count." not in page
-        answers = re.findall(r"<li>(.*?)</li>", page)
-        assert answers["abcdef".index(letter)] == "Two"
+        asked = re.findall(r"<section>.*?</section>", page, re.DOTALL)
+        rows = re.findall(r"<tr><td>(\d+)</td><td>(.*?)</td><td>.*?</td><td>(.*?)</td></tr>", table)
+        assert [int(number) for number, *_ in rows] == list(range(1, len(one.items) + 1))
+        items_ = {item.key: item for item in one.items}
+        assert sorted(key for *_, key in rows) == sorted(items_)
+        for question, (number, answer, key) in zip(asked, rows, strict=True):
+            item = items_[key]
+            places.setdefault(key, []).append(number)
+            assert quiz_formats.html(item.stem) in question
+            assert quiz_formats.html(item.why) not in page
+            if item.numeric:
+                assert answer == item.right
+                continue
+            choices = re.findall(r"<li>(.*?)</li>", question)
+            assert choices["abcdef".index(answer)] == quiz_formats.html(item.right)
+            assert sorted(choices) == sorted(map(quiz_formats.html, [item.right, *(w.text for w in item.wrong)]))
+            letters.setdefault(key, []).append(answer)
+    assert all(a != b for a, b in (*places.values(), *letters.values()))
+
+
+def test_a_quiz_of_one_question_is_printed(tmp_path):
+    assert "<h2>Version B</h2>" in quiz_formats.key(made(tmp_path))
 
 
 @pytest.mark.parametrize(
