@@ -158,7 +158,9 @@ def public(args: argparse.Namespace, told: Settings) -> int:
     else:
         names = list(dict.fromkeys(filter(None, map(str.strip, args.assignments.split(",")))))
     decks = {f"{mirror.SLIDES}/{path.name}": path.read_bytes() for path in sorted((OUT / "slides").glob("*.pdf"))}
-    done = mirror.publish(args.folder, told, names, term.files | decks)
+    today = now.date()
+    alone = [f"q{number:02}" for week in term.weeks if week.monday <= today for number in week.week.alone]
+    done = mirror.publish(args.folder, told, names, term.files | decks, alone)
     print(f"{len(done.files)} files are in {args.folder}; no line of a solution or a check is among them.")
     for said, files in (("new or changed", done.changed), ("removed", done.removed)):
         print(f"{len(files)} {said}{': ' * bool(files)}{', '.join(files)}")

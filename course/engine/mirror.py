@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import yaml
 
-from course.engine import build, quiz
+from course.engine import build, quiz, quiz_formats
 from course.engine.assignments import COURSE, assignment, assignments
 from course.engine.settings import Settings, SettingsError
 from course.engine.source import solution_lines, without_solution
@@ -23,6 +23,7 @@ LIST = ".mirror.json"
 LICENSES = ("LICENSE", "LICENSE-CC-BY-4.0")
 PROJECT = "project"
 SLIDES = "slides"
+QUIZZES = "quizzes"
 PRIVATE = ("checks.py", "rubric.yml")
 """Files of an assignment that are never published."""
 SHORTEST = 40
@@ -44,7 +45,9 @@ class Written:
     removed: list[str]
 
 
-def publish(out: Path, settings: Settings, names: Sequence[str], more: Mapping[str, bytes]) -> Written:
+def publish(
+    out: Path, settings: Settings, names: Sequence[str], more: Mapping[str, bytes], alone: Sequence[str] = ()
+) -> Written:
     """Write what students need: notebooks, the project, a page to begin with, licenses.
 
     Args:
@@ -52,6 +55,7 @@ def publish(out: Path, settings: Settings, names: Sequence[str], more: Mapping[s
         settings: what ``course.yml`` says.
         names: the assignments that are given out.
         more: other files, such as the syllabus and slides, by their path in the mirror.
+        alone: the quizzes that students do by themselves by now, such as ``q08``; the answers stand on their pages.
 
     Raises:
         SettingsError: something private would be shown, an assignment is unknown, or the folder holds what the mirror
@@ -63,11 +67,14 @@ def publish(out: Path, settings: Settings, names: Sequence[str], more: Mapping[s
         if path.is_file() and not any(part.startswith((".", "__")) for part in inside.parts):  # no caches
             content[inside.as_posix()] = path.read_bytes()
     content |= {name: (COURSE.parent / name).read_bytes() for name in LICENSES} | more
+    for name in alone:
+        one = quiz.load(COURSE / "quizzes" / f"{name}.yml")
+        content[f"{QUIZZES}/{name}.html"] = quiz_formats.self_check(one).encode()
     content["README.md"] = _readme(settings, names, content).encode()
     with tempfile.TemporaryDirectory(prefix="course-mirror-") as work:
         for name, data in content.items():
             _write(Path(work) / name, data)
-        leaks = leaked(Path(work), settings)
+        leaks = leaked(Path(work), settings, alone)
     if any(name.startswith(f"{SLIDES}/") for name in content):  # no line can be looked for in a PDF
         leaks += leaked(COURSE / SLIDES, settings)
     if leaks:
@@ -88,6 +95,8 @@ def _readme(settings: Settings, names: Sequence[str], content: Mapping[str, byte
     rows = [f"| {assignment(name).rubric()['title']} | [`{name}.ipynb`]({name}.ipynb) |" for name in names]
     slides = [name for name in content if name.startswith(f"{SLIDES}/")]
     rows += [f"| slides, a file for each chapter | [`{SLIDES}`]({SLIDES}) |"] * bool(slides)
+    alone = [name for name in content if name.startswith(f"{QUIZZES}/")]
+    rows += [f"| quiz {int(Path(name).stem[1:])}, for yourself | [`{name}`]({name}) |" for name in alone]
     rows += [f"| the project | [`brief.md`]({PROJECT}/brief.md) |"] * (f"{PROJECT}/brief.md" in content)
     config = yaml.safe_load((COURSE.parent / "_config.yml").read_text(encoding="utf-8"))
     address = config["html"]["baseurl"]
@@ -187,9 +196,12 @@ def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def leaked(folder: Path, settings: Settings) -> list[str]:
-    """Where a folder shows what is private: a line of a solution or of a file of checks, a sample, or the secret."""
-    private = dict(_private(settings))
+def leaked(folder: Path, settings: Settings, alone: Sequence[str] = ()) -> list[str]:
+    """Where a folder shows what is private: a line of a solution or of a file of checks, a sample, a key, the secret.
+
+    The keys of quizzes that students do alone are not private.
+    """
+    private = dict(_private(settings, alone))
     found = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -198,7 +210,7 @@ def leaked(folder: Path, settings: Settings) -> list[str]:
     return found
 
 
-def _private(settings: Settings) -> Iterator[tuple[str, str]]:
+def _private(settings: Settings, alone: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Each line that nobody may see, and what it is."""
     yield settings.secret, "the secret of course.yml"
     for name, work in assignments().items():
@@ -209,5 +221,5 @@ def _private(settings: Settings) -> Iterator[tuple[str, str]]:
             lines -= {line for line in lines if line.startswith(("from ", "import ", "question:", "title:"))}
             yield from ((line, f"a line of {name}'s {file}") for line in lines - public if len(line) >= SHORTEST)
     for path in sorted((COURSE / "quizzes").glob("*.yml")):
-        keys = quiz.load(path).items
+        keys = () if path.stem in alone else quiz.load(path).items
         yield from ((item.why, f"the key of {item.key}") for item in keys if len(item.why) >= SHORTEST)

@@ -38,10 +38,10 @@ def test_it_holds_what_students_need_and_nothing_private(tmp_path, told):
 def test_its_page_leads_to_files_that_are_there(tmp_path, told):
     folder = tmp_path / "mirror"
     more = {"syllabus.html": b"<p>", "calendar.ics": b"BEGIN", "slides/01.pdf": b"%PDF"}
-    mirror.publish(folder, told, ["a02"], more)
+    mirror.publish(folder, told, ["a02"], more, ["q08"])
     page = (folder / "README.md").read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^):]+)\)", page)
-    assert {"a02.ipynb", "slides", "project/brief.md", "syllabus.html", "LICENSE"} <= set(links)
+    assert {"a02.ipynb", "slides", "quizzes/q08.html", "project/brief.md", "syllabus.html", "LICENSE"} <= set(links)
     assert all((folder / link).exists() for link in links)
     assert told.term in page
     assert not re.search(
@@ -86,6 +86,12 @@ def test_a_key_of_a_quiz_is_found(tmp_path, told):
             if len(item.why) >= mirror.SHORTEST:
                 assert f"the key of {item.key} stands in {path.name}" in found
     assert any(one.startswith("a line of a01's checks.py") for one in mirror.leaked(tmp_path / "assignments", told))
+
+
+def test_keys_of_quizzes_done_alone_are_shown_and_no_others(tmp_path, told):
+    shutil.copy(COURSE / "quizzes" / "q08.yml", tmp_path)
+    assert mirror.leaked(tmp_path, told, ["q08"]) == []
+    assert mirror.leaked(tmp_path, told, ["q07"]) != []
 
 
 def test_a_short_reason_is_nobodys(tmp_path, told, monkeypatch):
@@ -208,3 +214,18 @@ def test_the_command_gives_out_by_the_calendar_or_by_name(tmp_path, monkeypatch,
     assert (folder / "calendar.ics").is_file()
     assert course.main(["course-public", "--assignments=a99", str(folder)]) == 1
     assert "There is no assignment 'a99'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("now", "quizzes"), [((2027, 4, 11), []), ((2027, 4, 12), ["q08"]), ((2028, 1, 1), ["q08", "q12"])]
+)
+def test_a_quiz_for_oneself_is_there_from_its_week_on(now, quizzes, tmp_path, monkeypatch):
+    class Then(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime(*now, 12, tzinfo=UTC)
+
+    monkeypatch.setattr(course, "datetime", Then)
+    monkeypatch.setattr(course, "OUT", tmp_path / "built")
+    assert course.main(["course-public", "--assignments=a01", str(tmp_path / "mirror")]) == 0
+    assert sorted(path.stem for path in tmp_path.glob("mirror/quizzes/*")) == quizzes
