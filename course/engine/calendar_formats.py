@@ -105,8 +105,11 @@ def _held(week: Dated) -> Iterator[str]:
         if event.kind in ("class", "lab"):
             yield f"{event.at:%a %d %b, %H:%M}: {event.what}"
     for day in week.free:
-        lost = " and ".join(f"“{event.what}”" for event in week.lost if event.at.date() == day)
-        yield f"{day:%a %d %b}: nothing is held" + (f"; {lost} has to find another day" if lost else "")
+        lost = [f"“{event.what}”" for event in week.lost if event.at.date() == day]
+        have = "has" if len(lost) == 1 else "have"
+        yield f"{day:%a %d %b}: nothing is held" + (
+            f"; {' and '.join(lost)} {have} to find another day" if lost else ""
+        )
 
 
 def _told(week: Dated) -> Iterator[str]:

@@ -63,6 +63,15 @@ def test_what_falls_on_a_free_day_is_not_lost(told):
         assert escape(f"{day} Feb: nothing is held; “{topic}” has to find another day") in page
 
 
+def test_an_exam_on_a_free_day_has_to_find_another(told):
+    plan = syllabi.load(WHOLE)
+    weeks = calendar.dated(plan, replace(told, holidays="2027-03-18"))
+    topics = [plan.weeks[6].classes[1], plan.weeks[6].exam]
+    assert [event.what for event in weeks[6].lost] == topics
+    line = f"“{topics[0]}” and “{topics[1]}” have to find another day"
+    assert escape(line) in page_of(plan, weeks, told)
+
+
 def test_the_command_says_what_has_no_day(tmp_path, monkeypatch, capsys):
     shutil.copytree(COURSE / "syllabi", tmp_path / "syllabi")
     text = (COURSE / "course.yml").read_text(encoding="utf-8")
