@@ -178,7 +178,8 @@ def _keep_what_is_others(out: Path, name: str, before: str | None, data: bytes |
         raise SettingsError(f"{path} was not written by the mirror, which has a file of that name: move it elsewhere.")
     if digest(path.read_bytes()) != before:
         raise SettingsError(
-            f"{path} has been changed since the mirror wrote it: keep the change elsewhere, and remove it."
+            f"{path} has been changed since the mirror wrote it: keep the change elsewhere and remove the file, which "
+            "is then written anew."
         )
 
 

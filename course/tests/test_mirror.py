@@ -184,6 +184,13 @@ def test_what_others_have_written_stops_an_update(happens, said, tmp_path):
     assert kept(tmp_path) == before
 
 
+def test_a_file_that_was_removed_is_written_anew(tmp_path):
+    mirror.update(tmp_path, FIRST)
+    changed_by_hand(tmp_path)
+    (tmp_path / "README.md").unlink()
+    assert mirror.update(tmp_path, FIRST).changed == ["README.md"]
+
+
 def test_a_folder_of_other_things_is_refused(tmp_path):
     (tmp_path / "notes.md").write_text("mine\n", encoding="utf-8")
     with pytest.raises(SettingsError, match="holds something already"):
