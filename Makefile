@@ -15,7 +15,8 @@ override ROSTER := $(value ROSTER)
 override HAND := $(value HAND)
 override DEST := $(value DEST)
 override FILE := $(value FILE)
-export PYTHON URL BRANCH NOTEBOOK NAME AUTHORS A DIR ROSTER HAND DEST FILE
+override Q := $(value Q)
+export PYTHON URL BRANCH NOTEBOOK NAME AUTHORS A DIR ROSTER HAND DEST FILE Q
 
 TOOLS := "$$PYTHON" -m tools
 
@@ -42,13 +43,13 @@ gradescope: python
 	@$(TOOLS) gradescope -- "$$A"
 
 items: python
-	@$(TOOLS) items -- "$$FILE"
+	@$(TOOLS) items $${Q:+--quiz="$$Q"} -- "$$FILE"
 
 project-check: python
 	@$(TOOLS) project-check -- "$$DIR"
 
 course-public: python
-	@$(TOOLS) course-public -- "$$DEST"
+	@$(TOOLS) course-public $${A:+--assignments="$$A"} -- "$$DEST"
 
 repository: python
 	@$(TOOLS) repository --branch="$${BRANCH:-main}" -- "$$URL"

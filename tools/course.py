@@ -8,7 +8,8 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import torch
@@ -19,9 +20,12 @@ from course.engine import (
     box,
     build,
     calendar,
+    calendar_formats,
     gradescope,
+    item_keys,
     items,
     lms,
+    mirror,
     project,
     project_sheet,
     quiz,
@@ -30,7 +34,7 @@ from course.engine import (
     slides,
     syllabi,
 )
-from course.engine.assignments import COURSE, assignment
+from course.engine.assignments import COURSE, assignment, assignments
 from course.engine.box import NoBoxError, Rung
 from course.engine.processes import StillRunningError
 from course.engine.project_folder import ProjectError
@@ -145,17 +149,39 @@ def _print_parts(parts: Sequence[project.Part]) -> None:
 
 
 def public(args: argparse.Namespace, told: Settings) -> int:
-    """Write the course without its private half."""
-    made = build.publish(args.folder, told)
-    print(f"{len(made)} files are in {args.folder}; no line of a solution or a check is among them.")
+    """Write what students need, or bring it up to date."""
+    now = datetime.now(UTC)
+    term = _dated(told, now)
+    days = calendar.given_out(term.weeks)
+    if args.assignments is None:
+        names = [name for name in assignments() if name in days and days[name] <= now]
+    else:
+        names = list(dict.fromkeys(filter(None, map(str.strip, args.assignments.split(",")))))
+    decks = {f"{mirror.SLIDES}/{path.name}": path.read_bytes() for path in sorted((OUT / "slides").glob("*.pdf"))}
+    today = now.date()
+    alone = [f"q{number:02}" for week in term.weeks if week.monday <= today for number in week.week.alone]
+    done = mirror.publish(args.folder, told, names, term.files | decks, alone)
+    print(f"{len(done.files)} files are in {args.folder}; no line of a solution or a check is among them.")
+    for said, files in (("new or changed", done.changed), ("removed", done.removed)):
+        print(f"{len(files)} {said}{': ' * bool(files)}{', '.join(files)}")
+    print(
+        f"Given out: {', '.join(names) or 'nothing'}."
+        + (" Others come at their day of the calendar, or by A=a01,a02." if args.assignments is None else "")
+    )
+    if not decks:
+        print("There are no slides among them: run make slides before, where there is Chromium or Chrome.")
     return 0
 
 
 def make_quizzes(_: argparse.Namespace, __: Settings) -> int:
-    """Write every quiz for Canvas, Moodle, paper and oneself."""
-    for one in [quiz.load(path) for path in sorted((COURSE / "quizzes").glob("*.yml"))]:
-        for made in quiz_formats.write(one, OUT / "quizzes"):
-            print(made.relative_to(ROOT).as_posix())
+    """Write every quiz for Canvas, Moodle, paper and oneself, and say what goes where."""
+    out = OUT / "quizzes"
+    names = [path.stem for path in sorted((COURSE / "quizzes").glob("*.yml"))]
+    for name in names:
+        quiz_formats.write(quiz.load(COURSE / "quizzes" / f"{name}.yml"), out)
+    print(f"{len(names)} quizzes, {names[0]} to {names[-1]}, are in {out}. Of each, such as {names[0]},")
+    for file, use in quiz_formats.USES.items():
+        print(f"  {names[0] + file:<24} {use}")
     return 0
 
 
@@ -171,27 +197,58 @@ def make_slides(_: argparse.Namespace, __: Settings) -> int:
     return 0
 
 
-def make_calendar(_: argparse.Namespace, told: Settings) -> int:
-    """Write the dated syllabus, as a page and for calendars."""
+@dataclass(frozen=True)
+class Term:
+    """The dated syllabus: its weeks, the hours that each takes, and its two files."""
+
+    weeks: list[calendar.Dated]
+    hours: list[float]
+    files: dict[str, bytes]
+
+
+def _dated(told: Settings, now: datetime) -> Term:
     plan = syllabi.load(COURSE / "syllabi" / f"{told.plan}.yml")
     weeks = calendar.dated(plan, told)
     hours = syllabi.workload(plan, syllabi.reading_minutes(ROOT / "notebooks"), told.class_minutes)
-    page, events = calendar.syllabus(plan, weeks, hours), calendar.ics(plan, weeks, datetime.now(UTC))
+    page = calendar_formats.syllabus(plan, weeks, hours, told)
+    events = calendar_formats.ics(plan, weeks, told, now)
+    return Term(weeks, hours, {"syllabus.html": page.encode(), "calendar.ics": events})
+
+
+def make_calendar(_: argparse.Namespace, told: Settings) -> int:
+    """Write the dated syllabus, as a page and for calendars."""
+    term = _dated(told, datetime.now(UTC))
     OUT.mkdir(parents=True, exist_ok=True)
-    (OUT / "syllabus.html").write_text(page, encoding="utf-8")
-    (OUT / "calendar.ics").write_bytes(events)
-    print(f"{(OUT / 'syllabus.html').relative_to(ROOT).as_posix()}: {weeks[0].monday} to {weeks[-1].monday}, ", end="")
-    print(f"{min(hours):.1f} to {max(hours):.1f} hours a week")
-    print((OUT / "calendar.ics").relative_to(ROOT).as_posix())
-    for week in weeks:
+    for name, content in term.files.items():
+        (OUT / name).write_bytes(content)
+        print((OUT / name).relative_to(ROOT).as_posix())
+    first, last = term.weeks[0].monday, term.weeks[-1].monday + timedelta(days=6)
+    print(f"{first} to {last}, {min(term.hours):.1f} to {max(term.hours):.1f} hours a week")
+    for week in term.weeks:
         for event in week.lost:
             print(f"Week {week.number}: {event.at:%a %d %b} is free, and “{event.what}” has to find another day.")
     return 0
 
 
 def analyze(args: argparse.Namespace, _: Settings) -> int:
-    """Print what a quiz's results say of its items."""
-    print(items.report(items.read(args.file)))
+    """Print what a quiz's results say of its items, and write how often each answer was given."""
+    answers = items.read(args.file)
+    quizzes = [quiz.load(path) for path in sorted((COURSE / "quizzes").glob("*.yml"))]
+    known = item_keys.recognized(answers.items, quizzes, args.quiz)
+    print(items.report(answers, known))
+    if not any(known):
+        print("Which quiz is it? Name it (Q=q02), and the questions and misconceptions are named, too.")
+    if any(answers.given):
+        out = OUT / "items" / f"{args.file.stem}.csv"
+        out.parent.mkdir(parents=True, exist_ok=True)
+        batch.write(out, items.table(answers, known))
+        print(f"Each answer with its count is in {out}.")
+    else:
+        print("The file holds scores alone: what was answered, and so misconceptions, cannot be counted.")
+        if any(known):
+            print(
+                "Questions are taken to be in the order of the quiz: compare a shuffled quiz with the platform's list."
+            )
     return 0
 
 
@@ -212,6 +269,9 @@ def parser() -> argparse.ArgumentParser:
     parts.add_parser("calendar", help="write the dated syllabus").set_defaults(run=make_calendar)
     part = parts.add_parser("items", help="analyze the items of a quiz")
     part.add_argument("file", type=_named, help="results as Canvas or Moodle export them, a CSV file (make: FILE=)")
+    part.add_argument(
+        "--quiz", default="", help="which quiz it is, such as q02, where the file does not show it (make: Q=)"
+    )
     part.set_defaults(run=analyze)
     part = parts.add_parser("grade", help="grade a class")
     part.add_argument("assignment", help="such as a01 (make: A=)")
@@ -231,8 +291,9 @@ def parser() -> argparse.ArgumentParser:
     part.add_argument("--check-in", action="store_true", help="look at model.py alone, and write nothing")
     part.add_argument("--unsafe", action="store_true", help="run the team's code as you, with nothing around it")
     part.set_defaults(run=check_project)
-    part = parts.add_parser("course-public", help="write the course without references and keys")
-    part.add_argument("folder", type=_named, help="an empty folder (make: DEST=)")
+    part = parts.add_parser("course-public", help="write what students need, or bring it up to date")
+    part.add_argument("folder", type=_named, help="an empty folder, a git checkout or an earlier mirror (make: DEST=)")
+    part.add_argument("--assignments", help="those given out, such as a01,a02, if not by the calendar (make: A=)")
     part.set_defaults(run=public)
     return found
 

@@ -46,7 +46,12 @@ def _notebooks(pattern: str) -> list[str]:
 PYTEST = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--nbval-lax", "--nbval-current-env")
 
 COMMANDS = {
-    "setup": Command("make .venv, with all that the book needs", Level.WHOLE),
+    "setup": Command(
+        "make .venv, with all that the book needs",
+        Level.WHOLE,
+        done="\nAll that the book needs is in .venv ({seconds} seconds). Next, python -m tools lab opens the "
+        "notebooks, and python -m tools book builds the site; a course begins with course/README.md.",
+    ),
     "book": Command(
         "build the site from the notebooks' stored outputs",
         Level.SITE,
@@ -127,7 +132,7 @@ COMMANDS = {
         lambda: [["-m", "tools.course", "calendar"]],
     ),
     "items": Command(
-        "say what a quiz's results tell of its items (a CSV file; make: FILE=…)",
+        "say what a quiz's results tell of its items (a CSV file; make: FILE=… [Q=q02])",
         Level.WHOLE,
         lambda: [["-m", "tools.course", "items"]],
         takes="a file",
@@ -151,7 +156,7 @@ COMMANDS = {
         takes="a folder",
     ),
     "course-public": Command(
-        "write the course without references and keys (FOLDER; make: DEST=…)",
+        "write what students need of the course, or bring it up to date (FOLDER; make: DEST=… [A=a01,a02])",
         Level.WHOLE,
         lambda: [["-m", "tools.course", "course-public"]],
         takes="a folder",

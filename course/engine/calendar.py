@@ -1,20 +1,20 @@
-"""A term's calendar: a plan of weeks laid on real days, as a page and as a file that calendars read."""
+"""A term's calendar: a plan of weeks laid on real days."""
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from html import escape
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import icalendar
-
 from course.engine.settings import Settings, SettingsError
-from course.engine.syllabi import Plan, Week
+from course.engine.syllabi import DAYS, QUIZ_MINUTES, Plan, Week
 
-DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 HOUR = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun) (\d{1,2}):(\d{2})")
 END = time(23, 59)
+
+
+HELD = ("class", "lab", "quiz", "exam", "talk")
+"""Kinds of events that cannot be on a free day."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,19 @@ class Event:
     Attributes:
         what: in words.
         at: when it begins, or for a deadline when it is.
-        kind: ``class``, ``lab`` or ``due``.
+        kind: ``class``, ``lab``, ``quiz``, ``exam``, ``talk`` (something of the project that is held), ``out``,
+            ``due``, ``week`` (what takes a whole week) or ``free``.
+        about: a sentence or two more.
         minutes: how long it is; a deadline has no length.
+        days: how many whole days it is, from that of ``at``; 0 where it has a time.
     """
 
     what: str
     at: datetime
     kind: str
+    about: str = ""
     minutes: int = 0
+    days: int = 0
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class Dated:
         number: in the plan.
         monday: its first day.
         week: what the plan says of it.
-        events: what is held and what is due.
+        events: what is held, given out and due.
         lost: what the plan holds on a day that is free; it is for the instructor to move.
         free: days on which nothing is held.
     """
@@ -95,9 +100,35 @@ def hours(name: str, text: str, count: int) -> list[tuple[int, time]]:
         raise SettingsError(f"course.yml: {name}: {error}, in {text!r}.") from error
 
 
-def _at(monday: date, slot: tuple[int, time], zone: ZoneInfo) -> datetime:
-    day, hour = slot
-    return datetime.combine(monday + timedelta(days=day), hour, zone)
+def _zone(settings: Settings) -> ZoneInfo:
+    try:
+        return ZoneInfo(settings.time_zone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise SettingsError(
+            f"course.yml: time_zone is a name such as Europe/Berlin, not {settings.time_zone!r}."
+        ) from error
+
+
+@dataclass(frozen=True)
+class _Slots:
+    """The times of one week: of its classes, of its lab, and of the end of each of its days."""
+
+    monday: date
+    zone: ZoneInfo
+    held: list[tuple[int, time]]
+    lab: tuple[int, time]
+
+    def at(self, slot: tuple[int, time]) -> datetime:
+        day, hour = slot
+        return datetime.combine(self.monday + timedelta(days=day), hour, self.zone)
+
+    def on(self, when: str) -> datetime:
+        """What a plan calls ``class 2``, ``lab``, ``end`` or ``Wed``."""
+        if when == "lab":
+            return self.at(self.lab)
+        if when.startswith("class "):
+            return self.at(self.held[int(when[6:]) - 1])
+        return self.at((DAYS.index("Sun" if when == "end" else when), END))
 
 
 def dated(plan: Plan, settings: Settings) -> list[Dated]:
@@ -109,12 +140,7 @@ def dated(plan: Plan, settings: Settings) -> list[Dated]:
     monday = _day("start", settings.start)
     if monday.weekday():
         raise SettingsError(f"course.yml: start is a Monday, and {settings.start} is a {DAYS[monday.weekday()]}.")
-    try:
-        zone = ZoneInfo(settings.time_zone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise SettingsError(
-            f"course.yml: time_zone is a name such as Europe/Berlin, not {settings.time_zone!r}."
-        ) from error
+    zone = _zone(settings)
     free = holidays(settings.holidays)
     held = hours("class_hours", settings.class_hours, plan.classes)
     [lab] = hours("lab_hour", settings.lab_hour, 1)
@@ -122,88 +148,81 @@ def dated(plan: Plan, settings: Settings) -> list[Dated]:
     for number, week in enumerate(plan.weeks, 1):
         while all(monday + timedelta(days=day) in free for day, _ in held):
             monday += timedelta(weeks=1)
-        slots = zip(held, week.classes, strict=False)
-        planned = [Event(what, _at(monday, slot, zone), "class", settings.class_minutes) for slot, what in slots]
-        if week.lab:
-            planned.append(Event(f"Lab: {week.lab}", _at(monday, lab, zone), "lab", plan.lab_minutes))
-        end = _at(monday, (6, END), zone)
-        due = [Event(f"{name.upper()} is due", end, "due") for name in week.due]
-        due += [Event(f"Project: {week.milestone}", end, "due")] if week.milestone else []
-        events = [event for event in planned if event.at.date() not in free] + due
-        lost = [event for event in planned if event.at.date() in free]
+        planned = list(_planned(number, week, plan, settings, _Slots(monday, zone, held, lab), free))
+        lost = [event for event in planned if event.kind in HELD and event.at.date() in free]
         off = sorted(day for day in free if monday <= day < monday + timedelta(days=7))
-        found.append(Dated(number, monday, week, events, lost, off))
+        found.append(Dated(number, monday, week, [event for event in planned if event not in lost], lost, off))
         monday += timedelta(weeks=1)
     return found
 
 
-def ics(plan: Plan, weeks: Sequence[Dated], now: datetime) -> bytes:
-    """The events as an iCalendar file (RFC 5545).
-
-    A deadline begins and has neither end nor length: it then ends as it begins (3.6.1), while an end would have to lie
-    later (3.8.2.2). It does not make anybody busy.
-    """
-    made = icalendar.Calendar()
-    made.add("prodid", "-//From EM to AEVB//course//EN")
-    made.add("version", "2.0")
-    made.add("x-wr-calname", plan.title)
-    for week in weeks:
-        for number, event in enumerate(week.events):
-            entry = icalendar.Event()
-            entry.add("uid", f"week-{week.number}-{number}-{week.monday}@from-em-to-aevb")
-            entry.add("dtstamp", now)
-            entry.add("summary", event.what)
-            entry.add("dtstart", event.at.astimezone(UTC))
-            if event.kind == "due":
-                entry.add("transp", "TRANSPARENT")
-            else:
-                entry.add("dtend", (event.at + timedelta(minutes=event.minutes)).astimezone(UTC))
-            made.add_component(entry)
-    return made.to_ical()
-
-
-def _when(events: Sequence[Event]) -> Iterator[str]:
-    for event in events:
-        if event.kind != "due":
-            yield f"{event.at:%a %d %b, %H:%M}: {event.what}"
-
-
-def syllabus(plan: Plan, weeks: Sequence[Dated], hours_a_week: Sequence[float]) -> str:
-    """The dated plan as an HTML page."""
-    rows = []
-    for each, total in zip(weeks, hours_a_week, strict=True):
-        week = each.week
-        held = list(_when(each.events))
-        for day in each.free:
-            lost = " and ".join(f"“{event.what}”" for event in each.lost if event.at.date() == day)
-            held.append(f"{day:%a %d %b}: nothing is held" + (f"; {lost} has to find another day" if lost else ""))
-        chapters = ", ".join(map(str, week.read)) + (" (a part)" if week.part < 1 and week.read else "")
-        out = " or ".join(name.upper() for name in week.out) + (" is given out" if week.out else "")
-        due = [f"{event.what}, {event.at:%a %d %b, %H:%M}" for event in each.events if event.kind == "due"]
-        notes = [f"Quiz {week.quiz}"] * bool(week.quiz) + [out] * bool(out) + due + [week.exam] * bool(week.exam)
-        cells = [f"{each.number}<br>{each.monday:%d %b}", chapters, *(_list(part) for part in (held, notes))]
-        rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}<td>{total:.1f}</td></tr>")
-    return PAGE.format(title=escape(plan.title), rows="\n".join(rows))
+def _planned(
+    number: int, week: Week, plan: Plan, settings: Settings, slots: _Slots, free: set[date]
+) -> Iterator[Event]:
+    """All events of a week, on free days too."""
+    about = f"Week {number}" + (f", chapter{'s' * (len(week.read) > 1)} {chapters(week)}" if week.read else "") + "."
+    classes = [
+        Event(what, slots.at(slot), "class", about, settings.class_minutes)
+        for slot, what in zip(slots.held, week.classes, strict=False)
+    ]
+    yield from classes
+    first = next((event.at for event in classes if event.at.date() not in free), slots.at((0, time())))
+    if week.quiz:
+        yield Event(f"Quiz {week.quiz}", first, "quiz", f"On chapter {week.quiz}, as the class begins.", QUIZ_MINUTES)
+    if week.lab:
+        yield Event(f"Lab: {week.lab}", slots.at(slots.lab), "lab", about, plan.lab_minutes)
+    if week.exam and week.exam_on == "week":
+        yield Event(week.exam, slots.at((0, time())), "week", about, days=7)
+    elif week.exam:
+        length = plan.lab_minutes if week.exam_on == "lab" else settings.class_minutes
+        yield Event(week.exam, slots.on(week.exam_on), "exam", about, length)
+    for words in _each(week.out, week.choice):
+        yield Event(f"{words} is given out", first, "out", about)
+    policy = late_policy(settings)
+    for words in _each(week.due, week.choice):
+        yield Event(f"{words} is due", slots.on("end"), "due", policy)
+    if week.milestone:
+        when = week.milestone_on
+        kind, length = {"class": ("talk", settings.class_minutes), "lab": ("talk", plan.lab_minutes)}.get(
+            when.partition(" ")[0], ("due", 0)
+        )
+        said = "The project's brief says what it is."
+        yield Event(f"Project: {week.milestone}", slots.on(when), kind, said, length)
 
 
-def _list(lines: Sequence[str]) -> str:
-    return "<br>".join(map(escape, lines))
+def chapters(week: Week) -> str:
+    """The chapters of a week, in words."""
+    return ", ".join(map(str, week.read)) + (" (a part)" if week.part < 1 and week.read else "")
 
 
-PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
-div {{ overflow-x: auto }}
-table {{ border-collapse: collapse; width: 100% }}
-th, td {{ text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #ccc; vertical-align: top }}
-</style></head><body>
-<h1>{title}</h1>
-<div tabindex="0"><table><thead><tr><th>week</th><th>chapter</th><th>classes and lab</th><th>given out, due</th>
-<th>hours</th></tr></thead><tbody>
-{rows}
-</tbody></table></div>
-<p>Hours are classes, lab, reading (as long as the chapters say), assignments and project: estimates, all of them.</p>
-</body></html>
-"""
+def _each(names: Sequence[str], choice: int) -> list[str]:
+    """Assignments in capitals, each for itself; those of which a student does some, as one."""
+    large = [name.upper() for name in names]
+    if not large or not choice:
+        return large
+    return [" or ".join(large) if choice == 1 else f"{choice} of {', '.join(large)}"]
+
+
+def late_policy(settings: Settings) -> str:
+    """What late work costs."""
+    taken = settings.late_percent_per_day
+    if not taken:
+        return "Nothing is taken off what is handed in late."
+    return f"For each day that has begun after the deadline, {taken:g} % of the points reached are taken off."
+
+
+def given_out(weeks: Sequence[Dated]) -> dict[str, datetime]:
+    """When each assignment is given out: with the first class of its week."""
+    return {name: event.at for week in weeks for event in week.events if event.kind == "out" for name in week.week.out}
+
+
+def free_times(settings: Settings) -> list[Event]:
+    """The holidays, those that follow each other as one."""
+    days = sorted(holidays(settings.holidays))
+    firsts = [day for day in days if day - timedelta(days=1) not in days]
+    lasts = [day for day in days if day + timedelta(days=1) not in days]
+    zone = _zone(settings)
+    return [
+        Event("No classes", datetime.combine(first, time(), zone), "free", days=(last - first).days + 1)
+        for first, last in zip(firsts, lasts, strict=True)
+    ]

@@ -1,7 +1,11 @@
 """Item analysis: how hard each question of a quiz was and how well it tells students apart, with intervals."""
 
+import csv
+import io
 import re
+import textwrap
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from course.engine.item_keys import behind
+from course.engine.quiz import Item
 from course.engine.settings import SettingsError, read_lines
 
 MOODLE = re.compile(r"Q\. ?(\d+) ?/ ?([\d.,]+)")
@@ -23,14 +29,16 @@ class Answers:
     """What a class answered.
 
     Attributes:
-        items: the questions' names.
+        items: the questions' names: their texts in Canvas's file, ``Q1``, ``Q2`` … in Moodle's.
         scores: a row a student, a column an item, from 0 to 1.
         given: for each item how often each answer was given; empty where the file has scores alone.
+        full: for each item the answers to which the platform gave all points.
     """
 
     items: list[str]
     scores: np.ndarray
     given: list[Counter[str]]
+    full: list[set[str]]
 
 
 @dataclass(frozen=True)
@@ -74,11 +82,19 @@ def read(path: Path) -> Answers:
         row, item = np.argwhere(~((scores >= 0) & (scores <= 1)))[0]
         column = columns[item]
         raise SettingsError(
-            f"{path}, line {rows[row][0]}: a score of {column.name!r} is from 0 to {column.most:g}, none below 0 or "
-            f"above its points, and this one is {rows[row][1][column.at]}."
+            f"{path}, line {rows[row][0]}: a score of {column.name[:60]!r} is from 0 to {column.most:g}, none below 0 "
+            f"or above its points, and this one is {rows[row][1][column.at]}."
         )
-    given = [Counter(row[c.answers] for _, row in rows) if c.answers is not None else Counter() for c in columns]
-    return Answers([column.name for column in columns], scores, given)
+    words = [[_words(row[c.answers]) for _, row in rows] if c.answers is not None else [] for c in columns]
+    full = [
+        {word for word, score in zip(answers, each, strict=False) if score == 1}
+        for answers, each in zip(words, scores.T, strict=True)
+    ]
+    return Answers([column.name for column in columns], scores, list(map(Counter, words)), full)
+
+
+def _words(answer: str) -> str:
+    return " ".join(answer.split())
 
 
 class _Column(NamedTuple):
@@ -98,10 +114,12 @@ def _columns(path: Path, head: list[str]) -> list[_Column]:
             columns.append(_Column(f"Q{found[1]}", index, _number(f"{path}, {name!r}", found[2]), None))
         elif (found := CANVAS.fullmatch(name)) and index + 1 < len(head):
             most = _number(f"{path}, the column after {name[:40]!r}", head[index + 1])
-            columns.append(_Column(" ".join(found[2].split())[:60], index + 1, most, index))
+            columns.append(_Column(_words(found[2]), index + 1, most, index))
     columns = columns or [_Column(name.strip(), index, 1.0, None) for index, name in enumerate(head) if index]
     if nothing := [column.name for column in columns if not 0 < column.most < np.inf]:
-        raise SettingsError(f"{path}: {nothing[0]!r} gives no points, so it cannot be analyzed: leave its column out.")
+        raise SettingsError(
+            f"{path}: {nothing[0][:60]!r} gives no points, so it cannot be analyzed: leave its column out."
+        )
     return columns
 
 
@@ -152,27 +170,95 @@ def alpha_interval(scores: np.ndarray, draws: int = 2000) -> Interval:
     return tuple(np.nanquantile(values, [0.025, 0.975]).tolist())  # type: ignore[return-value]
 
 
-def report(answers: Answers) -> str:
-    """The analysis as a table, and what it can and cannot say."""
+class Given(NamedTuple):
+    """How often an answer was given.
+
+    Attributes:
+        item: the number of the question, from 0.
+        answer: in words.
+        count: of students.
+        right: whether the platform gave it all points.
+        misconception: the key of what somebody believes who gives it; empty where it is right or not known.
+        odd: whether the quiz's own key says otherwise than the platform.
+    """
+
+    item: int
+    answer: str
+    count: int
+    right: bool
+    misconception: str
+    odd: bool
+
+
+def given(answers: Answers, known: Sequence[Item | None]) -> list[Given]:
+    """All answers, by question and then by how often they were given."""
+    found = []
+    for number, (counts, full, item) in enumerate(zip(answers.given, answers.full, known, strict=True)):
+        for answer, count in counts.most_common():
+            said = behind(item, answer) if item else None
+            right, wrong = said or (answer in full, None)
+            misconception = wrong.misconception if wrong else ""
+            found.append(Given(number, answer, count, answer in full, misconception, right != (answer in full)))
+    return found
+
+
+def table(answers: Answers, known: Sequence[Item | None]) -> str:
+    """A CSV file: of each answer its question, how often it was given, whether it is right, and its misconception."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["item", "question", "answer", "count", "right", "misconception"])
+    for one in given(answers, known):
+        item = known[one.item]
+        name = item.key if item else str(one.item + 1)
+        text = item.stem if item else answers.items[one.item]
+        writer.writerow([name, text, one.answer, one.count, "yes" if one.right else "no", one.misconception])
+    return file.getvalue()
+
+
+def report(answers: Answers, known: Sequence[Item | None]) -> str:
+    """The analysis as text, and what it can and cannot say.
+
+    Args:
+        answers: what a class answered.
+        known: the question behind each column, or None.
+    """
     n, k = answers.scores.shape
-    width = max(len(name) for name in answers.items)
-    lines = [f"{n} students, {k} items", f"{'item':{width}}  right [95 %]         with the rest [95 %]"]
-    for each, given in zip(analyze(answers), answers.given, strict=True):
+    every = given(answers, known)
+    lines = [f"{n} students, {k} items; ✓ is what got all points"]
+    for number, (each, item) in enumerate(zip(analyze(answers), known, strict=True)):
+        text = item.stem if item else each.item
+        lines += ["", *textwrap.wrap(f"{number + 1}. {f'{item.key}: ' if item else ''}{text}", 110)]
         low, high = each.share_interval
-        line = f"{each.item:{width}}  {each.share:4.2f} [{low:4.2f}, {high:4.2f}]   "
+        line = f"   right {each.share:4.2f} [{low:4.2f}, {high:4.2f}]   with the rest "
         if each.discrimination is None or each.discrimination_interval is None:
             line += "all the same"
         else:
             low, high = each.discrimination_interval
             line += f"{each.discrimination:+.2f} [{low:+.2f}, {high:+.2f}]"
-        lines += [line, *([f"  {each.flag}"] if each.flag else [])]
-        lines += [f"  {count:4d} × {' '.join(answer.split()) or '(nothing)'}" for answer, count in given.most_common()]
+        lines += [line, *([f"   {each.flag}"] if each.flag else [])]
+        for one in (one for one in every if one.item == number):
+            mark = "✓" if one.right else " "
+            misconception = f"   ({one.misconception})" if one.misconception else ""
+            lines.append(f" {one.count:4d} × {mark} {one.answer or '(nothing)'}{misconception}")
+            if one.odd:
+                lines.append("          The quiz's key says otherwise: look at the platform's.")
+    lines.append("")
+    believed: Counter[str] = Counter()
+    for one in every:
+        believed[one.misconception] += one.count if one.misconception else 0
+    if believed := +believed:
+        lines += [
+            "Misconceptions, how often:",
+            *(f" {count:4d} × {name}" for name, count in believed.most_common()),
+            "",
+        ]
     whole = alpha(answers.scores)
     if np.isnan(whole):
         lines.append("Cronbach's α: there is none, since all students have the same sum")
     else:
         low, high = alpha_interval(answers.scores)
         lines.append(f"Cronbach's α {whole:.2f} [{low:.2f}, {high:.2f}]")
+    lines.append("Brackets are intervals of 95 %.")
     if n < 60:
         lines.append("With fewer than 60 students these intervals are wide: pool terms before you drop an item.")
     return "\n".join(lines)

@@ -1,5 +1,6 @@
 """A quiz for a learning platform, on paper, and for oneself: QTI (Canvas), GIFT (Moodle), HTML to print or to read."""
 
+import random
 import re
 from collections.abc import Callable
 from html import escape
@@ -10,11 +11,19 @@ from text2qti.config import Config
 from text2qti.qti import QTI
 from text2qti.quiz import Quiz as TextQuiz
 
-from course.engine.quiz import LETTERS, Item, Quiz
+from course.engine.quiz import LETTERS, Item, Quiz, Wrong
 
 FORMULA = re.compile(r"\$([^$]+)\$")
 CODE = re.compile(r"`([^`]+)`")
 VERSIONS = ("A", "B")
+USES = {
+    "_qti.zip": "Canvas: Settings, Import Course Content, Content Type “QTI .zip file”; the quiz is then under Quizzes",
+    ".gift": "Moodle: Question bank, Import, format GIFT; then make a quiz of its category",
+    **{f"_paper_{version}.html": f"to print: version {version}" for version in VERSIONS},
+    "_key.html": "for those who mark the paper; keep it to yourself",
+    "_self_check.html": "for students to do alone: each answer says why it is right or wrong",
+}
+"""What each file of a quiz is for, by the end of its name."""
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -27,6 +36,9 @@ ol.answers {{ list-style: lower-alpha }}
 .name span {{ flex: 1; border-bottom: 1px solid #888 }}
 summary {{ cursor: pointer; padding: .25rem 0 }}
 details p {{ margin: .2rem 0 .6rem 1rem }}
+div[tabindex] {{ overflow-x: auto }}
+table {{ border-collapse: collapse; width: 100% }}
+th, td {{ text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #ccc; vertical-align: top }}
 </style></head><body>
 <h1>{title}</h1>
 {body}
@@ -87,9 +99,35 @@ def gift(quiz: Quiz) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def order(quiz: Quiz, version: str) -> list[int]:
+    """The places in the quiz of a version's questions: A has them as they are, B none where A has it."""
+    places = list(range(len(quiz.items)))
+    if version == VERSIONS[0] or len(places) < 2:
+        return places
+    draw = random.Random(f"{quiz.name}/{version}")
+    mixed = places
+    while any(map(int.__eq__, mixed, places)):
+        mixed = draw.sample(places, len(places))
+    return mixed
+
+
+def options(item: Item, version: str) -> list[tuple[str, Wrong | None]]:
+    """The answers of a choice in a version: in B the right one is not where A has it."""
+    found = item.options(version)
+    if version == VERSIONS[0] or _right(found) != _right(item.options(VERSIONS[0])):
+        return found
+    return found[1:] + found[:1]
+
+
+def _right(answers: list[tuple[str, Wrong | None]]) -> int:
+    return [wrong for _, wrong in answers].index(None)
+
+
 def paper(quiz: Quiz, version: str) -> str:
     """A version to print."""
-    asked = "\n".join(_asked(number, item, version) for number, item in enumerate(quiz.items, 1))
+    asked = "\n".join(
+        _asked(number, quiz.items[place], version) for number, place in enumerate(order(quiz, version), 1)
+    )
     name = '<div class="name">Name <span></span> Id <span></span></div>'
     return PAGE.format(title=escape(f"{quiz.title}, {version}"), body=f"{name}\n{asked}")
 
@@ -97,24 +135,25 @@ def paper(quiz: Quiz, version: str) -> str:
 def _asked(number: int, item: Item, version: str) -> str:
     if item.numeric:
         return f"<section><p><strong>{number}.</strong> {html(item.stem)}</p><p>Answer: ____________</p></section>"
-    options = "".join(f"<li>{html(text)}</li>" for text, _ in item.options(version))
-    return f'<section><p><strong>{number}.</strong> {html(item.stem)}</p><ol class="answers">{options}</ol></section>'
+    answers = "".join(f"<li>{html(text)}</li>" for text, _ in options(item, version))
+    return f'<section><p><strong>{number}.</strong> {html(item.stem)}</p><ol class="answers">{answers}</ol></section>'
 
 
 def key(quiz: Quiz) -> str:
-    """The right answers of all versions, for those who mark."""
-    rows = []
-    for number, item in enumerate(quiz.items, 1):
-        cells = [
-            item.right if item.numeric else LETTERS[[wrong for _, wrong in item.options(v)].index(None)]
-            for v in VERSIONS
-        ]
-        rows.append(
-            f"<tr><td>{number}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}<td>{html(item.why)}</td></tr>"
+    """The right answers of all versions, for those who mark: a table for each, in the order of its questions."""
+    tables = []
+    for version in VERSIONS:
+        rows = []
+        for number, place in enumerate(order(quiz, version), 1):
+            item = quiz.items[place]
+            right = item.right if item.numeric else LETTERS[_right(options(item, version))]
+            rows.append(f"<tr><td>{number}</td><td>{right}</td><td>{html(item.why)}</td><td>{item.key}</td></tr>")
+        heads = "".join(f"<th>{head}</th>" for head in ("question", "answer", "why", "item"))
+        tables.append(
+            f'<h2>Version {version}</h2><div tabindex="0"><table><thead><tr>{heads}</tr></thead>'
+            f"<tbody>{''.join(rows)}</tbody></table></div>"
         )
-    heads = "".join(f"<th>{version}</th>" for version in VERSIONS)
-    body = f"<table><thead><tr><th>item</th>{heads}<th>why</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    return PAGE.format(title=escape(f"{quiz.title}: key"), body=body)
+    return PAGE.format(title=escape(f"{quiz.title}: key"), body="\n".join(tables))
 
 
 def self_check(quiz: Quiz) -> str:

@@ -14,6 +14,7 @@ from course.engine.settings import SettingsError
 
 READING = re.compile(r"\*\*Reading:\*\* about (\d+) minutes")
 QUIZ_MINUTES = 15
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,13 @@ class Week:
         out: assignments given out.
         due: assignments due at its end.
         choice: how many of those a student does; 0 for all.
-        quiz: the number of the quiz at its beginning; 0 for none.
+        quiz: the number of the quiz with which its first class begins; 0 for none.
+        alone: quizzes that students do for themselves.
         exam: what is examined.
+        exam_on: when: in ``class 2``, in the ``lab``, or at some time of the ``week``.
         project: hours of work on the project.
-        milestone: what of the project is due.
+        milestone: what of the project is due, or held.
+        milestone_on: when: at the ``end`` of the week or of a day of it (``Wed``), in ``class 2``, or in the ``lab``.
     """
 
     classes: list[str]
@@ -42,9 +46,12 @@ class Week:
     due: list[str] = field(default_factory=list)
     choice: int = 0
     quiz: int = 0
+    alone: list[int] = field(default_factory=list)
     exam: str = ""
+    exam_on: str = "week"
     project: float = 0.0
     milestone: str = ""
+    milestone_on: str = "end"
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,7 @@ def load(path: Path) -> Plan:
             raise SettingsError(
                 f"{path.name}, week {number}: {plan.classes} classes, and {len(week.classes)} are named."
             )
+        _times(f"{path.name}, week {number}", week)
         given |= set(week.out)
         if early := set(week.due) - given:
             raise SettingsError(f"{path.name}, week {number}: {min(early)} is due and has not been given out.")
@@ -128,6 +136,16 @@ def _kinds(where: str, part: Week | Plan) -> None:
         words, fits = KINDS.get(each.type, ("", lambda _: True))
         if not fits(getattr(part, each.name)):
             raise SettingsError(f"{where}: {each.name} is {words}, and is {getattr(part, each.name)!r}.")
+
+
+def _times(where: str, week: Week) -> None:
+    """Raise unless everything in the week has a time."""
+    held = [f"class {number}" for number in range(1, len(week.classes) + 1)] + ["lab"] * bool(week.lab)
+    for name, more in (("exam_on", ["week"]), ("milestone_on", ["end", *DAYS])):
+        if getattr(week, name) not in held + more:
+            raise SettingsError(f"{where}: {name} is one of {', '.join(held + more)}, and is {getattr(week, name)!r}.")
+    if (week.out or week.quiz) and not week.classes:
+        raise SettingsError(f"{where}: what is given out, or asked in a quiz, needs a class, and there is none.")
 
 
 def reading_minutes(notebooks: Path) -> dict[int, int]:

@@ -1,20 +1,15 @@
 """Each assignment: right answers pass, known mistakes get their share, no student's notebook gives anything away."""
 
 import functools
-import re
-import shutil
-from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 import torch
 from boxes import needs_box
 
-from course.engine import build, quiz, settings
-from course.engine.assignments import COURSE, assignment, assignments
+from course.engine import build
+from course.engine.assignments import assignment, assignments
 from course.engine.box import Rung
 from course.engine.grade import grade
-from course.engine.settings import SettingsError
 
 NAMES = list(assignments())
 TASKS = {(name, task.function): task for name in NAMES for task in assignment(name).module().TASKS}
@@ -89,70 +84,3 @@ def test_a_students_notebook_runs_and_gives_nothing(name, tmp_path, told):
     build.build(tmp_path, told)
     result = grade(tmp_path / "student" / f"{name}.ipynb", "ada", assignment(name).checks("ada", told), Rung.BOX)
     assert (result.score, result.notes) == (0, ())
-
-
-def test_a_key_of_a_quiz_that_got_into_the_mirror_is_found(tmp_path, told):
-    for folder in ("quizzes", "assignments/a01"):
-        shutil.copytree(COURSE / folder, tmp_path / folder)
-    found = build.leaked(tmp_path / "quizzes", told)
-    for path in (COURSE / "quizzes").glob("*.yml"):
-        for item in quiz.load(path).items:
-            if len(item.why) >= build.SHORTEST:
-                assert f"the key of {item.key} stands in {path.name}" in found
-    assert any(one.startswith("a line of a01's checks.py") for one in build.leaked(tmp_path / "assignments", told))
-
-
-def test_a_short_reason_is_nobodys(tmp_path, told, monkeypatch):
-    """A key whose reason is two words is not looked for: they stand everywhere."""
-    short = SimpleNamespace(items=[SimpleNamespace(key="q01-x", why="Count.")])
-    monkeypatch.setattr(build.quiz, "load", lambda _: short)
-    (tmp_path / "page.md").write_text("Count.", encoding="utf-8")
-    assert build.leaked(tmp_path, told) == []
-
-
-@pytest.mark.parametrize(
-    ("line", "fits"),
-    [
-        ('secret: "a word of my own"', True),
-        ("secret: 'it''s a word of mine'", True),
-        ('secret: "caf\\u00e9 and a word of mine"', True),
-        ("secret: >-\n  folded into\n  two lines", False),
-        ('secret: "a word of my own" # a word of my own', True),
-        ('secret: "From EM to AEVB, a book"\n# From EM to AEVB, a book', False),
-    ],
-)
-def test_the_secret_is_not_in_the_mirrors_course_yml(line, fits, tmp_path, monkeypatch):
-    text = (COURSE / "course.yml").read_text(encoding="utf-8")
-    text = re.sub("^secret:.*", lambda _: line, text, flags=re.MULTILINE)
-    (tmp_path / "course.yml").write_text(text, encoding="utf-8")
-    mine = settings.load(tmp_path / "course.yml")
-    monkeypatch.setattr(build, "COURSE", tmp_path)
-    if not fits:
-        with pytest.raises(SettingsError, match="write the secret in one line of its own"):
-            build.without_secret(mine)
-        return
-    public = build.without_secret(mine)
-    assert mine.secret not in public
-    (tmp_path / "course.yml").write_text(public, encoding="utf-8")
-    assert settings.load(tmp_path / "course.yml") == replace(mine, secret=build.KEPT)
-
-
-def test_the_students_notebooks_and_the_mirror_show_nothing_private(tmp_path, told):
-    build.build(tmp_path / "made", told)
-    assert build.leaked(tmp_path / "made" / "student", told) == []
-    assert build.leaked(tmp_path / "made" / "instructor", told) != []
-    made = build.publish(tmp_path / "mirror", told)
-    assert {path.name for path in made} >= {*(f"{name}.ipynb" for name in NAMES), "box.py", "README.md", "brief.md"}
-    rubrics = {path.parent.relative_to(tmp_path / "mirror").as_posix() for path in made if path.name == "rubric.yml"}
-    assert rubrics == {"course/project", *(f"course/project/exemplars/{name}" for name in ("a", "b", "fail"))}
-    handed_out = tmp_path / "made" / "student" / "project"
-    assert {path.name for path in handed_out.glob("*.*")} == {
-        "brief.md",
-        "peer_review.md",
-        "proposal.md",
-        "report.md",
-        "rubric.yml",
-    }
-    assert not [path for path in made if {"guide", "quizzes", "slides", "tests"} & {*path.parts}]
-    with pytest.raises(SettingsError, match="holds something already"):
-        build.publish(tmp_path / "mirror", told)

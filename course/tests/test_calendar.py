@@ -1,5 +1,6 @@
 """Plans: whole, at most nine hours a week, and laid on the right days."""
 
+import functools
 import re
 import shutil
 from dataclasses import replace
@@ -9,12 +10,13 @@ from html import escape
 import icalendar
 import pytest
 
-from course.engine import calendar, syllabi
+from course.engine import calendar, calendar_formats, syllabi
 from course.engine.assignments import COURSE
 from course.engine.settings import SettingsError
 from tools import course
 
 PLANS = sorted((COURSE / "syllabi").glob("*.yml"))
+WHOLE = COURSE / "syllabi" / "12_weeks.yml"
 READING = syllabi.reading_minutes(COURSE.parent / "notebooks")
 
 
@@ -29,7 +31,7 @@ def test_no_week_asks_for_more_than_nine_hours(path, told):
 def test_the_project_has_the_hours_that_its_brief_says():
     brief = (COURSE / "project" / "brief.md").read_text(encoding="utf-8")
     for plan, said in (("12_weeks", "{:g} hours of your own each"), ("6_weeks", "the project is small, {:g} hours")):
-        weeks = calendar.load(COURSE / "syllabi" / f"{plan}.yml").weeks
+        weeks = syllabi.load(COURSE / "syllabi" / f"{plan}.yml").weeks
         assert said.format(round(sum(week.project for week in weeks), 2)) in brief
         assert sum("project" in week.milestone for week in weeks) >= 2
 
@@ -49,7 +51,7 @@ def test_work_is_counted_once(told):
 
 
 def test_a_free_week_moves_the_plan_and_a_free_day_is_said(told):
-    plan = syllabi.load(COURSE / "syllabi" / "12_weeks.yml")
+    plan = syllabi.load(WHOLE)
     weeks = calendar.dated(plan, replace(told, holidays="2027-02-08 .. 2027-02-14, 2027-02-02"))
     assert [week.monday for week in weeks[:3]] == [date(2027, 2, 1), date(2027, 2, 15), date(2027, 2, 22)]
     assert weeks[0].free == [date(2027, 2, 2)]
@@ -59,14 +61,23 @@ def test_a_free_week_moves_the_plan_and_a_free_day_is_said(told):
 
 def test_what_falls_on_a_free_day_is_not_lost(told):
     """The topic of a class, or of a lab, that cannot be held is said, on the page and by the command."""
-    plan = syllabi.load(COURSE / "syllabi" / "12_weeks.yml")
+    plan = syllabi.load(WHOLE)
     weeks = calendar.dated(plan, replace(told, holidays="2027-02-04 .. 2027-02-05"))
     topics = [plan.weeks[0].classes[1], f"Lab: {plan.weeks[0].lab}"]
     assert [event.what for event in weeks[0].lost] == topics
     assert not any(week.lost for week in weeks[1:])
-    page = calendar.syllabus(plan, weeks, syllabi.workload(plan, READING, told.class_minutes))
+    page = page_of(plan, weeks, told)
     for day, topic in zip(("Thu 04", "Fri 05"), topics, strict=True):
         assert escape(f"{day} Feb: nothing is held; “{topic}” has to find another day") in page
+
+
+def test_an_exam_on_a_free_day_has_to_find_another(told):
+    plan = syllabi.load(WHOLE)
+    weeks = calendar.dated(plan, replace(told, holidays="2027-03-18"))
+    topics = [plan.weeks[6].classes[1], plan.weeks[6].exam]
+    assert [event.what for event in weeks[6].lost] == topics
+    line = f"“{topics[0]}” and “{topics[1]}” have to find another day"
+    assert escape(line) in page_of(plan, weeks, told)
 
 
 def test_the_command_says_what_has_no_day(tmp_path, monkeypatch, capsys):
@@ -81,36 +92,134 @@ def test_the_command_says_what_has_no_day(tmp_path, monkeypatch, capsys):
     assert "Week 1: Tue 02 Feb is free, and “Why log p(x) is hard" in capsys.readouterr().out
 
 
+def events_of(plan, weeks, told, now=datetime(2027, 1, 1, tzinfo=UTC)):
+    """The file for calendars, read again: its events by their names."""
+    read = icalendar.Calendar.from_ical(calendar_formats.ics(plan, weeks, told, now))
+    return {str(one["UID"]): one for one in read.walk("VEVENT")}
+
+
 def test_the_file_for_calendars_has_every_event_at_its_time(told):
-    plan = syllabi.load(COURSE / "syllabi" / "12_weeks.yml")
+    plan = syllabi.load(WHOLE)
     weeks = calendar.dated(plan, told)
-    read = icalendar.Calendar.from_ical(calendar.ics(plan, weeks, datetime(2027, 1, 1, tzinfo=UTC)))
-    events = {str(one["UID"]): one for one in read.walk("VEVENT")}
-    assert len(events) == sum(len(week.events) for week in weeks)
-    first = min(events.values(), key=lambda one: one["DTSTART"].dt)
+    events = events_of(plan, weeks, told)
+    assert len(events) == sum(len(week.events) for week in weeks) + 2
+    timed = [one for one in events.values() if isinstance(one["DTSTART"].dt, datetime)]
+    classes = [one for one in timed if "TRANSP" not in one]
+    assert len(classes) == 12 * 3
+    first = min(classes, key=lambda one: one["DTSTART"].dt)
     assert first["DTSTART"].dt == datetime(2027, 2, 2, 9, 15, tzinfo=UTC)  # 10:15 in Berlin, in winter
     assert first["DTEND"].dt - first["DTSTART"].dt == timedelta(minutes=told.class_minutes)
-    due = [one for one in events.values() if one["SUMMARY"].endswith(" is due") or "Project: " in one["SUMMARY"]]
-    assert len(due) == sum(len(week.week.due) + bool(week.week.milestone) for week in weeks)
+    assert first["DESCRIPTION"] == "Week 1, chapter 1."
+    due = [one for name, one in events.items() if "-due-" in name]
+    assert {str(one["SUMMARY"]) for one in due} == {
+        *(f"A0{n} is due" for n in (1, 2, 3, 4)),
+        "A05 or A06 is due",
+        "Project: Proposal, one page (project/proposal.md)",
+        "Project: Report, the whole folder (project/brief.md); viva",
+    }
     assert not any({"DTEND", "DURATION"} & set(one) for one in due)
     assert all(one["TRANSP"] == "TRANSPARENT" for one in due)
+    assert "10 % of the points reached" in due[0]["DESCRIPTION"]
     assert min(one["DTSTART"].dt for one in due) == datetime(2027, 2, 21, 22, 59, tzinfo=UTC)
-    assert all(one["DTEND"].dt > one["DTSTART"].dt for one in events.values() if one not in due)  # RFC 5545, 3.8.2.2
-    summer = [one for one in events.values() if one["DTSTART"].dt.month == 4 and one["DTSTART"].dt.minute == 15]
+    ending = [one for one in events.values() if "DTEND" in one]
+    assert all(one["DTEND"].dt > one["DTSTART"].dt for one in ending)  # RFC 5545, 3.8.2.2
+    summer = [one for one in classes if one["DTSTART"].dt.month == 4]
     assert {one["DTSTART"].dt.hour for one in summer} == {8, 12}
 
 
+def test_quizzes_exams_holidays_and_what_is_given_out_are_in_the_calendar(told):
+    plan = syllabi.load(WHOLE)
+    events = events_of(plan, calendar.dated(plan, told), told).values()
+    when = {str(one["SUMMARY"]): (one["DTSTART"].dt, one["DTEND"].dt if "DTEND" in one else None) for one in events}
+    at = functools.partial(datetime, 2027, tzinfo=UTC)
+    assert when["Quiz 1"] == (at(2, 9, 9, 15), at(2, 9, 9, 30))
+    assert when["A01 is given out"] == (at(2, 9, 9, 15), None)
+    assert when["Midterm, closed book, chapters 1 to 5"] == (at(3, 18, 9, 15), at(3, 18, 10, 30))
+    assert when["Project: Talks; peer review (project/peer_review.md)"] == (at(4, 29, 8, 15), at(4, 29, 9, 30))
+    assert when["Project: Check-in: check_model is green on simulated data (project-check --check-in)"][0] == at(
+        4, 16, 12, 15
+    )
+    assert when["Exam week: vivas, when the reports are in"] == (date(2027, 5, 3), date(2027, 5, 10))
+    free = sorted(one["DTSTART"].dt for one in events if one["SUMMARY"] == "No classes")
+    assert free == [date(2027, 3, 29), date(2027, 5, 6)]
+
+
+def test_an_event_that_gets_another_day_keeps_its_name(told):
+    """A calendar that reads the file again moves it, and does not hold it twice."""
+    plan = syllabi.load(WHOLE)
+    later = replace(told, holidays="2027-02-08 .. 2027-02-14")
+    before, after = (events_of(plan, calendar.dated(plan, one), one) for one in (told, later))
+    assert {name for name in before if "week" in name} == {name for name in after if "week" in name}
+    free = replace(told, holidays="2027-02-02")
+    [left] = [name for name in events_of(plan, calendar.dated(plan, free), free) if name.startswith("week-1-class")]
+    assert before[left]["DTSTART"].dt.day == 4
+    assert all(before[name]["SUMMARY"] == after[name]["SUMMARY"] for name in before if "week" in name)
+    assert before["week-2-quiz-1-2027-spring@from-em-to-aevb"]["DTSTART"].dt.day == 9
+    assert after["week-2-quiz-1-2027-spring@from-em-to-aevb"]["DTSTART"].dt.day == 16
+
+
+def test_a_quiz_and_what_is_given_out_come_with_the_first_class_that_is_held(told):
+    plan = syllabi.load(WHOLE)
+    week = calendar.dated(plan, replace(told, holidays="2027-02-09"))[1]
+    assert {event.kind: event.at.day for event in week.events} == {"class": 11, "quiz": 11, "lab": 12, "out": 11}
+    assert [event.kind for event in week.lost] == ["class"]
+
+
+def page_of(plan, weeks, told):
+    return calendar_formats.syllabus(plan, weeks, syllabi.workload(plan, READING, told.class_minutes), told)
+
+
 def test_the_page_says_what_is_due_and_when(told):
-    plan = syllabi.load(COURSE / "syllabi" / "12_weeks.yml")
-    weeks = calendar.dated(plan, told)
-    page = calendar.syllabus(plan, weeks, syllabi.workload(plan, READING, told.class_minutes))
-    assert "A01 is due, Sun 21 Feb, 23:59" in page
-    assert "A05 or A06 is given out" in page
-    assert page.count("<tr>") == 14
+    plan = syllabi.load(WHOLE)
+    weeks = calendar.dated(plan, replace(told, term="Fall & winter", time_zone="America/New_York"))
+    page = page_of(plan, weeks, replace(told, term="Fall & winter", time_zone="America/New_York"))
+    for line in (
+        "A01 is given out, Tue 09 Feb, 10:15",
+        "A01 is due, Sun 21 Feb, 23:59",
+        "A05 or A06 is given out, Tue 13 Apr, 10:15",
+        "A05 or A06 is due, Sun 25 Apr, 23:59",
+        "Midterm, closed book, chapters 1 to 5, Thu 18 Mar, 10:15",
+        "Project: Talks; peer review (project/peer_review.md), Thu 29 Apr, 10:15",
+        "Fall &amp; winter: Mon 1 February 2027 to Sun 9 May 2027. Times are those of America/New_York.",
+        "For each day that has begun after the deadline, 10 % of the points reached are taken off.",
+        "No classes: Mon 29 Mar to Fri 02 Apr",
+        "Thu 06 May: nothing is held",
+        "Quiz 8, for yourself",
+    ):
+        assert line in page, line
+    assert "A05 is due" not in page
+    assert page.count("<tr") == 15
+    assert "Nothing is taken off" in page_of(plan, weeks, replace(told, late_percent_per_day=0.0))
+
+
+def test_a_holiday_of_two_weeks_is_two_rows(told):
+    changed = replace(told, holidays="2027-02-13 .. 2027-02-28")
+    plan = syllabi.load(WHOLE)
+    page = page_of(plan, calendar.dated(plan, changed), changed)
+    assert page.count("No classes: Sat 13 Feb to Sun 28 Feb") == 2
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_a_quiz_begins_the_week_after_its_chapter(path):
+    weeks = syllabi.load(path).weeks
+    last = {chapter: number for number, week in enumerate(weeks) for chapter in week.read}
+    quizzes = {quiz: number for number, week in enumerate(weeks) for quiz in [week.quiz, *week.alone] if quiz}
+    assert quizzes == {chapter: number + 1 for chapter, number in last.items() if number + 1 < len(weeks)}
+
+
+def test_the_book_shows_the_plan_of_the_course():
+    """``how_to_use.md`` has one plan of twelve weeks, the syllabus's."""
+    page = (COURSE.parent / "book" / "how_to_use.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if re.match(r"\| \d+ \| ", line)]
+    weeks = [week for week in syllabi.load(WHOLE).weeks if week.classes]
+    assert rows == [
+        f"| {number} | {', '.join(map(str, week.read))} | {' | '.join(week.classes)} |"
+        for number, week in enumerate(weeks, 1)
+    ]
 
 
 def test_a_chapter_without_a_reading_time_is_one_sentence(told):
-    plan = syllabi.load(COURSE / "syllabi" / "12_weeks.yml")
+    plan = syllabi.load(WHOLE)
     without = {chapter: minutes for chapter, minutes in READING.items() if chapter != 4}
     with pytest.raises(SettingsError, match="week 5: chapter 4 is to be read, and no notebook of that number says"):
         syllabi.workload(plan, without, told.class_minutes)
@@ -128,7 +237,7 @@ def test_a_chapter_without_a_reading_time_is_one_sentence(told):
     ],
 )
 def test_an_odd_line_is_one_sentence(changed, said, told):
-    plan = syllabi.load(COURSE / "syllabi" / "12_weeks.yml")
+    plan = syllabi.load(WHOLE)
     with pytest.raises(SettingsError, match=said):
         calendar.dated(plan, replace(told, **changed))
 
@@ -147,6 +256,10 @@ def test_an_odd_line_is_one_sentence(changed, said, told):
         ("weeks: [{classes: [a], part: half}]", "week 1: part is a number from 0"),
         ("weeks: [{classes: [a], project: -1}]", "week 1: project is a number from 0"),
         ("weeks: [{classes: [a], lab: 3}]", "week 1: lab is text"),
+        ("weeks: [{classes: [a], exam: E, exam_on: class 2}]", "exam_on is one of class 1, week, and is 'class 2'"),
+        ("weeks: [{classes: [a], exam: E, exam_on: lab}]", "exam_on is one of class 1, week, and is 'lab'"),
+        ("weeks: [{classes: [a], milestone: M, milestone_on: noon}]", "milestone_on is one of class 1, end, Mon"),
+        ("weeks: [{classes: [], quiz: 1}]", "week 1: what is given out, or asked in a quiz, needs a class"),
         ("weeks: []\nlab_minutes: long", "lab_minutes is a whole number"),
     ],
 )

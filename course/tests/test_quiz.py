@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import yaml
 
-from course.engine import items, quiz, quiz_formats
+from course.engine import item_keys, items, quiz, quiz_formats
 from course.engine.assignments import COURSE
 from course.engine.settings import SettingsError
+from tools import course
 
 QUIZZES = sorted((COURSE / "quizzes").glob("*.yml"))
 ITEM = {
@@ -36,10 +37,22 @@ def test_each_quiz_is_whole_and_goes_into_every_format(path, tmp_path):
     assert one.name == f"q{one.chapter:02}"
     assert len(one.items) >= 5
     assert all(item.key.startswith(f"{one.name}-") for item in one.items)
-    for made_file in quiz_formats.write(one, tmp_path):
+    assert {file.name.removeprefix(one.name) for file in quiz_formats.write(one, tmp_path)} == {*quiz_formats.USES}
+    for made_file in tmp_path.iterdir():
         assert made_file.stat().st_size > 500
     for page in tmp_path.glob("*.html"):
         assert "$" not in page.read_text(encoding="utf-8")
+
+
+def test_the_command_says_which_file_goes_where(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(course, "OUT", tmp_path)
+    assert course.main(["quiz"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 1 + len(quiz_formats.USES)
+    assert f"{len(QUIZZES)} quizzes, q01 to q12, are in {tmp_path / 'quizzes'}." in said[0]
+    for line, end in zip(said[1:], quiz_formats.USES, strict=True):
+        assert line.split()[0] == f"q01{end}"
+        assert (tmp_path / "quizzes" / f"q01{end}").is_file()
 
 
 def test_keys_are_unique_over_all_quizzes():
@@ -109,14 +122,36 @@ def test_a_numeric_item_knows_its_wrong_numbers(tmp_path):
     assert page.index("<summary>2") < page.index("<summary>3")
 
 
-def test_paper_has_no_key_and_the_key_fits_each_version(tmp_path):
-    one = made(tmp_path)
-    key = quiz_formats.key(one)
-    for version, letter in zip(quiz_formats.VERSIONS, re.findall(r"<td>([a-f])</td>", key), strict=True):
+@pytest.mark.parametrize("path", QUIZZES, ids=lambda path: path.stem)
+def test_paper_has_no_key_and_the_key_fits_each_version(path):
+    """Marked by the key, each version's paper gives the right answers; and a neighbor's letters help nobody."""
+    one = quiz.load(path)
+    tables = quiz_formats.key(one).split("<h2>")[1:]
+    places, letters = {}, {}
+    for version, table in zip(quiz_formats.VERSIONS, tables, strict=True):
         page = quiz_formats.paper(one, version)
-        assert "Count." not in page
-        answers = re.findall(r"<li>(.*?)</li>", page)
-        assert answers["abcdef".index(letter)] == "Two"
+        asked = re.findall(r"<section>.*?</section>", page, re.DOTALL)
+        rows = re.findall(r"<tr><td>(\d+)</td><td>(.*?)</td><td>.*?</td><td>(.*?)</td></tr>", table)
+        assert [int(number) for number, *_ in rows] == list(range(1, len(one.items) + 1))
+        items_ = {item.key: item for item in one.items}
+        assert sorted(key for *_, key in rows) == sorted(items_)
+        for question, (number, answer, key) in zip(asked, rows, strict=True):
+            item = items_[key]
+            places.setdefault(key, []).append(number)
+            assert quiz_formats.html(item.stem) in question
+            assert quiz_formats.html(item.why) not in page
+            if item.numeric:
+                assert answer == item.right
+                continue
+            choices = re.findall(r"<li>(.*?)</li>", question)
+            assert choices["abcdef".index(answer)] == quiz_formats.html(item.right)
+            assert sorted(choices) == sorted(map(quiz_formats.html, [item.right, *(w.text for w in item.wrong)]))
+            letters.setdefault(key, []).append(answer)
+    assert all(a != b for a, b in (*places.values(), *letters.values()))
+
+
+def test_a_quiz_of_one_question_is_printed(tmp_path):
+    assert "<h2>Version B</h2>" in quiz_formats.key(made(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -184,7 +219,7 @@ def test_a_wrong_key_is_flagged_and_a_dead_item_is_not_condemned(tmp_path):
     assert low < 0 < high
     by_hand = np.corrcoef(values[:, 3], values.sum(axis=1) - values[:, 3])[0, 1]
     assert found[3].discrimination == pytest.approx(by_hand)
-    report = items.report(items.read(path))
+    report = items.report(items.read(path), [None] * 8)
     assert "200 students, 8 items" in report
 
 
@@ -206,13 +241,13 @@ def test_columns_in_which_all_are_alike_are_said(tmp_path):
         low, high = analyses[name].share_interval
         assert 0 <= low <= share <= high <= 1
         assert high - low > 0.1
-    assert items.report(found).count("all the same") == 3
+    assert items.report(found, [None] * 5).count("all the same") == 3
 
 
 @pytest.mark.parametrize("score", [0, 1])
 def test_where_all_students_have_the_same_sum_there_is_no_alpha(score, tmp_path):
     found = items.read(written(tmp_path, ["id", "a", "b"], [[f"s{n}", score, score] for n in range(8)]))
-    assert "there is none, since all students have the same sum" in items.report(found)
+    assert "there is none, since all students have the same sum" in items.report(found, [None] * 2)
     assert all(map(np.isnan, items.alpha_interval(found.scores)))
 
 
@@ -222,7 +257,7 @@ def test_two_items_that_agree_wholly_or_not_at_all(tmp_path):
         found = items.read(written(tmp_path, ["id", "a", "b"], rows))
         [one, _] = items.analyze(found)
         assert abs(one.discrimination) == pytest.approx(1)
-        assert "8 students, 2 items" in items.report(found)
+        assert "8 students, 2 items" in items.report(found, [None] * 2)
 
 
 def test_canvas_and_moodle_are_read(tmp_path):
@@ -234,6 +269,88 @@ def test_canvas_and_moodle_are_read(tmp_path):
     rows = [[f"s{n}", "-" if n == 2 else n % 2, n % 2] for n in range(8)] + [["Overall average", 0.5, 0.5]]
     found = items.read(written(tmp_path, ["Surname", "Q. 1 /1.00", "Q. 2 /1.00"], rows))
     assert found.scores.shape == (8, 2)
+
+
+SECOND = quiz.load(COURSE / "quizzes" / "q02.yml")
+
+
+def canvas(tmp_path, heading, formula):
+    """Results of quiz 2 as Canvas writes them: five with the first wrong answer of each item, four right."""
+
+    def written_there(text):
+        return f'"{re.sub(r"[$]([^$]+)[$]", formula, text)}"'
+
+    head = ["name", *(cell for item in SECOND.items for cell in (f"1: {heading(written_there(item.stem))}", "1.0"))]
+    head = [f'"{name.replace(chr(34), "")}"' for name in head]
+    rows = [
+        [f"s{n}"]
+        + [
+            cell
+            for item in SECOND.items
+            for cell in (written_there(item.right if n > 4 else item.wrong[0].text), int(n > 4))
+        ]
+        for n in range(9)
+    ]
+    return items.read(written(tmp_path, head, rows))
+
+
+@pytest.mark.parametrize("heading", [lambda text: text, lambda text: text[:70]], ids=["whole", "cut"])
+@pytest.mark.parametrize("formula", [r"\(\1\)", ""], ids=["source", "dropped"])
+def test_canvas_results_are_told_by_their_quiz_with_every_misconception(tmp_path, heading, formula):
+    found = canvas(tmp_path, heading, formula)
+    known = item_keys.recognized(found.items, [quiz.load(path) for path in QUIZZES])
+    assert known == list(SECOND.items)
+    for number, item in enumerate(SECOND.items):
+        wrong, right = (one for one in items.given(found, known) if one.item == number)
+        assert (wrong.count, wrong.right, wrong.misconception) == (5, False, item.wrong[0].misconception)
+        assert (right.count, right.right, right.misconception) == (4, True, "")
+        assert not wrong.odd
+        assert not right.odd
+    report = items.report(found, known)
+    assert re.search(rf"^    4 × ✓ {SECOND.items[0].right}$", report, re.MULTILINE)
+    assert f"  5 × {SECOND.items[-1].wrong[0].misconception}" in report.split("Misconceptions")[1]
+    assert all(word in report for word in re.findall(r"[a-z]+", SECOND.items[2].stem.partition("$")[0]))
+    lines = items.table(found, known).splitlines()
+    assert len(lines) == 1 + 2 * len(SECOND.items)
+    assert lines[1].startswith("q02-variance,")
+    assert lines[1].endswith(",5,no,divide-by-n")
+
+
+def test_a_key_that_is_other_on_the_platform_is_said(tmp_path):
+    rows = [[f"s{n}", SECOND.items[5].wrong[0].text.replace(",", ""), n % 2, "a", 1 - n % 2] for n in range(8)]
+    stem = SECOND.items[5].stem.replace(",", "")
+    found = items.read(written(tmp_path, ["name", f"1: {stem}", "1.0", "2: Which?", "1.0"], rows))
+    known = item_keys.recognized(found.items, [SECOND], "q02")
+    assert known == [SECOND.items[5], None]
+    [first, other] = items.given(found, known)
+    assert (first.odd, other.odd) == (True, False)
+    assert items.report(found, known).count("look at the platform's") == 1
+
+
+def test_moodles_results_have_the_questions_of_the_quiz_that_is_named(tmp_path):
+    rows = [[f"s{n}", *[(n + k) % 2 for k in range(len(SECOND.items))]] for n in range(8)]
+    found = items.read(written(tmp_path, ["id", *(f"Q. {k + 1} /1.00" for k in range(len(SECOND.items)))], rows))
+    every = [quiz.load(path) for path in QUIZZES]
+    assert not any(item_keys.recognized(found.items, every))
+    report = items.report(found, item_keys.recognized(found.items, every, "q02"))
+    assert all(f"{item.key}: " in report for item in SECOND.items)
+    with pytest.raises(SettingsError, match="There is no quiz 'q99'; there are q01"):
+        item_keys.recognized(found.items, every, "q99")
+    other = next(one for one in every if len(one.items) != len(SECOND.items))
+    with pytest.raises(SettingsError, match=f"{other.name} has .* and the file has {len(SECOND.items)}: which"):
+        item_keys.recognized(found.items, every, other.name)
+    with pytest.raises(SettingsError, match="None of the columns is a question of q02"):
+        item_keys.recognized(["What is the capital?", "And of Peru?"], every, "q02")
+
+
+def test_an_answer_that_could_be_two_is_neither(tmp_path):
+    """Two answers that are alike without their formulas cannot be told apart where the platform drops these."""
+    wrong = [{"text": f"It is ${n}$", "misconception": "m", "feedback": "No."} for n in (1, 3, 4)]
+    one = made(tmp_path, right="It is $2$", wrong=wrong).items[0]
+    assert item_keys.behind(one, "It is ") is None
+    assert item_keys.behind(one, "It is (2)") == (True, None)
+    assert item_keys.behind(one, "It is 3") == (False, one.wrong[1])
+    assert item_keys.behind(one, "") is None
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ TAKING = {
     "ROSTER": ["grade", "--roster={}", "--", "", ""],
     "HAND": ["grade", "--hand={}", "--", "", ""],
     "DEST": ["course-public", "--", "{}"],
+    "FILE": ["items", "--", "{}"],
+    "Q": ["items", "--quiz={}", "--", ""],
 }
 HOSTILE = [
     'x"; touch run; echo "',

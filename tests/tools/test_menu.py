@@ -70,9 +70,20 @@ def test_a_new_site_has_nothing_of_an_earlier_one(calls):
     assert calls == [Level.SITE, *(([Path("python"), *line], {}) for line in (build, ["-m", "tools.downloads"]))]
 
 
-def test_setup_installs_and_runs_nothing(calls):
+def test_setup_installs_and_runs_nothing_and_says_what_is_next(calls, capsys):
     assert menu.main(["setup"]) == 0
     assert calls == [Level.WHOLE]
+    said = capsys.readouterr().out
+    assert re.search(r"is in \.venv \(\d+ seconds\)", said)
+    assert set(re.findall(r"python -m tools (\w+)", said)) <= {*menu.COMMANDS}
+    assert all((ROOT / name).is_file() for name in re.findall(r"\S+\.md", said))
+
+
+def test_the_readme_names_every_command():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = [row.split("|")[1] for row in text.splitlines() if row.startswith("| `python -m tools ")]
+    named = {name for row in rows for name in re.findall(r"`(?:python -m tools )?([a-z-]+)[^`]*`", row)}
+    assert named | {"book", "test"} == {*menu.COMMANDS, *menu.ALONE}
 
 
 def test_all_tests_are_run_on_one_thread(calls):

@@ -240,8 +240,8 @@ for name, value in [("before", theta), ("after", moved)]:
 
 # %%
 # BEGIN SOLUTION
-values, often = x.unique(return_counts=True)
-share = often / len(x)
+values, counts = x.unique(return_counts=True)
+share = counts / len(x)
 nodes, weights = (torch.as_tensor(part) for part in np.polynomial.hermite_e.hermegauss(20))
 weights = weights / weights.sum()
 
