@@ -13,9 +13,10 @@ override A := $(value A)
 override DIR := $(value DIR)
 override ROSTER := $(value ROSTER)
 override HAND := $(value HAND)
+override WORKERS := $(value WORKERS)
 override DEST := $(value DEST)
 override FILE := $(value FILE)
-export PYTHON URL BRANCH NOTEBOOK NAME AUTHORS A DIR ROSTER HAND DEST FILE
+export PYTHON URL BRANCH NOTEBOOK NAME AUTHORS A DIR ROSTER HAND WORKERS DEST FILE
 
 TOOLS := "$$PYTHON" -m tools
 
@@ -36,7 +37,7 @@ bench: python
 	@$(TOOLS) bench $${NAME:+"$$NAME"}
 
 grade: python
-	@$(TOOLS) grade $${ROSTER:+--roster="$$ROSTER"} $${HAND:+--hand="$$HAND"} -- "$$A" "$$DIR"
+	@$(TOOLS) grade $${ROSTER:+--roster="$$ROSTER"} $${HAND:+--hand="$$HAND"} $${WORKERS:+--workers="$$WORKERS"} -- "$$A" "$$DIR"
 
 gradescope: python
 	@$(TOOLS) gradescope -- "$$A"

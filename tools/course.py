@@ -133,9 +133,9 @@ def _print_notes(found: Sequence[gradebook.Grade], stale: Sequence[str]) -> None
     """Print what an instructor should look at, a line for each student."""
     for one in found:
         if one.notes and one.result:
-            print(f"look at {one.student.id} ({one.student.name}): {gradebook.plain('; '.join(one.notes))}")
+            print(f"look at {one.student.id} ({one.student.name}): {one.note}")
     if absent := [f"{one.student.id} ({one.student.name})" for one in found if not one.result]:
-        print(f"Nothing was handed in by {', '.join(absent)}: no points, not 0, stand in the tables.")
+        print(f"Nothing was handed in by {', '.join(absent)}: their cells are empty, not 0.")
     if stale:
         print(f"Results of other checks or another term do not count; hand in anew: {', '.join(stale)}.")
 

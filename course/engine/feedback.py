@@ -1,6 +1,7 @@
 """What a student reads: a page with the whole grade, what is right in the code, and why the rest is not."""
 
 import zipfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path, PurePosixPath
@@ -94,10 +95,11 @@ def _table(question: str, items: Sequence[Item]) -> str:
     rows = []
     for sentence in dict.fromkeys(item.sentence for item in items):
         same = [item for item in items if item.sentence == sentence]
-        cases = "<br>".join(escape(f"{item.name} ({'secret' if item.secret else 'drawn for you'})") for item in same)
+        cases = Counter(f"{item.name} (secret)" if item.secret else item.name for item in same)
+        names = "<br>".join(escape(f"{count} × {name}" if count > 1 else name) for name, count in cases.items())
         got, most = sum(item.score for item in same), sum(item.points for item in same)
         rows.append(
-            f"<tr><td>{cases}</td><td>{escape(sentence or 'Right.')}</td>"
+            f"<tr><td>{names}</td><td>{escape(sentence or 'Right.')}</td>"
             f'<td class="points">{got:.6g} / {most:.6g}</td></tr>'
         )
     functions = ", ".join(dict.fromkeys(f"<code>{escape(item.function)}</code>" for item in items))

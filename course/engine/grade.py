@@ -141,7 +141,7 @@ def _through_others(items: Sequence[Item], defined: Mapping[str, Collection[str]
     lost = list(dict.fromkeys(item.function for item in items if item.score < item.points))
     called = {function: [other for other in lost if other in defined.get(function, ())] for function in lost}
     return [
-        f"{function} calls {' and '.join(others)}, not right either: mended there, it may be right."
+        f"{function} calls {' and '.join(others)}, which lost points too: with that mended, {function} may be right."
         for function, others in called.items()
         if others
     ]

@@ -48,6 +48,12 @@ class Grade:
         """The points of the code; None where it was not graded."""
         return self.result.score if self.result and self.result.graded else None
 
+    @property
+    def note(self) -> str:
+        """The notes in one line, without characters that steer a terminal: students' words stand in them."""
+        text = "; ".join(note.rstrip(".") for note in self.notes)
+        return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
 
 def read_hand(path: Path, rubric: Mapping[str, Any], students: Sequence[Student]) -> dict[str, Given]:
     """What a person gave: a CSV file with ``id``, the criteria of the rubric, and, if wanted, ``days_late``.
@@ -209,11 +215,5 @@ def table(found: Sequence[Grade]) -> str:
         numbers = [one.code, of, *(one.given[key] for key in criteria), one.days_late, one.total]
         code, most, *rest = ["" if number is None else f"{number:g}" for number in numbers]
         file = one.result.file if one.result else ""
-        note = plain("; ".join(one.notes))
-        writer.writerow([one.student.id, one.student.name, *sums, code, most, *rest, file, note])
+        writer.writerow([one.student.id, one.student.name, *sums, code, most, *rest, file, one.note])
     return text.getvalue()
-
-
-def plain(text: str) -> str:
-    """Text in one line, without characters that steer a terminal: students' words stand in it."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
