@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import torch
 
@@ -72,6 +72,7 @@ def grade(args: argparse.Namespace, told: Settings) -> int:
         folder = archive.unpack(args.folder, Path(unpacked)) if args.folder.is_file() else args.folder
         present = students or handed_in.by_name(folder)
         files = handed_in.submissions(folder, present, _columns(students, told))
+        no_notebook = handed_in.without_notebook(_names(args.folder), present, files)
         handed_in.check_ids(files, present, least=3 if students else 1)
         kept, stale = batch.of_earlier_runs(out, version, files)
         if students is None:
@@ -86,7 +87,7 @@ def grade(args: argparse.Namespace, told: Settings) -> int:
             files, lambda student: work.checks(student, told), out, rung, version=version, workers=args.workers
         )
     results = kept | {result.student: result for result in made}
-    found = gradebook.grades(present, results, files, rubric, hand, told)
+    found = gradebook.grades(present, results, files, rubric, hand, told, no_notebook)
     batch.write(out / "grades.csv", gradebook.table(found))
     feedback.write_pages(out / "feedback", found, rubric)
     _write_for_platforms(out, found, work, students if hand is not None else None, told)
@@ -95,6 +96,13 @@ def grade(args: argparse.Namespace, told: Settings) -> int:
     if open_ := [result.student for result in results.values() if not result.graded]:
         print(f"{len(open_)} could not be graded, and have no points there: {', '.join(open_)}.", file=sys.stderr)
     return 1 if open_ else 0
+
+
+def _names(given: Path) -> list[PurePath]:
+    """What the files in a folder or a zip file are called."""
+    if given.is_file():
+        return archive.names(given)
+    return [path.relative_to(given) for path in given.rglob("*") if path.is_file()]
 
 
 def _columns(students: Sequence[Student] | None, told: Settings) -> str:
@@ -131,11 +139,13 @@ def _write_for_platforms(
 
 def _print_notes(found: Sequence[gradebook.Grade], stale: Sequence[str]) -> None:
     """Print what an instructor should look at, a line for each student."""
+    absent = [one for one in found if one.notes == (gradebook.NOTHING,)]
     for one in found:
-        if one.notes and one.result:
+        if one.notes and one not in absent:
             print(f"look at {one.student.id} ({one.student.name}): {one.note}")
-    if absent := [f"{one.student.id} ({one.student.name})" for one in found if not one.result]:
-        print(f"Nothing was handed in by {', '.join(absent)}: their cells are empty, not 0.")
+    if absent:
+        said = ", ".join(f"{one.student.id} ({one.student.name})" for one in absent)
+        print(f"Nothing was handed in by {said}: their cells are empty, not 0.")
     if stale:
         print(f"Results of other checks or another term do not count; hand in anew: {', '.join(stale)}.")
 

@@ -5,12 +5,25 @@ import os
 import zipfile
 import zlib
 from datetime import datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from course.engine.handed_in import SUFFIXES, UNPACKED, HandedInError
 from course.engine.submission import LARGEST
 
 MOST_FILES = 5_000
+
+
+def names(archive: Path) -> list[PurePath]:
+    """What the files in an archive are called.
+
+    Raises:
+        HandedInError: it is no zip file.
+    """
+    try:
+        with zipfile.ZipFile(archive) as file:
+            return [PurePath(one.filename) for one in file.infolist() if not one.is_dir()]
+    except zipfile.BadZipFile as error:
+        raise HandedInError(f"{archive} is no zip file that can be read: {error}.") from error
 
 
 def unpack(archive: Path, folder: Path) -> Path:

@@ -82,8 +82,10 @@ def _whole(grade: Grade, rubric: Mapping[str, Any]) -> str:
     for key, most in grade.most.items():
         points = grade.given[key]
         rows.append((rubric["criteria"][key]["question"], f"{'open' if points is None else f'{points:g}'} / {most:g}"))
-    if grade.off:
-        rows.append((f"Late by {grade.days_late:g} days", f"−{100 * grade.off:g} %"))
+    if grade.days_late:
+        rows.append((f"Days late: {grade.days_late:g}", f"−{100 * grade.off:g} %"))
+    elif grade.days_late is None:
+        rows.append(("Days late", "open"))
     rows.append(("Total", f"{'open' if grade.total is None else f'{grade.total:g}'} / {of:g}"))
     cells = "\n".join(f'<tr><td>{escape(name)}</td><td class="points">{points}</td></tr>' for name, points in rows)
     return f"<table><tbody>\n{cells}\n</tbody></table>"

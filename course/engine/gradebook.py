@@ -15,6 +15,7 @@ from course.engine.handed_in import HandedIn
 from course.engine.settings import Settings, SettingsError, Student, read_table
 
 DAYS = "days_late"
+NOTHING = "nothing handed in"
 Given = dict[str, float | None]
 """What a person gave, by criterion, and the days; None for an empty cell."""
 
@@ -112,6 +113,7 @@ def grades(
     rubric: Mapping[str, Any],
     hand: Mapping[str, Given] | None,
     settings: Settings,
+    no_notebook: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Grade]:
     """The grade of every student: a total where code and hand are known, so that nothing open counts as 0.
 
@@ -122,6 +124,7 @@ def grades(
         rubric: of the assignment.
         hand: what a person gave; None where nobody has yet.
         settings: with what comes off a day.
+        no_notebook: the files of those who handed in others alone.
     """
     most = points_by_hand(rubric)
     alike = _alike(results)
@@ -133,7 +136,9 @@ def grades(
         open_ = [key for key in most if given[key] is None]
         days = row.get(DAYS)
         if result is None:
-            notes.append("nothing handed in" if len(open_) == len(most) else "no file, but points by hand")
+            others = (no_notebook or {}).get(student.id, ())
+            said = f"no notebook among what was handed in ({', '.join(others)})" if others else NOTHING
+            notes += [said, *(["points by hand alone"] if len(open_) < len(most) else [])]
         elif result.late and days is None:
             notes.append(f"the platform marks it as late, and HAND says no {DAYS} (0 excuses it)")
         else:

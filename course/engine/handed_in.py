@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -84,7 +84,7 @@ def submissions(
     Raises:
         HandedInError: there is no file, or one belongs to nobody.
     """
-    words = {word: one.id for one in students for word in (one.id, one.file_id) if word}
+    words = _words(students)
     mine: dict[str, list[Path]] = {}
     nobody = []
     for path in notebooks(folder):
@@ -101,6 +101,30 @@ def submissions(
             f"called ID.ipynb, or lies in a folder ID, or has _ID_ in its name, where ID is one of {columns}."
         )
     return {owner: _newest(paths, folder) for owner, paths in mine.items()}
+
+
+def without_notebook(
+    names: Iterable[PurePath], students: Sequence[Student], files: Collection[str]
+) -> dict[str, list[str]]:
+    """What those handed in who have no notebook among it, such as a PDF.
+
+    Args:
+        names: of all files.
+        students: of the class.
+        files: the ids of those who have one.
+    """
+    words = _words(students)
+    found: dict[str, list[str]] = {}
+    for name in names:
+        owner = owner_of(name, words) if name.suffix not in SUFFIXES else None
+        if owner is not None and owner not in files:
+            found.setdefault(owner, []).append(name.as_posix())
+    return found
+
+
+def _words(students: Sequence[Student]) -> dict[str, str]:
+    """The student whom each word that a name may hold stands for."""
+    return {word: one.id for one in students for word in (one.id, one.file_id) if word}
 
 
 def owner_of(name: PurePath, words: Mapping[str, str]) -> str | None:

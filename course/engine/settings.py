@@ -114,7 +114,7 @@ def read_roster(path: Path, settings: Settings) -> list[Student]:
     taken: set[str] = set()
     for number, row in rows:
         name, student = row[settings.name_column].strip(), row[settings.id_column].strip()
-        if name.startswith(("Points Possible", "Student, Test")) or not name + student:
+        if name.startswith("Points Possible") or name == "Student, Test" or not name + student:
             continue  # Canvas's own lines
         file_id = row.get(settings.file_column, "").strip().removeprefix("Participant ")  # so does Moodle number them
         mine = {student, file_id} - {""}

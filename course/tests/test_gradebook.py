@@ -103,6 +103,15 @@ def test_what_a_system_keeps_and_canvas_test_student_is_nobodys(students, tmp_pa
     assert {name: (file.name, file.others) for name, file in found.items()} == {"ada": ("x/ada.ipynb", ())}
 
 
+def test_a_pdf_alone_is_not_nothing(students, tmp_path, told):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        for name in ("lovelaceada_41001_8_a01.pdf", "bob.ipynb", "bob/photo.jpg", "readme.txt"):
+            file.writestr(name, "{}")
+    others = handed_in.without_notebook(archive.names(tmp_path / "a.zip"), students, {"bob"})
+    [ada, *_] = gradebook.grades(students, {}, {}, RUBRIC, None, told, others)
+    assert ada.notes == ("no notebook among what was handed in (lovelaceada_41001_8_a01.pdf)",)
+
+
 def test_of_two_files_of_one_date_it_is_said_that_nobody_knows(students, tmp_path, told):
     (tmp_path / "in").mkdir()
     for name in ("ada.ipynb", "ada_2.ipynb"):
@@ -179,7 +188,7 @@ def test_what_is_open_is_no_total(students, told):
     assert [one.notes for one in found.values()] == [
         ("no points by hand for figure",),
         ("no points by hand",),
-        ("no file, but points by hand",),
+        ("nothing handed in", "points by hand alone"),
     ]
     found = graded(students, results, told, {"ada": given(4, 5), "bob": given(0, 0, 1.5)})
     assert {name: one.total for name, one in found.items()} == {"ada": 19, "bob": 4, "cleo": None}  # two days began
@@ -190,6 +199,8 @@ def test_what_canvas_marks_as_late_is_open_until_the_days_are_said(students, tol
     late = [result("ada", 5, 5, late=True)]
     assert graded(students, late, told, {"ada": given(5, 5)})["ada"].total is None
     assert "marks it as late" in graded(students, late, told, {"ada": given(5, 5)})["ada"].notes[0]
+    page = feedback.page(graded(students, late, told, {"ada": given(5, 5)})["ada"], RUBRIC)
+    assert '<td>Days late</td><td class="points">open</td>' in page
     assert graded(students, late, told, {"ada": given(5, 5, 0)})["ada"].total == 20
     assert graded(students, late, told, {"ada": given(5, 5, 1)})["ada"].total == 18
 
@@ -238,7 +249,7 @@ def test_a_page_has_the_whole_grade_and_each_sentence_once(students, told, tmp_p
     assert sorted(path.name for path in (tmp_path / "feedback").iterdir()) == ["ada.html", "bob.html"]
     page = (tmp_path / "feedback" / "ada.html").read_text(encoding="utf-8")
     assert page.count("The numbers differ.") == 1
-    for words in ("Lovelace, Ada (ada)", "2: the proof", "4 / 5", "Late by 1 days", "−10 %", "9 / 30", "Question 1"):
+    for words in ("Lovelace, Ada (ada)", "2: the proof", "4 / 5", "Days late: 1", "−10 %", "9 / 30", "Question 1"):
         assert words in page
     assert "case 1 (secret)<br>2 × case 2" in page
     assert "open / 5" in (tmp_path / "feedback" / "bob.html").read_text(encoding="utf-8")
@@ -283,8 +294,9 @@ def test_the_command_keeps_what_it_has_and_takes_away_tables_that_are_not_whole(
     monkeypatch.setattr("course.engine.batch.fonts", lambda folder: folder)
     (tmp_path / "class.csv").write_text(ROSTER, encoding="utf-8")
     (tmp_path / "hand.csv").write_text("id,derivation,bounded,figure\nada,14,6,10\n41002,14,6,10\n", encoding="utf-8")
+    (tmp_path / "all" / "cleo").mkdir(parents=True)
+    (tmp_path / "new").mkdir()
     for folder, code in (("all", "wrong"), ("new", "right")):
-        (tmp_path / folder).mkdir()
         for name in ("ada", "bob") if folder == "all" else ("ada",):
             notebook(tmp_path / folder / f"{name}.ipynb", code)
 
