@@ -72,13 +72,14 @@ def grade(args: argparse.Namespace, told: Settings) -> int:
         folder = archive.unpack(args.folder, Path(unpacked)) if args.folder.is_file() else args.folder
         present = students or handed_in.by_name(folder)
         files = handed_in.submissions(folder, present, _columns(students, told))
-        no_notebook = handed_in.without_notebook(_names(args.folder), present, files)
+        absent = handed_in.without_notebook(_names(args.folder), present, files)
         handed_in.check_ids(files, present, least=3 if students else 1)
         kept, stale = batch.of_earlier_runs(out, version, files)
         if students is None:
             present += [Student(name, name, {}) for name in kept]
         ids = {student.id for student in present}
         kept = {student: result for student, result in kept.items() if student in ids}
+        absent |= dict.fromkeys(stale, "graded by other checks or in another term, which does not count: hand in anew")
         earlier = f", {len(kept)} of them in an earlier run" if kept else ""
         print(
             f"{len(files) + len(kept)} of {len(ids)} have handed in{earlier}. Student code is kept in by {rung.value}."
@@ -87,11 +88,11 @@ def grade(args: argparse.Namespace, told: Settings) -> int:
             files, lambda student: work.checks(student, told), out, rung, version=version, workers=args.workers
         )
     results = kept | {result.student: result for result in made}
-    found = gradebook.grades(present, results, files, rubric, hand, told, no_notebook)
+    found = gradebook.grades(present, results, files, rubric, hand, told, absent)
     batch.write(out / "grades.csv", gradebook.table(found))
     feedback.write_pages(out / "feedback", found, rubric)
     _write_for_platforms(out, found, work, students if hand is not None else None, told)
-    _print_notes(found, [student for student in stale if student in ids])
+    _print_notes(found)
     print(f"Results, feedback and tables are in {out}.")
     if open_ := [result.student for result in results.values() if not result.graded]:
         print(f"{len(open_)} could not be graded, and have no points there: {', '.join(open_)}.", file=sys.stderr)
@@ -137,17 +138,14 @@ def _write_for_platforms(
         )
 
 
-def _print_notes(found: Sequence[gradebook.Grade], stale: Sequence[str]) -> None:
-    """Print what an instructor should look at, a line for each student."""
-    absent = [one for one in found if one.notes == (gradebook.NOTHING,)]
+def _print_notes(found: Sequence[gradebook.Grade]) -> None:
+    """Print what an instructor should look at; what is the same for several students, once."""
+    alike: dict[str, list[str]] = {}
     for one in found:
-        if one.notes and one not in absent:
-            print(f"look at {one.student.id} ({one.student.name}): {one.note}")
-    if absent:
-        said = ", ".join(f"{one.student.id} ({one.student.name})" for one in absent)
-        print(f"Nothing was handed in by {said}: their cells are empty, not 0.")
-    if stale:
-        print(f"Results of other checks or another term do not count; hand in anew: {', '.join(stale)}.")
+        if one.note:
+            alike.setdefault(one.note, []).append(f"{one.student.id} ({one.student.name})")
+    for note, students in alike.items():
+        print(f"look at {', '.join(students)}: {note}")
 
 
 def pack(args: argparse.Namespace, told: Settings) -> int:

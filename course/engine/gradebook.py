@@ -15,7 +15,6 @@ from course.engine.handed_in import HandedIn
 from course.engine.settings import Settings, SettingsError, Student, read_table
 
 DAYS = "days_late"
-NOTHING = "nothing handed in"
 Given = dict[str, float | None]
 """What a person gave, by criterion, and the days; None for an empty cell."""
 
@@ -113,7 +112,7 @@ def grades(
     rubric: Mapping[str, Any],
     hand: Mapping[str, Given] | None,
     settings: Settings,
-    no_notebook: Mapping[str, Sequence[str]] | None = None,
+    absent: Mapping[str, str] | None = None,
 ) -> list[Grade]:
     """The grade of every student: a total where code and hand are known, so that nothing open counts as 0.
 
@@ -124,7 +123,7 @@ def grades(
         rubric: of the assignment.
         hand: what a person gave; None where nobody has yet.
         settings: with what comes off a day.
-        no_notebook: the files of those who handed in others alone.
+        absent: why there is no result of some who seem to have handed something in.
     """
     most = points_by_hand(rubric)
     alike = _alike(results)
@@ -136,22 +135,20 @@ def grades(
         open_ = [key for key in most if given[key] is None]
         days = row.get(DAYS)
         if result is None:
-            others = (no_notebook or {}).get(student.id, ())
-            said = f"no notebook among what was handed in ({', '.join(others)})" if others else NOTHING
-            notes += [said, *(["points by hand alone"] if len(open_) < len(most) else [])]
+            by_hand = "; points by hand alone make no total" if len(open_) < len(most) else ""
+            notes.append((absent or {}).get(student.id, "nothing handed in") + by_hand)
         elif result.late and days is None:
             notes.append(f"the platform marks it as late, and HAND says no {DAYS} (0 excuses it)")
         else:
             days = days or 0.0
-        if hand is not None and open_ and (result is not None or len(open_) < len(most)):
+        if hand is not None and open_ and result is not None:
             notes.append(
                 "no points by hand" if len(open_) == len(most) else f"no points by hand for {', '.join(open_)}"
             )
-        days = 0.0 if days is None and result is None else days
         off = min(1.0, math.ceil(days or 0.0) * settings.late_percent_per_day / 100)
         total = None
-        if days is not None and not open_ and (result is None or result.graded):
-            points = (result.score if result else 0.0) + sum(each for each in given.values() if each is not None)
+        if result is not None and result.graded and days is not None and not open_:
+            points = result.score + sum(each for each in given.values() if each is not None)
             total = round(points * (1 - off), 2)
         found.append(Grade(student, result, given, most, days, off, total, tuple(notes)))
     return found
@@ -169,7 +166,7 @@ def _of_code(result: Result | None) -> list[str]:
     said = {item.sentence for item in result.items}
     if said == {"It returned nothing."}:
         return [*notes, "as it was handed out: every function returns nothing"]
-    if result.score == 0 and len(said) > 1 and notes:
+    if result.score == 0 and result.notes and not said <= {*result.notes}:
         notes.append("all points are lost: does all hang on one cell?")
     for function in dict.fromkeys(item.function for item in result.items):
         items = [item for item in result.items if item.function == function]

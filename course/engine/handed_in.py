@@ -103,10 +103,8 @@ def submissions(
     return {owner: _newest(paths, folder) for owner, paths in mine.items()}
 
 
-def without_notebook(
-    names: Iterable[PurePath], students: Sequence[Student], files: Collection[str]
-) -> dict[str, list[str]]:
-    """What those handed in who have no notebook among it, such as a PDF.
+def without_notebook(names: Iterable[PurePath], students: Sequence[Student], files: Collection[str]) -> dict[str, str]:
+    """A sentence on those who handed in something, such as a PDF, and no notebook.
 
     Args:
         names: of all files.
@@ -119,7 +117,7 @@ def without_notebook(
         owner = owner_of(name, words) if name.suffix not in SUFFIXES else None
         if owner is not None and owner not in files:
             found.setdefault(owner, []).append(name.as_posix())
-    return found
+    return {owner: f"no notebook among what was handed in ({', '.join(mine)})" for owner, mine in found.items()}
 
 
 def _words(students: Sequence[Student]) -> dict[str, str]:

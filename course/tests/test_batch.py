@@ -13,6 +13,7 @@ from course.engine.answers import read
 from course.engine.assignments import COURSE
 from course.engine.box import Rung
 from course.engine.cases import CasesError, Task, checks_of, uniform
+from course.engine.grade import grade
 from course.engine.handed_in import HandedIn
 from course.engine.settings import Student
 
@@ -73,6 +74,20 @@ def test_a_class_is_graded_and_taken_up_again(folder, tmp_path, told):
     assert {name: result.score for name, result in kept.items()} == {"ada": 10, "bob": 5.5, "dan": 0, "eve": 10}
     assert (stale, kept["bob"].file) == ([], "half_bob_123.ipynb")
     assert batch.of_earlier_runs(out, "2", one) == ({}, ["ada", "bob", "dan", "eve"])
+
+
+@needs_box
+def test_a_function_of_another_name_and_one_that_calls_it_are_said_to_be(tmp_path):
+    cells = (
+        "import nowhere\n\ndef my_double(x):\n    return 2 * x",
+        "def cumulate(x):\n    return double(x).cumsum(0)",
+    )
+    result = grade(notebook(tmp_path / "ada.ipynb", *cells), "ada", checks(), Rung.BOX, STRICT)
+    assert result.items[0].sentence == "No cell defines double: is it called otherwise (my_double)?"
+    assert result.notes == (
+        "Cell 1: what needs something that is not there was left out. ModuleNotFoundError: No module named 'nowhere'.",
+        "cumulate calls double, which lost points too: with that mended, cumulate may be right.",
+    )
 
 
 @needs_box

@@ -184,11 +184,11 @@ def test_an_id_of_nobody_or_twice_is_said(text, said, students, tmp_path):
 def test_what_is_open_is_no_total(students, told):
     results = [result("ada", 5, 5), result("bob", 5, 0)]
     found = graded(students, results, told, {"ada": given(4), "cleo": given(3, 2)})
-    assert {name: one.total for name, one in found.items()} == {"ada": None, "bob": None, "cleo": 5}
+    assert {name: one.total for name, one in found.items()} == {"ada": None, "bob": None, "cleo": None}
     assert [one.notes for one in found.values()] == [
         ("no points by hand for figure",),
         ("no points by hand",),
-        ("nothing handed in", "points by hand alone"),
+        ("nothing handed in; points by hand alone make no total",),
     ]
     found = graded(students, results, told, {"ada": given(4, 5), "bob": given(0, 0, 1.5)})
     assert {name: one.total for name, one in found.items()} == {"ada": 19, "bob": 4, "cleo": None}  # two days began
@@ -222,7 +222,9 @@ def test_notes_tell_an_empty_notebook_a_copied_one_and_one_that_hangs_on_a_cell(
         rows["ada"]["note"]
         == f"as it was handed out: every function returns nothing; graded in an earlier run (ada.ipynb); {same}"
     )
-    assert rows["bob"]["note"].startswith("Cell 1 stopped: E: a [2J; f has no points: NameError: x; ")
+    assert rows["bob"]["note"].startswith(
+        "Cell 1 stopped: E: a [2J; all points are lost: does all hang on one cell?; f has"
+    )
     assert (rows["cleo"]["name"], rows["cleo"]["code"], rows["cleo"]["total"]) == ("Moore, Cleo", "10", "")
     assert rows["cleo"]["note"] == "graded in an earlier run (cleo.ipynb)"
 
@@ -307,7 +309,7 @@ def test_the_command_keeps_what_it_has_and_takes_away_tables_that_are_not_whole(
 
     hand = f"--hand={tmp_path / 'hand.csv'}"
     said = call("all", hand)
-    assert "Nothing was handed in by cleo (Moore, Cleo)" in said
+    assert "look at cleo (Moore, Cleo): nothing handed in" in said
     table = list(csv.DictReader((tmp_path / "out" / "canvas.csv").read_text(encoding="utf-8").splitlines()))
     assert [row["A01 (90210)"] for row in table] == ["100", "30", "30", ""]
     said = call("new", hand)
@@ -318,8 +320,11 @@ def test_the_command_keeps_what_it_has_and_takes_away_tables_that_are_not_whole(
     kept = tmp_path / "out" / "results" / "bob.json"
     content = json.loads(kept.read_text(encoding="utf-8"))
     kept.write_text(json.dumps(content | {"version": "last term's"}), encoding="utf-8")
+    said = call("new", hand)
+    assert "look at bob (Babbage, Bob): graded by other checks or in another term, which does not count" in said
+    table = list(csv.DictReader((tmp_path / "out" / "canvas.csv").read_text(encoding="utf-8").splitlines()))
+    assert [row["A01 (90210)"] for row in table] == ["100", "35", "", ""]
     said = call("new")
-    assert "Results of other checks or another term do not count; hand in anew: bob." in said
     assert "they are written where ROSTER and HAND are given" in said
     assert not (tmp_path / "out" / "canvas.csv").exists()
     assert not (tmp_path / "out" / "feedback" / "bob.html").exists()
