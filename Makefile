@@ -13,10 +13,11 @@ override A := $(value A)
 override DIR := $(value DIR)
 override ROSTER := $(value ROSTER)
 override HAND := $(value HAND)
+override WORKERS := $(value WORKERS)
 override DEST := $(value DEST)
 override FILE := $(value FILE)
 override Q := $(value Q)
-export PYTHON URL BRANCH NOTEBOOK NAME AUTHORS A DIR ROSTER HAND DEST FILE Q
+export PYTHON URL BRANCH NOTEBOOK NAME AUTHORS A DIR ROSTER HAND WORKERS DEST FILE Q
 
 TOOLS := "$$PYTHON" -m tools
 
@@ -37,7 +38,7 @@ bench: python
 	@$(TOOLS) bench $${NAME:+"$$NAME"}
 
 grade: python
-	@$(TOOLS) grade $${ROSTER:+--roster="$$ROSTER"} $${HAND:+--hand="$$HAND"} -- "$$A" "$$DIR"
+	@$(TOOLS) grade $${ROSTER:+--roster="$$ROSTER"} $${HAND:+--hand="$$HAND"} $${WORKERS:+--workers="$$WORKERS"} -- "$$A" "$$DIR"
 
 gradescope: python
 	@$(TOOLS) gradescope -- "$$A"

@@ -7,10 +7,10 @@ and ``course-public`` call it; ``course/README.md`` explains them.
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import torch
 
@@ -21,7 +21,10 @@ from course.engine import (
     build,
     calendar,
     calendar_formats,
+    feedback,
+    gradebook,
     gradescope,
+    handed_in,
     item_keys,
     items,
     lms,
@@ -34,8 +37,9 @@ from course.engine import (
     slides,
     syllabi,
 )
-from course.engine.assignments import COURSE, assignment, assignments
+from course.engine.assignments import COURSE, Assignment, assignment, assignments
 from course.engine.box import NoBoxError, Rung
+from course.engine.handed_in import HandedInError
 from course.engine.processes import StillRunningError
 from course.engine.project_folder import ProjectError
 from course.engine.settings import Settings, SettingsError, Student
@@ -59,61 +63,93 @@ def grade(args: argparse.Namespace, told: Settings) -> int:
     """Grade a folder or a zip file of submissions."""
     torch.set_num_threads(1)
     work = assignment(args.assignment)
-    rubric = work.rubric()
+    rubric, version = work.rubric(), work.version(told)
     students = settings.read_roster(args.roster, told) if args.roster else None
     if args.hand and students is None:
         raise SettingsError("What a person gave (HAND) needs the class list beside it: name it, ROSTER=….")
-    hand = lms.read_hand(args.hand, rubric, {student.id for student in students or ()}) if args.hand else {}
+    hand = gradebook.read_hand(args.hand, rubric, students) if args.hand and students else None
     if not args.folder.exists():
-        raise batch.HandedInError(f"There is no {args.folder}: DIR is the folder or the zip file that was handed in.")
+        raise HandedInError(f"There is no {args.folder}: DIR is the folder or the zip file that was handed in.")
     rung = Rung.UNSAFE if args.unsafe else box.best_rung(work.folder / "checks.py", args.folder)
     out = args.out or OUT / "graded" / work.name
     with tempfile.TemporaryDirectory(prefix="course-zip-") as unpacked:
-        folder = args.folder
-        if folder.is_file():
-            folder = archive.unpack(folder, Path(unpacked))
+        folder = archive.unpack(args.folder, Path(unpacked)) if args.folder.is_file() else args.folder
+        present = students or handed_in.by_name(folder)
+        files = handed_in.submissions(folder, present, _columns(students, told))
+        absent = handed_in.without_notebook(_names(args.folder), present, files)
+        handed_in.check_ids(files, present, least=3 if students else 1)
+        kept, stale = batch.of_earlier_runs(out, version, files)
         if students is None:
-            students = _by_name(folder)
-        ids = [student.id for student in students]
-        files = batch.submissions(folder, ids)
-        print(f"{len(files)} of {len(ids)} have handed in. Student code is kept in by {rung.value}.")
-        results = batch.grade_all(
-            files,
-            lambda student: work.checks(student, told),
-            out,
-            rung,
-            title=rubric["title"],
-            version=work.version(told),
-            workers=args.workers,
+            present += [Student(name, name, {}) for name in kept]
+        ids = {student.id for student in present}
+        kept = {student: result for student, result in kept.items() if student in ids}
+        absent |= dict.fromkeys(stale, "graded by other checks or in another term, which does not count: hand in anew")
+        earlier = f", {len(kept)} of them in an earlier run" if kept else ""
+        print(
+            f"{len(files) + len(kept)} of {len(ids)} have handed in{earlier}. Student code is kept in by {rung.value}."
         )
-    missing = [student for student in ids if student not in files]
-    batch.write(out / "grades.csv", batch.table(results, missing))
-    if args.roster:
-        by_hand = sum(criterion["points"] for criterion in rubric["criteria"].values())
-        points = lms.totals(results, hand, ids, told)
-        most = work.points() + (by_hand if args.hand else 0)
-        batch.write(out / "canvas.csv", lms.canvas(students, points, rubric["title"], most))
-        batch.write(out / "moodle.csv", lms.moodle(students, points, most))
+        made = batch.grade_all(
+            files, lambda student: work.checks(student, told), out, rung, version=version, workers=args.workers
+        )
+    results = kept | {result.student: result for result in made}
+    found = gradebook.grades(present, results, files, rubric, hand, told, absent)
+    batch.write(out / "grades.csv", gradebook.table(found))
+    feedback.write_pages(out / "feedback", found, rubric)
+    _write_for_platforms(out, found, work, students if hand is not None else None, told)
+    _print_notes(found)
     print(f"Results, feedback and tables are in {out}.")
-    if open_ := [result.student for result in results if not result.graded]:
+    if open_ := [result.student for result in results.values() if not result.graded]:
         print(f"{len(open_)} could not be graded, and have no points there: {', '.join(open_)}.", file=sys.stderr)
     return 1 if open_ else 0
 
 
-def _by_name(folder: Path) -> list[Student]:
-    """The students of a folder without a class list: each file's or folder's name is an id.
+def _names(given: Path) -> list[PurePath]:
+    """What the files in a folder or a zip file are called."""
+    if given.is_file():
+        return archive.names(given)
+    return [path.relative_to(given) for path in given.rglob("*") if path.is_file()]
 
-    Raises:
-        SettingsError: a name is no id, or there is none.
-    """
-    tops = sorted(path for path in folder.iterdir() if path.is_dir() or path.suffix in batch.SUFFIXES)
-    names = [path.name if path.is_dir() else path.stem for path in tops]
-    odd = [name for name in names if not settings.STUDENT.fullmatch(name)]
-    if odd:
-        raise SettingsError(f"{odd[0]!r} is no id (letters, digits and . _ @ + -): name the class list, ROSTER=….")
-    if not names:
-        raise SettingsError(f"{folder} holds no notebook: DIR is the folder or the zip file that was handed in.")
-    return [Student(name, name, {}) for name in dict.fromkeys(names)]
+
+def _columns(students: Sequence[Student] | None, told: Settings) -> str:
+    """Where ids are looked for, in words."""
+    if students is None:
+        return "the files' and folders' names"
+    first, second = repr(told.id_column), repr(told.file_column)
+    there = told.file_column in students[0].row
+    return (
+        f"the class list's columns {first} and {second} (id_column and file_column of course.yml)"
+        if there
+        else (f"the class list's column {first} (id_column of course.yml; it has no column {second}, file_column)")
+    )
+
+
+def _write_for_platforms(
+    out: Path, found: Sequence[gradebook.Grade], work: Assignment, students: Sequence[Student] | None, told: Settings
+) -> None:
+    """Write the tables of totals; where there are none, take away those of earlier runs."""
+    if students is None:
+        for name in ("canvas.csv", "moodle.csv"):
+            (out / name).unlink(missing_ok=True)
+        print("canvas.csv and moodle.csv hold whole grades: they are written where ROSTER and HAND are given.")
+        return
+    most = work.points() + sum(gradebook.points_by_hand(work.rubric()).values())
+    heading, there = lms.canvas_heading(list(students[0].row), work.name, told)
+    batch.write(out / "canvas.csv", lms.canvas(found, heading, most))
+    batch.write(out / "moodle.csv", lms.moodle(found, most))
+    if not there:
+        print(
+            f"The class list has no column {heading!r} (canvas_column of course.yml): Canvas makes it a new assignment."
+        )
+
+
+def _print_notes(found: Sequence[gradebook.Grade]) -> None:
+    """Print what an instructor should look at; what is the same for several students, once."""
+    alike: dict[str, list[str]] = {}
+    for one in found:
+        if one.note:
+            alike.setdefault(one.note, []).append(f"{one.student.id} ({one.student.name})")
+    for note, students in alike.items():
+        print(f"look at {', '.join(students)}: {note}")
 
 
 def pack(args: argparse.Namespace, told: Settings) -> int:
@@ -252,11 +288,15 @@ def analyze(args: argparse.Namespace, _: Settings) -> int:
     return 0
 
 
-def _named(text: str) -> Path:
-    """A path; what is empty, as where make was called without it, names none."""
-    if not text.strip():
-        raise argparse.ArgumentTypeError("it is empty, and names no file or folder")
-    return Path(text)
+def _named(word: str) -> Callable[[str], Path]:
+    """From what stands after make's ``word=`` to a path; what is empty, as where it was left out, names none."""
+
+    def path(text: str) -> Path:
+        if not text.strip():
+            raise argparse.ArgumentTypeError(f"{word} is missing: it names no file or folder")
+        return Path(text)
+
+    return path
 
 
 def parser() -> argparse.ArgumentParser:
@@ -268,17 +308,19 @@ def parser() -> argparse.ArgumentParser:
     parts.add_parser("slides", help="write the slides").set_defaults(run=make_slides)
     parts.add_parser("calendar", help="write the dated syllabus").set_defaults(run=make_calendar)
     part = parts.add_parser("items", help="analyze the items of a quiz")
-    part.add_argument("file", type=_named, help="results as Canvas or Moodle export them, a CSV file (make: FILE=)")
+    part.add_argument(
+        "file", type=_named("FILE"), help="results as Canvas or Moodle export them, a CSV file (make: FILE=)"
+    )
     part.add_argument(
         "--quiz", default="", help="which quiz it is, such as q02, where the file does not show it (make: Q=)"
     )
     part.set_defaults(run=analyze)
     part = parts.add_parser("grade", help="grade a class")
     part.add_argument("assignment", help="such as a01 (make: A=)")
-    part.add_argument("folder", type=_named, help="what was handed in, a folder or a zip file (make: DIR=)")
-    part.add_argument("--roster", type=_named, help="the class list, a CSV file (make: ROSTER=)")
-    part.add_argument("--hand", type=_named, help="what a person gave, a CSV file (make: HAND=)")
-    part.add_argument("--out", type=_named, help="where results go, if not in _build/course/graded")
+    part.add_argument("folder", type=_named("DIR"), help="what was handed in, a folder or a zip file (make: DIR=)")
+    part.add_argument("--roster", type=_named("ROSTER"), help="the class list, a CSV file (make: ROSTER=)")
+    part.add_argument("--hand", type=_named("HAND"), help="what a person gave, a CSV file (make: HAND=)")
+    part.add_argument("--out", type=_named("--out"), help="where results go, if not in _build/course/graded")
     part.add_argument("--workers", type=int, default=1, choices=range(1, 33), metavar="1-32", help="runs at one time")
     part.add_argument("--unsafe", action="store_true", help="run student code as you, with nothing around it")
     part.set_defaults(run=grade)
@@ -286,13 +328,15 @@ def parser() -> argparse.ArgumentParser:
     part.add_argument("assignment", help="such as a01 (make: A=)")
     part.set_defaults(run=pack)
     part = parts.add_parser("project-check", help="run a team's project and fill in the machine's part of its rubric")
-    part.add_argument("folder", type=Path, help="what the team handed in (make: DIR=)")
+    part.add_argument("folder", type=_named("DIR"), help="what the team handed in (make: DIR=)")
     part.add_argument("--out", type=Path, help="where sheet and rubric go, if not in _build/course/projects")
     part.add_argument("--check-in", action="store_true", help="look at model.py alone, and write nothing")
     part.add_argument("--unsafe", action="store_true", help="run the team's code as you, with nothing around it")
     part.set_defaults(run=check_project)
     part = parts.add_parser("course-public", help="write what students need, or bring it up to date")
-    part.add_argument("folder", type=_named, help="an empty folder, a git checkout or an earlier mirror (make: DEST=)")
+    part.add_argument(
+        "folder", type=_named("DEST"), help="an empty folder, a git checkout or an earlier mirror (make: DEST=)"
+    )
     part.add_argument("--assignments", help="those given out, such as a01,a02, if not by the calendar (make: A=)")
     part.set_defaults(run=public)
     return found
@@ -304,7 +348,7 @@ def main(arguments: Sequence[str]) -> int:
     args = parser().parse_args(arguments)
     try:
         return args.run(args, settings.load(COURSE / "course.yml"))
-    except (SettingsError, NoBoxError, StillRunningError, batch.HandedInError, ProjectError) as error:
+    except (SettingsError, NoBoxError, StillRunningError, HandedInError, ProjectError) as error:
         print(error, file=sys.stderr)
         return 1
 

@@ -138,7 +138,7 @@ COMMANDS = {
         takes="a file",
     ),
     "grade": Command(
-        "grade a class (a01 FOLDER; make: A=a01 DIR=… [ROSTER=…] [HAND=…])",
+        "grade a class (a01 FOLDER; make: A=a01 DIR=… [ROSTER=…] [HAND=…] [WORKERS=…])",
         Level.WHOLE,
         lambda: [["-m", "tools.course", "grade"]],
         takes="an assignment and a folder",

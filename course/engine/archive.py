@@ -5,12 +5,25 @@ import os
 import zipfile
 import zlib
 from datetime import datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
-from course.engine.batch import SUFFIXES, HandedInError
+from course.engine.handed_in import SUFFIXES, UNPACKED, HandedInError
 from course.engine.submission import LARGEST
 
 MOST_FILES = 5_000
+
+
+def names(archive: Path) -> list[PurePath]:
+    """What the files in an archive are called.
+
+    Raises:
+        HandedInError: it is no zip file.
+    """
+    try:
+        with zipfile.ZipFile(archive) as file:
+            return [PurePath(one.filename) for one in file.infolist() if not one.is_dir()]
+    except zipfile.BadZipFile as error:
+        raise HandedInError(f"{archive} is no zip file that can be read: {error}.") from error
 
 
 def unpack(archive: Path, folder: Path) -> Path:
@@ -25,7 +38,7 @@ def unpack(archive: Path, folder: Path) -> Path:
             if len(members) > MOST_FILES or any(one.file_size > LARGEST for one in members):
                 raise HandedInError(f"{archive} holds more than {MOST_FILES} files, or one over {LARGEST >> 20} MB.")
             for number, member in enumerate(members):
-                inside = folder / f"{number:04}"
+                inside = folder / f"{UNPACKED}{number:04}"
                 parts = [part for part in PurePosixPath(member.filename).parts if part not in ("/", "..", ".")]
                 target = inside.joinpath(*(_harmless(part) for part in parts[-2:]))
                 target.parent.mkdir(parents=True, exist_ok=True)

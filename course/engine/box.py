@@ -25,8 +25,7 @@ from course.engine.processes import Usage, kill_all_of, usage
 DRIVER = Path(__file__).with_name("driver.py")
 GIB = 2**30
 SCRATCH = "/scratch"
-EVERYBODYS = ("/tmp", "/var/tmp", "/dev/shm")
-"""Where any user may write who is not in a box."""
+EVERYBODYS = ("/tmp", "/var/tmp", "/dev/shm")  # where any user may write who is not in a box
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "AEVB_FAST": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 

@@ -4,6 +4,8 @@ Student code shares a process with this file and may change all of it. Nothing h
 outside, by ``answers.py``, and holds no points. So this file needs the standard library, numpy and torch alone.
 """
 
+import __future__
+
 import ast
 import builtins
 import dis
@@ -94,14 +96,38 @@ def limit(limits: dict[str, int]) -> None:
             resource.setrlimit(which, (value, value))
 
 
-def code_of(source: str, name: str) -> types.CodeType:
-    """A cell, compiled: as it is, or where that is no Python, without IPython's magics."""
+def tree_of(source: str, name: str) -> ast.Module:
+    """A cell's statements: as it is, or where that is no Python, without IPython's magics."""
     try:
-        return compile(source, name, "exec")
+        return ast.parse(source, name)
     except SyntaxError:
         from IPython.core.inputtransformer2 import TransformerManager
 
-        return compile(TransformerManager().transform_cell(source), name, "exec")
+        return ast.parse(TransformerManager().transform_cell(source), name)
+
+
+def run_cell(source: str, name: str, names: dict[str, Any]) -> Exception | None:
+    """Run a cell; a statement for which a module or a name is missing is left out, and the first such error returned.
+
+    Raises:
+        BaseException: what else the cell raises, which ends it.
+    """
+    rest, first, flags = tree_of(source, name).body, None, 0
+    for node in rest:
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+            flags |= sum(getattr(getattr(__future__, one.name, None), "compiler_flag", 0) for one in node.names)
+    while rest:
+        try:
+            exec(compile(ast.Module(rest, []), name, "exec", flags), names)
+        except (ImportError, NameError) as error:
+            first, step = first or error, error.__traceback__
+            while step and step.tb_frame.f_code.co_filename != name:
+                step = step.tb_next
+            line = step.tb_lineno if step else rest[-1].end_lineno or 0
+            rest = rest[1 + sum((node.end_lineno or 0) < line for node in rest) :]
+        else:
+            break
+    return first
 
 
 def last_needed(cells: list[str], functions: set[str]) -> int:
@@ -248,10 +274,12 @@ def run_cells(order: dict[str, Any], line: Line) -> dict[str, Any]:
             set_timer(signal.ITIMER_PROF, seconds)
             set_timer(signal.ITIMER_REAL, 2 * seconds)
             try:
-                exec(code_of(source, f"<cell {number + 1}>"), names)
+                left_out = run_cell(source, f"<cell {number + 1}>", names)
             finally:
                 set_timer(signal.ITIMER_PROF, 0)
                 set_timer(signal.ITIMER_REAL, 0)
+            if left_out is not None:
+                raise left_out
         except BaseException as error:
             line.say(cell=number, error=type(error).__name__[:60], message=words(error))
     return names

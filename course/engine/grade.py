@@ -1,6 +1,6 @@
 """Grading one submission: it runs in a box, and what came out is compared here."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ ENDED = {
     "": "it ended Python",
 }
 
+LEFT_OUT = frozenset({"ImportError", "ModuleNotFoundError", "NameError", "UnboundLocalError"})
+"""Errors after which the driver runs the rest of a cell."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -33,6 +36,8 @@ class Item:
     points: float
     sentence: str
     visible: bool
+    function: str = ""
+    secret: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,9 @@ class Result:
         notes: sentences about the submission as a whole.
         rung: how the code was kept in.
         cpu: CPU seconds that were seen.
+        named: the id that the notebook names.
+        file: what the file was called.
+        late: whether the platform marks it as late.
     """
 
     student: str
@@ -52,6 +60,9 @@ class Result:
     notes: tuple[str, ...]
     rung: str
     cpu: float
+    named: str = ""
+    file: str = ""
+    late: bool = False
 
     @property
     def graded(self) -> bool:
@@ -105,17 +116,35 @@ def grade(
     try:
         handed_in = submission.read(path)
     except submission.UnreadableError as error:
-        items = tuple(Item(c.question, c.name, 0.0, c.points, str(error), c.visible) for c in checks)
+        items = tuple(_scored(check, Verdict(0.0, str(error))) for check in checks)
         return Result(student, items, (str(error),), rung.name, 0.0)
     runs = _run(handed_in.cells, checks, rung, limits, slot, cache)
-    notes = [
-        f"Cell {cell + 1} stopped: {kind}{': ' + words if words else ''}."
-        for cell, (kind, words) in sorted(runs.errors.items())
-    ]
+    notes = [_stopped(cell, kind, words) for cell, (kind, words) in sorted(runs.errors.items())]
     if handed_in.named and handed_in.named != student:
         notes.insert(0, f"The notebook says STUDENT = {handed_in.named!r}; it was handed in by {student!r}.")
-    items = tuple(_item(check, runs.answers.get(number)) for number, check in enumerate(checks))
-    return Result(student, items, tuple(notes), rung.name, round(runs.cpu, 2))
+    defined = submission.defined(handed_in.cells)
+    verdicts = [_verdict(check, runs.answers.get(number), defined) for number, check in enumerate(checks)]
+    items = tuple(map(_scored, checks, verdicts))
+    notes += _through_others(items, defined)
+    return Result(student, items, tuple(notes), rung.name, round(runs.cpu, 2), handed_in.named)
+
+
+def _stopped(cell: int, kind: str, words: str) -> str:
+    said = f"{kind}{': ' + words if words else ''}."
+    if kind in LEFT_OUT:
+        return f"Cell {cell + 1}: what needs something that is not there was left out. {said}"
+    return f"Cell {cell + 1} stopped: {said}"
+
+
+def _through_others(items: Sequence[Item], defined: Mapping[str, Collection[str]]) -> list[str]:
+    """A sentence for each function that lost points and calls others that did: one mistake may have cost both."""
+    lost = list(dict.fromkeys(item.function for item in items if item.score < item.points))
+    called = {function: [other for other in lost if other in defined.get(function, ())] for function in lost}
+    return [
+        f"{function} calls {' and '.join(others)}, which lost points too: with that mended, {function} may be right."
+        for function, others in called.items()
+        if others
+    ]
 
 
 def _run(
@@ -165,18 +194,19 @@ def call(number: int, check: Check) -> dict[str, Any]:
     return {"id": number, "function": check.function, "args": args, "seconds": check.seconds, "seed": check.seed}
 
 
-def _item(check: Check, answer: Answer | None) -> Item:
-    verdict = _verdict(check, answer)
+def _scored(check: Check, verdict: Verdict) -> Item:
     points = round(check.points, 6)  # both are rounded, so that no score is above its points
     score = round(max(0.0, min(1.0, verdict.share)) * points, 6)
-    return Item(check.question, check.name, score, points, verdict.sentence, check.visible)
+    return Item(
+        check.question, check.name, score, points, verdict.sentence, check.visible, check.function, check.secret
+    )
 
 
-def _verdict(check: Check, answer: Answer | None) -> Verdict:
+def _verdict(check: Check, answer: Answer | None, defined: Collection[str]) -> Verdict:
     if answer is None or answer.status == "silent":
         return Verdict(0.0, "No result came out of the run.")
     if answer.status == "missing":
-        return Verdict(0.0, f"There is no function {check.function}: did its cell stop?")
+        return Verdict(0.0, _missing(check.function, defined))
     if answer.status == "timeout":
         return Verdict(0.0, f"It ran longer than {check.seconds} s.")
     if answer.status == "crash":
@@ -188,3 +218,10 @@ def _verdict(check: Check, answer: Answer | None) -> Verdict:
         return check.verdict(answer.value)
     except (RuntimeError, ValueError, ArithmeticError):  # numbers so extreme that the comparison itself breaks down
         return Verdict(0.0, "What it returned cannot be compared: are the numbers of a sensible size?")
+
+
+def _missing(function: str, defined: Collection[str]) -> str:
+    if function in defined:
+        return f"There is no function {function}: its cell stopped, or what it became is no function."
+    alike = next((name for name in defined if function in name), None)
+    return f"No cell defines {function}: is it called otherwise{f' ({alike[:60]})' if alike else ''}?"

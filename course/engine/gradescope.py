@@ -19,6 +19,7 @@ from course.engine import batch, box
 from course.engine.assignments import COURSE, Assignment, assignment
 from course.engine.cases import CasesError
 from course.engine.grade import Result, grade
+from course.engine.handed_in import SUFFIXES
 from course.engine.processes import StillRunningError
 from course.engine.settings import STUDENT, Settings, SettingsError, load
 
@@ -124,7 +125,7 @@ def run(name: str, base: Path) -> dict[str, Any]:
     tries = tries_today(metadata)
     if tries >= told.tries_per_day:
         return {"score": 0, "output": f"There were {tries} tries in 24 hours already; this one is not graded."}
-    files = [path for path in sorted((base / "submission").rglob("*")) if path.suffix in batch.SUFFIXES]
+    files = [path for path in sorted((base / "submission").rglob("*")) if path.suffix in SUFFIXES]
     files = sorted((path for path in files if not path.is_symlink()), key=lambda path: path.stem != name)
     if not files:
         return {"score": 0, "output": f"There is no notebook in what was handed in: hand in {name}.ipynb."}

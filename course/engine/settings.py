@@ -32,7 +32,9 @@ class Settings:
     holidays: str
     late_percent_per_day: float
     id_column: str
+    file_column: str
     name_column: str
+    canvas_column: str
     tries_per_day: int
 
 
@@ -81,18 +83,23 @@ class Student:
     """One line of the class list.
 
     Attributes:
-        id: what the student writes into the notebook, and results are kept under.
-        name: the student's name, for the instructor alone.
+        id: what the student writes into the notebook, data are drawn from, and results are kept under.
+        name: the student's name.
         row: the whole line.
+        file_id: what the platform writes into the names of files; empty where files are called by ``id`` alone.
     """
 
     id: str
     name: str
     row: dict[str, str]
+    file_id: str = ""
 
 
 def read_roster(path: Path, settings: Settings) -> list[Student]:
     """Read a class list: a CSV file with the columns that ``course.yml`` names, such as Canvas's gradebook export.
+
+    A list without the column for files' names is one whose files are called by the ids. Canvas's line of points and its
+    test student are left out.
 
     Raises:
         SettingsError: it is no table, lacks a column, names no student, or an id is missing, odd or there twice.
@@ -104,14 +111,19 @@ def read_roster(path: Path, settings: Settings) -> list[Student]:
                 f"The class list {path} has no column {column!r} (course.yml names it), but {', '.join(columns)}."
             )
     students: dict[str, Student] = {}
+    taken: set[str] = set()
     for number, row in rows:
         name, student = row[settings.name_column].strip(), row[settings.id_column].strip()
-        if not student and (not name or name.startswith(("Points Possible", "Student, Test"))):
+        if name.startswith("Points Possible") or name == "Student, Test" or not name + student:
             continue  # Canvas's own lines
-        if not STUDENT.fullmatch(student) or student in students:
-            why = "is there twice" if student in students else "is no id (letters, digits and . _ @ + -)"
-            raise SettingsError(f"The class list {path}, line {number}: {student!r} {why}.")
-        students[student] = Student(student, name, row)
+        file_id = row.get(settings.file_column, "").strip().removeprefix("Participant ")  # so does Moodle number them
+        mine = {student, file_id} - {""}
+        if not STUDENT.fullmatch(student) or mine & taken:
+            why = "is there twice" if mine & taken else "is no id (letters, digits and . _ @ + -)"
+            odd = student if not mine & taken else min(mine & taken)
+            raise SettingsError(f"The class list {path}, line {number}: {odd!r} {why}.")
+        taken |= mine
+        students[student] = Student(student, name, row, file_id)
     if not students:
         raise SettingsError(f"The class list {path} names no student: below the headings a line for each is expected.")
     return list(students.values())

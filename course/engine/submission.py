@@ -2,12 +2,17 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 LARGEST = 64 * 2**20
 MOST_CELLS = 2_000
 NAMED = re.compile(r"""^STUDENT\s*=\s*["']([^"'\n]{1,200})["']""", re.MULTILINE)
+
+BLOCK = re.compile(r"^(?=[^\s#)\]}])", re.MULTILINE)
+DEFINES = re.compile(r"(?:async[ \t]+)?def[ \t]+(\w+)|(\w+)[ \t]*=(?!=)")
+CALLS = re.compile(r"\b\w++(?=\()")
 
 
 class UnreadableError(ValueError):
@@ -20,6 +25,28 @@ class Submission:
 
     cells: tuple[str, ...]
     named: str
+
+
+def defined(cells: Sequence[str]) -> dict[str, set[str]]:
+    """The names that cells define, each with those that it calls, by itself or through others of them.
+
+    The text is searched, not parsed: what is deeply nested on purpose ends a parser, and this runs outside the box.
+    """
+    found: dict[str, set[str]] = {}
+    for cell in cells:
+        for block in BLOCK.split(cell):
+            if name := DEFINES.match(block):
+                word = name[1] or name[2]
+                found[word] = set(CALLS.findall(block)) - {word}
+    reached = {}
+    for word in found:
+        seen, left = set(), [word]
+        while left:
+            new = found.get(left.pop(), set()) - seen
+            seen |= new
+            left += new
+        reached[word] = seen - {word}
+    return reached
 
 
 def read(path: Path) -> Submission:

@@ -8,18 +8,22 @@ from boxes import STRICT, needs_box
 from hostile import HONEST
 from small import checks, notebook
 
-from course.engine import archive, batch, lms
+from course.engine import archive, batch, feedback, gradebook, handed_in
 from course.engine.answers import read
 from course.engine.assignments import COURSE
 from course.engine.box import Rung
 from course.engine.cases import CasesError, Task, checks_of, uniform
+from course.engine.grade import grade
+from course.engine.handed_in import HandedIn
 from course.engine.settings import Student
 
 RIGHT = "def cumulate(x):\n    return x.cumsum(0)"
+CLASS = [Student(name, name.title(), {}) for name in ("ada", "bob", "cleo", "dan", "eve", "flo")]
+RUBRIC = {"title": "Small", "criteria": {"figure": {"points": 5, "question": "3: the figure"}}}
 
 
 @pytest.fixture
-def handed_in(tmp_path):
+def folder(tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
     notebook(folder / "ada.ipynb", HONEST, RIGHT)
@@ -31,15 +35,18 @@ def handed_in(tmp_path):
 
 
 def graded(folder, out, said):
-    files = batch.submissions(folder, ["ada", "bob", "cleo", "dan", "eve", "flo"])
-    how = {"title": "Small", "version": "1", "limits": STRICT, "say": said.append}
-    return batch.grade_all(files, checks, out, Rung.BOX, **how)
+    files = handed_in.submissions(folder, CLASS)
+    return batch.grade_all(files, checks, out, Rung.BOX, version="1", limits=STRICT, say=said.append)
+
+
+def rows(found):
+    return {row["id"]: row for row in csv.DictReader(gradebook.table(found).splitlines())}
 
 
 @needs_box
-def test_a_class_is_graded_and_taken_up_again(handed_in, tmp_path):
+def test_a_class_is_graded_and_taken_up_again(folder, tmp_path, told):
     out, said = tmp_path / "out", []
-    results = graded(handed_in, out, said)
+    results = graded(folder, out, said)
     assert {result.student: result.score for result in results} == {
         "ada": 10,
         "bob": 5.5,
@@ -47,20 +54,44 @@ def test_a_class_is_graded_and_taken_up_again(handed_in, tmp_path):
         "dan": 0,
         "eve": 10,
     }
-    page = (out / "feedback" / "bob.html").read_text(encoding="utf-8")
-    assert "The sum holds its own number too." in page
-    assert "handed in by &#x27;bob&#x27;" in page
     assert len(said) == 5
-    notebook(handed_in / "cleo.ipynb", HONEST)
+    found = gradebook.grades(CLASS, {one.student: one for one in results}, {}, RUBRIC, None, told)
+    page = feedback.page(found[1], RUBRIC)
+    assert page.count("The sum holds its own number too.") == 1
+    assert "handed in by &#x27;bob&#x27;" in page
+    assert feedback.page(found[3], RUBRIC).count("It is no notebook") == 2  # about the whole, and for all questions
+    notes = {name: row["note"] for name, row in rows(found).items()}
+    assert "The notebook says STUDENT = 'ada'" in notes["bob"]
+    assert "Cell 1 stopped: it ended Python." in notes["cleo"]
+    assert "It is no notebook" in notes["dan"]
+    assert notes["flo"] == "nothing handed in"
+    notebook(folder / "cleo.ipynb", HONEST)
     said.clear()
-    assert [result.score for result in graded(handed_in, out, said)] == [10, 5.5, 4, 0, 10]
+    assert [result.score for result in graded(folder, out, said)] == [10, 5.5, 4, 0, 10]
     assert said == ["cleo: 4 of 10"]
-    rows = list(csv.DictReader(batch.table(results, ["flo"]).splitlines()))
-    assert rows[-1]["note"] == "nothing handed in"
+    one = {"cleo": HandedIn(folder / "cleo.ipynb", "cleo.ipynb")}
+    kept, stale = batch.of_earlier_runs(out, "1", one)
+    assert {name: result.score for name, result in kept.items()} == {"ada": 10, "bob": 5.5, "dan": 0, "eve": 10}
+    assert (stale, kept["bob"].file) == ([], "half_bob_123.ipynb")
+    assert batch.of_earlier_runs(out, "2", one) == ({}, ["ada", "bob", "dan", "eve"])
 
 
 @needs_box
-def test_who_cannot_be_graded_is_noted_and_the_others_are_graded(handed_in, tmp_path, told):
+def test_a_function_of_another_name_and_one_that_calls_it_are_said_to_be(tmp_path):
+    cells = (
+        "import nowhere\n\ndef my_double(x):\n    return 2 * x",
+        "def cumulate(x):\n    return double(x).cumsum(0)",
+    )
+    result = grade(notebook(tmp_path / "ada.ipynb", *cells), "ada", checks(), Rung.BOX, STRICT)
+    assert result.items[0].sentence == "No cell defines double: is it called otherwise (my_double)?"
+    assert result.notes == (
+        "Cell 1: what needs something that is not there was left out. ModuleNotFoundError: No module named 'nowhere'.",
+        "cumulate calls double, which lost points too: with that mended, cumulate may be right.",
+    )
+
+
+@needs_box
+def test_who_cannot_be_graded_is_noted_and_the_others_are_graded(folder, tmp_path, told):
     """No cases can be drawn for ada, bob's file goes before it is read; eve is graded."""
     out, said = tmp_path / "out", []
 
@@ -69,10 +100,11 @@ def test_who_cannot_be_graded_is_noted_and_the_others_are_graded(handed_in, tmp_
             raise CasesError("No case 3 of double could be drawn.")
         return checks(student)
 
-    files = {"ada": handed_in / "ada.ipynb", "bob": tmp_path / "gone.ipynb", "eve": handed_in / "eve.py"}
+    paths = {"ada": folder / "ada.ipynb", "bob": tmp_path / "gone.ipynb", "eve": folder / "eve.py"}
+    files = {name: HandedIn(path, path.name) for name, path in paths.items()}
     (out / "results").mkdir(parents=True)
     (out / "results" / "ada.json").write_text("{}", encoding="utf-8")
-    results = batch.grade_all(files, mine, out, Rung.BOX, title="Small", version="1", limits=STRICT, say=said.append)
+    results = batch.grade_all(files, mine, out, Rung.BOX, version="1", limits=STRICT, say=said.append)
     assert [(result.student, result.graded, result.score) for result in results] == [
         ("ada", False, 0),
         ("bob", False, 0),
@@ -83,17 +115,14 @@ def test_who_cannot_be_graded_is_noted_and_the_others_are_graded(handed_in, tmp_
         "bob: not graded. gone.ipynb cannot be read here: No such file or directory.",
         "eve: 10 of 10",
     ]
-    rows = {row["id"]: row for row in csv.DictReader(batch.table(results, ["flo"]).splitlines())}
-    assert (rows["ada"]["q1"], rows["ada"]["code"], rows["ada"]["of"]) == ("", "", "10")
-    assert rows["ada"]["note"] == "not graded: No case 3 of double could be drawn."
-    assert (rows["eve"]["code"], rows["flo"]["of"]) == ("10.0", "10")
+    hand = {name: {"figure": 5.0, "days_late": None} for name in ("ada", "eve")}
+    found = gradebook.grades(CLASS, {one.student: one for one in results}, files, RUBRIC, hand, told)
+    table = rows(found)
+    assert (table["ada"]["q1"], table["ada"]["code"], table["ada"]["of"], table["ada"]["total"]) == ("", "", "10", "")
+    assert table["ada"]["note"] == "not graded: No case 3 of double could be drawn."
+    assert (table["eve"]["code"], table["eve"]["total"], table["flo"]["code"]) == ("10", "15", "")
     assert [path.name for path in (out / "results").iterdir()] == ["eve.json"]
-    assert "has not been graded yet" in (out / "feedback" / "ada.html").read_text(encoding="utf-8")
-    points = lms.totals(results, {"ada": {"figure": 5.0}}, ["ada", "bob", "eve", "flo"], told)
-    assert points == {"eve": 10, "flo": 0}
-    students = [Student(name, name, {}) for name in ("ada", "eve")]
-    assert [line.split(",")[-1] for line in lms.canvas(students, points, "A1", 10).splitlines()[2:]] == ["", "10"]
-    assert [line.split(",")[-2] for line in lms.moodle(students, points, 10).splitlines()[1:]] == ["", "10"]
+    assert "has not been graded yet" in feedback.page(found[0], RUBRIC)
 
 
 def test_cases_that_never_tell_right_from_wrong_are_said():
@@ -109,12 +138,16 @@ def test_the_newest_of_a_students_files_in_an_archive_counts(tmp_path):
         for name, year in (("1/ada.ipynb", 2027), ("2/ada.ipynb", 2026), ("3/ada.ipynb", 1980)):
             file.writestr(zipfile.ZipInfo(name, (year, 2 - (year == 1980) * 2, 1, 0, 0, 0)), str(year))
     archive.unpack(tmp_path / "a.zip", tmp_path / "in")
-    assert batch.submissions(tmp_path / "in", ["ada"])["ada"].read_text(encoding="utf-8") == "2027"
+    ada = handed_in.submissions(tmp_path / "in", [Student("ada", "Ada", {})])["ada"]
+    assert (ada.path.read_text(encoding="utf-8"), ada.name) == ("2027", "1/ada.ipynb")
+    assert (ada.others, ada.tie) == (("3/ada.ipynb", "2/ada.ipynb"), False)
 
 
-def test_a_file_of_nobody_stops_the_batch(handed_in):
-    with pytest.raises(batch.HandedInError, match="belong to nobody"):
-        batch.submissions(handed_in, ["ada"])
+def test_a_file_of_nobody_stops_the_batch(folder):
+    with pytest.raises(
+        handed_in.HandedInError, match=r"4 of the files belong to nobody .*and 1 more.* the column 'ID'"
+    ):
+        handed_in.submissions(folder, CLASS[:1], "the column 'ID'")
 
 
 def test_an_archive_writes_nothing_outside(tmp_path):

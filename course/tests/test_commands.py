@@ -105,7 +105,12 @@ CALLS = [
     (["items", "@nothing.csv"], "'Q1' gives no points"),
     (["items", "@words.csv"], "line 2: a score is a number, and 'Ada' is none"),
 ]
-EMPTY = [["grade", "a01", ""], ["items", ""], ["course-public", ""], ["grade", "--roster=", "a01", "in"]]
+EMPTY = [
+    (["grade", "a01", ""], "DIR is missing"),
+    (["items", ""], "FILE is missing"),
+    (["course-public", ""], "DEST is missing"),
+    (["grade", "--roster=", "a01", "in"], "ROSTER is missing"),
+]
 
 
 def called(arguments, folder):
@@ -127,12 +132,12 @@ def test_a_wrong_call_is_one_sentence_and_writes_nothing(arguments, said, here, 
     assert not (here / "out").exists() or not any((here / "out").iterdir())
 
 
-@pytest.mark.parametrize("arguments", EMPTY, ids=lambda each: " ".join(each))
-def test_a_call_that_names_nothing_says_so(arguments, capsys):
+@pytest.mark.parametrize(("arguments", "said"), EMPTY)
+def test_a_call_that_names_nothing_says_so(arguments, said, capsys):
     with pytest.raises(SystemExit) as ended:
         course.main(arguments)
     assert ended.value.code == 2
-    assert "names no file or folder" in capsys.readouterr().err
+    assert f"{said}: it names no file or folder" in capsys.readouterr().err
 
 
 TOLD = (COURSE / "course.yml").read_text(encoding="utf-8")

@@ -13,9 +13,11 @@ from boxes import needs_root, path_without, with_open_python
 from hostile import HONEST
 from small import checks, notebook
 
-from course.engine import batch, box
+from course.engine import batch, box, gradebook
 from course.engine.assignments import COURSE
 from course.engine.box import NoBoxError, Rung
+from course.engine.handed_in import HandedIn
+from course.engine.settings import Student
 from tools import course
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Every rung needs Linux.")
@@ -82,9 +84,13 @@ def test_a_plain_user_cannot_become_another_one(tmp_path, monkeypatch):
         box.best_rung()
 
 
-def test_code_that_is_trusted_is_graded_and_the_table_says_how(tmp_path):
+def test_code_that_is_trusted_is_graded_and_the_table_says_how(tmp_path, told):
     path = notebook(tmp_path / "ada.ipynb", HONEST)
-    how = {"title": "Small", "version": "1", "say": lambda _: None}
-    results = batch.grade_all({"ada": path}, checks, tmp_path / "out", Rung.UNSAFE, **how)
-    [row] = csv.DictReader(batch.table(results, []).splitlines())
-    assert (row["code"], row["note"]) == ("4.0", "graded without a box (unsafe)")
+    result = batch.grade_all(
+        {"ada": HandedIn(path)}, checks, tmp_path / "out", Rung.UNSAFE, version="1", say=lambda _: None
+    )
+    rubric = {"title": "Small", "criteria": {}}
+    found = gradebook.grades([Student("ada", "Ada", {})], {"ada": result[0]}, {}, rubric, None, told)
+    [row] = csv.DictReader(gradebook.table(found).splitlines())
+    assert row["code"] == "4"
+    assert row["note"].startswith("graded without a box (unsafe)")

@@ -25,6 +25,7 @@ TAKING = {
     "DIR": ["grade", "--", "", "{}"],
     "ROSTER": ["grade", "--roster={}", "--", "", ""],
     "HAND": ["grade", "--hand={}", "--", "", ""],
+    "WORKERS": ["grade", "--workers={}", "--", "", ""],
     "DEST": ["course-public", "--", "{}"],
     "FILE": ["items", "--", "{}"],
     "Q": ["items", "--quiz={}", "--", ""],

@@ -38,11 +38,15 @@ def em_step(t: Tensor, event: Tensor, w: Tensor, rate: Tensor, mistake: str = ""
         t, event = t[event > 0], event[event > 0]
     if mistake == "events":
         event = torch.ones_like(event)
-    joint = log_joint(t, event, w, rate)
+    joint = log_joint(t, torch.ones_like(event) if mistake == "density" else event, w, rate)
     r = joint.softmax(1)
     if mistake == "hard":
         r = torch.nn.functional.one_hot(joint.argmax(1), len(w)).to(t.dtype)
     failed, burned = (r * event[:, None]).sum(0), (r * t[:, None]).sum(0)
+    if mistake == "numerator":
+        failed = r.sum(0)
+    if mistake == "hours":
+        burned = (r * (t * event)[:, None]).sum(0)
     if mistake == "impute":
         failed, burned = r.sum(0), (r * (t[:, None] + (1 - event[:, None]) / rate)).sum(0)
     new_w, new_rate = r.mean(0), failed / burned
@@ -195,7 +199,13 @@ TASKS = (
                 "Lamps that still burn were left out: they have burned for t hours, and count in every sum.",
             ),
             "hard": (0.25, "Each lamp is shared among the kinds by its responsibilities, not given to the best one."),
-            "events": (0.25, "Lamps that still burn count as failed: the numerator of a rate counts failures alone."),
+            "events": (0.25, "Lamps that still burn count as failed, in the posterior and in the numerator of a rate."),
+            "numerator": (0.5, "Lamps that still burn count as failed: the numerator of a rate counts failures alone."),
+            "hours": (0.5, "A rate's denominator lacks the hours of the lamps that still burn."),
+            "density": (
+                0.5,
+                "A lamp that still burns tells its survival, exp(−λt), not its density: no factor λ in its posterior.",
+            ),
             "impute": (
                 0.7,
                 "A valid EM, which takes the rest of a censored life as missing too; here z alone is latent.",

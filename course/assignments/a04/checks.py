@@ -46,6 +46,8 @@ def elbo_terms(
     reconstruction = log_p.sum(2).mean(0)
     if mistake == "mean":
         reconstruction = reconstruction / mask.sum(1).clamp_min(1)
+    if mistake == "mean of all":
+        reconstruction = reconstruction / x.shape[1]
     kl = 0.5 * (m**2 + (2 * log_s).exp() - 1 - 2 * log_s).sum(1)
     return reconstruction, {"sign": kl, "no half": -2 * kl}.get(mistake, -kl)
 
@@ -214,6 +216,7 @@ TASKS = (
             "psi": PSI,
             "constant": (0.8, "The constant ½ log 2π of every measured entry is missing."),
             "mean": (0.5, "The log density of a row is the sum over its entries, not their mean."),
+            "mean of all": (0.5, "The log density of a row is the sum over its entries, not their mean."),
             "sign": (0.3, "The second is MINUS the KL, which is never positive."),
             "no half": (0.5, "A factor ½ is missing in the KL."),
         },

@@ -76,6 +76,8 @@ def label_information(log_px_y: Tensor, log_py: Tensor, mistake: str = "") -> Te
         joint = log_px_y.exp() * log_py.exp()
         q = joint / joint.sum(1, keepdim=True)
         return (q * (q.log() - log_py)).sum(1)
+    if mistake == "uniform throughout":
+        log_py = torch.full_like(log_py, 1 / len(log_py)).log()
     log_q = (log_px_y + (0 if mistake == "prior" else log_py)).log_softmax(1)
     if mistake == "reversed":
         return (log_py.exp() * (log_py - log_q)).sum(1)
@@ -292,6 +294,7 @@ TASKS = (
         information_case,
         {
             "uniform": (0.5, "This takes all labels as equally likely; the prior is given."),
+            "uniform throughout": (0.5, "This takes all labels as equally likely; the prior is given."),
             "prior": (0.4, "p(y | x) is proportional to p(x | y) times the prior."),
             "reversed": (0.4, "The KL is asked for from p(y | x) to p(y); yours is the other way round."),
             "bits": (0.7, "This is in bits; nats are asked for."),

@@ -125,7 +125,7 @@ def sequence_elbo(
         log_p = y[t] * z - z.exp()
         if mistake != "factorial":
             log_p = log_p - (torch.lgamma(y[t] + 1) if mistake != "overflow" else torch.lgamma(y[t] + 1).exp().log())
-        total = total + log_p + prior + (log_q if mistake == "entropy" else -log_q)
+        total = total + log_p + prior + {"entropy": log_q, "no entropy": torch.zeros_like(log_q)}.get(mistake, -log_q)
         before = z
     return total
 
@@ -316,6 +316,7 @@ TASKS = (
             "log-variance": (0.5, "log_s is the log of a standard deviation, not of a variance."),
             "factorial": (0.8, "The log of y! is missing."),
             "entropy": (0.3, "log q has to be subtracted."),
+            "no entropy": (0.3, "log q has to be subtracted; yours leaves it out."),
         },
         {"overflow": (0.8, "It holds NaN or infinity.")},
     ),
