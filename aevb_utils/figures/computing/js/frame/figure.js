@@ -121,10 +121,10 @@ export function build(host, data, asked) {
     distant: Boolean(host.dataset.later),
     whenTouched: (act) => {
       const once = () => {
-        for (const kind of TOUCHES) host.removeEventListener(kind, once);
+        for (const kind of TOUCHES) root.removeEventListener(kind, once);
         act();
       };
-      for (const kind of TOUCHES) host.addEventListener(kind, once);
+      for (const kind of TOUCHES) root.addEventListener(kind, once); // a focus that moves within it is not seen outside
     },
     whenReset: (onReset) => { resets.push(onReset); },
     color: (color) => getComputedStyle(host).getPropertyValue(`--${color}`).trim(),
