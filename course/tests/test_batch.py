@@ -62,7 +62,7 @@ def test_a_class_is_graded_and_taken_up_again(folder, tmp_path, told):
     assert feedback.page(found[3], RUBRIC).count("It is no notebook") == 2  # about the whole, and for all questions
     notes = {name: row["note"] for name, row in rows(found).items()}
     assert "The notebook says STUDENT = 'ada'" in notes["bob"]
-    assert "Cell 1 stopped: it ended Python." in notes["cleo"]
+    assert "Cell 1 stopped: it ended Python; all points are lost" in notes["cleo"]
     assert "It is no notebook" in notes["dan"]
     assert notes["flo"] == "nothing handed in"
     notebook(folder / "cleo.ipynb", HONEST)
@@ -119,7 +119,7 @@ def test_who_cannot_be_graded_is_noted_and_the_others_are_graded(folder, tmp_pat
     found = gradebook.grades(CLASS, {one.student: one for one in results}, files, RUBRIC, hand, told)
     table = rows(found)
     assert (table["ada"]["q1"], table["ada"]["code"], table["ada"]["of"], table["ada"]["total"]) == ("", "", "10", "")
-    assert table["ada"]["note"] == "not graded: No case 3 of double could be drawn."
+    assert table["ada"]["note"] == "not graded: No case 3 of double could be drawn"
     assert (table["eve"]["code"], table["eve"]["total"], table["flo"]["code"]) == ("10", "15", "")
     assert [path.name for path in (out / "results").iterdir()] == ["eve.json"]
     assert "has not been graded yet" in feedback.page(found[0], RUBRIC)
