@@ -194,6 +194,7 @@ def public(args: argparse.Namespace, told: Settings) -> int:
     else:
         names = list(dict.fromkeys(filter(None, map(str.strip, args.assignments.split(",")))))
     decks = {f"{mirror.SLIDES}/{path.name}": path.read_bytes() for path in sorted((OUT / "slides").glob("*.pdf"))}
+    decks = decks or mirror.written_before(args.folder, mirror.SLIDES)
     today = now.date()
     alone = [f"q{number:02}" for week in term.weeks if week.monday <= today for number in week.week.alone]
     done = mirror.publish(args.folder, told, names, term.files | decks, alone)

@@ -165,6 +165,12 @@ def _listed(out: Path) -> dict[str, str] | None:
     return files
 
 
+def written_before(out: Path, folder: str) -> dict[str, bytes]:
+    """What an earlier mirror wrote into one of its folders and is still there."""
+    names = [name for name in _listed(out) or () if name.startswith(f"{folder}/")]
+    return {name: (out / name).read_bytes() for name in names if (out / name).is_file()}
+
+
 def _keep_what_is_others(out: Path, name: str, before: str | None, data: bytes | None) -> None:
     """Raise where writing or removing a file would change what another has written."""
     path = out / name

@@ -217,7 +217,11 @@ def test_the_command_gives_out_by_the_calendar_or_by_name(tmp_path, monkeypatch,
     assert course.main(["course-public", "--assignments=a01,a02", str(folder)]) == 0
     assert {path.name for path in folder.glob("*.ipynb")} == {"a01.ipynb", "a02.ipynb"}
     assert "README.md, a02.ipynb, slides/01.pdf" in capsys.readouterr().out
-    assert (folder / "slides" / "01.pdf").is_file()
+    (tmp_path / "built" / "slides" / "01.pdf").unlink()
+    (folder / "slides" / "mine.txt").write_text("mine\n", encoding="utf-8")
+    assert course.main(["course-public", "--assignments=a01,a02", str(folder)]) == 0
+    assert (folder / "slides" / "01.pdf").is_file()  # on a machine on which no slides were built, they stay
+    assert "slides/mine.txt" not in (folder / mirror.LIST).read_text(encoding="utf-8")
     assert (folder / "calendar.ics").is_file()
     assert course.main(["course-public", "--assignments=a99", str(folder)]) == 1
     assert "There is no assignment 'a99'" in capsys.readouterr().err
