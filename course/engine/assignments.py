@@ -15,7 +15,7 @@ from course.engine.settings import Settings, SettingsError
 from course.engine.source import Cell, cells_of
 
 COURSE = Path(__file__).resolve().parent.parent
-ENGINE = ("answers.py", "box.py", "cases.py", "checks.py", "driver.py", "grade.py", "submission.py")
+ENGINE = ("answers.py", "box.py", "cases.py", "checks.py", "driver.py", "grade.py", "needed.py", "submission.py")
 
 
 @dataclass(frozen=True)

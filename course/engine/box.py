@@ -22,7 +22,7 @@ from typing import Any
 
 from course.engine.processes import Usage, kill_all_of, usage
 
-DRIVER = Path(__file__).with_name("driver.py")
+DRIVER, NEEDED = Path(__file__).with_name("driver.py"), Path(__file__).with_name("needed.py")
 GIB = 2**30
 SCRATCH = "/scratch"
 EVERYBODYS = ("/tmp", "/var/tmp", "/dev/shm")  # where any user may write who is not in a box
@@ -138,9 +138,9 @@ def _driver_for(rung: Rung) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="course-") as folder:
         os.chmod(folder, 0o755)
-        copy = Path(shutil.copy(DRIVER, folder))
-        copy.chmod(0o644)
-        yield copy
+        for path in (DRIVER, NEEDED):
+            Path(shutil.copy(path, folder)).chmod(0o644)
+        yield Path(folder) / DRIVER.name
 
 
 def python_folders() -> list[Path]:
@@ -189,8 +189,8 @@ def _command(rung: Rung, user: int, driver: Path, cache: Path | None, given: Pat
             words += ["--symlink", os.readlink(here), str(here)]
         elif here.is_dir():
             words += ["--ro-bind", str(here), str(here)]
-    folders = python_folders()
-    words += [*_shown(folders), *_hidden(), "--ro-bind", str(driver), "/driver.py"]
+    words += [*_shown(python_folders()), *_hidden(), "--ro-bind", str(driver), "/driver.py"]
+    words += ["--ro-bind", str(NEEDED), "/needed.py"]
     words += ["--ro-bind", str(cache), "/cache"] if cache else []
     words += ["--ro-bind", str(given), where(rung, given)] if given else []
     words += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]

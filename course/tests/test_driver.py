@@ -8,8 +8,8 @@ from small import checks, notebook
 
 from course.engine.assignments import assignment, assignments
 from course.engine.box import Rung
-from course.engine.driver import last_needed
 from course.engine.grade import grade
+from course.engine.needed import last_needed
 from course.engine.source import with_solution, without_solution
 
 DATA = "import torch\nx = torch.ones(3)\nprint(x)"
