@@ -143,7 +143,7 @@ def _print_notes(found: Sequence[gradebook.Grade]) -> None:
     alike: dict[str, list[str]] = {}
     for one in found:
         if one.note:
-            alike.setdefault(one.note, []).append(f"{one.student.id} ({one.student.name})")
+            alike.setdefault(one.note, []).append(one.student.label)
     for note, students in alike.items():
         print(f"look at {', '.join(students)}: {note}")
 
