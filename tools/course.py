@@ -6,28 +6,21 @@ and ``course-public`` call it; ``course/README.md`` explains them.
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path, PurePath
-
-import torch
+from functools import partial
+from pathlib import Path
 
 from course.engine import (
-    archive,
     batch,
     box,
     build,
     calendar,
     calendar_formats,
-    feedback,
-    gradebook,
     gradescope,
-    handed_in,
     item_keys,
     items,
-    lms,
     mirror,
     project,
     project_sheet,
@@ -37,15 +30,16 @@ from course.engine import (
     slides,
     syllabi,
 )
-from course.engine.assignments import COURSE, Assignment, assignment, assignments
+from course.engine.assignments import COURSE, assignment, assignments
 from course.engine.box import NoBoxError, Rung
 from course.engine.handed_in import HandedInError
 from course.engine.processes import StillRunningError
 from course.engine.project_folder import ProjectError
-from course.engine.settings import Settings, SettingsError, Student
+from course.engine.settings import Settings, SettingsError
 from tools.browser import find_browser, missing
 from tools.commands import command
 from tools.environments import ROOT
+from tools.grading import grade
 
 OUT = ROOT / "_build" / "course"
 
@@ -57,99 +51,6 @@ def make(_: argparse.Namespace, told: Settings) -> int:
     if told.secret.startswith("change me"):
         print("course.yml still holds the secret that everyone knows: change it before the first assignment.")
     return 0
-
-
-def grade(args: argparse.Namespace, told: Settings) -> int:
-    """Grade a folder or a zip file of submissions."""
-    torch.set_num_threads(1)
-    work = assignment(args.assignment)
-    rubric, version = work.rubric(), work.version(told)
-    students = settings.read_roster(args.roster, told) if args.roster else None
-    if args.hand and students is None:
-        raise SettingsError("What a person gave (HAND) needs the class list beside it: name it, ROSTER=….")
-    hand = gradebook.read_hand(args.hand, rubric, students) if args.hand and students else None
-    if not args.folder.exists():
-        raise HandedInError(f"There is no {args.folder}: DIR is the folder or the zip file that was handed in.")
-    rung = Rung.UNSAFE if args.unsafe else box.best_rung(work.folder / "checks.py", args.folder)
-    out = args.out or OUT / "graded" / work.name
-    with tempfile.TemporaryDirectory(prefix="course-zip-") as unpacked:
-        folder = archive.unpack(args.folder, Path(unpacked)) if args.folder.is_file() else args.folder
-        present = students or handed_in.by_name(folder)
-        files = handed_in.submissions(folder, present, _columns(students, told))
-        absent = handed_in.without_notebook(_names(args.folder), present, files)
-        handed_in.check_ids(files, present, least=3 if students else 1)
-        kept, stale = batch.of_earlier_runs(out, version, files)
-        if students is None:
-            present += [Student(name, name, {}) for name in kept]
-        ids = {student.id for student in present}
-        kept = {student: result for student, result in kept.items() if student in ids}
-        absent |= dict.fromkeys(stale, "graded by other checks or in another term, which does not count: hand in anew")
-        earlier = f", {len(kept)} of them in an earlier run" if kept else ""
-        print(
-            f"{len(files) + len(kept)} of {len(ids)} have handed in{earlier}. Student code is kept in by {rung.value}."
-        )
-        made = batch.grade_all(
-            files, lambda student: work.checks(student, told), out, rung, version=version, workers=args.workers
-        )
-    results = kept | {result.student: result for result in made}
-    found = gradebook.grades(present, results, files, rubric, hand, told, absent)
-    batch.write(out / "grades.csv", gradebook.table(found))
-    feedback.write_pages(out / "feedback", found, rubric)
-    _write_for_platforms(out, found, work, students if hand is not None else None, told)
-    _print_notes(found)
-    print(f"Results, feedback and tables are in {out}.")
-    if open_ := [result.student for result in results.values() if not result.graded]:
-        print(f"{len(open_)} could not be graded, and have no points there: {', '.join(open_)}.", file=sys.stderr)
-    return 1 if open_ else 0
-
-
-def _names(given: Path) -> list[PurePath]:
-    """What the files in a folder or a zip file are called."""
-    if given.is_file():
-        return archive.names(given)
-    return [path.relative_to(given) for path in given.rglob("*") if path.is_file()]
-
-
-def _columns(students: Sequence[Student] | None, told: Settings) -> str:
-    """Where ids are looked for, in words."""
-    if students is None:
-        return "the files' and folders' names"
-    first, second = repr(told.id_column), repr(told.file_column)
-    there = told.file_column in students[0].row
-    return (
-        f"the class list's columns {first} and {second} (id_column and file_column of course.yml)"
-        if there
-        else (f"the class list's column {first} (id_column of course.yml; it has no column {second}, file_column)")
-    )
-
-
-def _write_for_platforms(
-    out: Path, found: Sequence[gradebook.Grade], work: Assignment, students: Sequence[Student] | None, told: Settings
-) -> None:
-    """Write the tables of totals; where there are none, take away those of earlier runs."""
-    if students is None:
-        for name in ("canvas.csv", "moodle.csv"):
-            (out / name).unlink(missing_ok=True)
-        print("canvas.csv and moodle.csv hold whole grades: they are written where ROSTER and HAND are given.")
-        return
-    most = work.points() + sum(gradebook.points_by_hand(work.rubric()).values())
-    heading, there = lms.canvas_heading(list(students[0].row), work.name, told)
-    batch.write(out / "canvas.csv", lms.canvas(found, heading, most))
-    batch.write(out / "moodle.csv", lms.moodle(found, most))
-    if not there:
-        print(
-            f"The class list has no column {heading!r} (canvas_column of course.yml): Canvas makes it a new assignment."
-        )
-
-
-def _print_notes(found: Sequence[gradebook.Grade]) -> None:
-    """Print what an instructor should look at; what is the same for several students, once."""
-    alike: dict[str, list[str]] = {}
-    for one in found:
-        if one.note:
-            alike.setdefault(one.note, []).append(f"{one.student.id} ({one.student.name})")
-    for note, students in alike.items():
-        print(f"look at {', '.join(students)}: {note}")
 
 
 def pack(args: argparse.Namespace, told: Settings) -> int:
@@ -289,15 +190,16 @@ def analyze(args: argparse.Namespace, _: Settings) -> int:
     return 0
 
 
-def _named(word: str) -> Callable[[str], Path]:
-    """From what stands after make's ``word=`` to a path; what is empty, as where it was left out, names none."""
+def _named(text: str, missing: str = "it is empty, and") -> Path:
+    """A path; what is empty, as where make was called without it, names none."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{missing} names no file or folder")
+    return Path(text)
 
-    def path(text: str) -> Path:
-        if not text.strip():
-            raise argparse.ArgumentTypeError(f"{word} is missing: it names no file or folder")
-        return Path(text)
 
-    return path
+def _after(word: str) -> Callable[[str], Path]:
+    """Reads the path that make is given after a word and ``=``."""
+    return partial(_named, missing=f"{word} is missing: it")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -310,7 +212,7 @@ def parser() -> argparse.ArgumentParser:
     parts.add_parser("calendar", help="write the dated syllabus").set_defaults(run=make_calendar)
     part = parts.add_parser("items", help="analyze the items of a quiz")
     part.add_argument(
-        "file", type=_named("FILE"), help="results as Canvas or Moodle export them, a CSV file (make: FILE=)"
+        "file", type=_after("FILE"), help="results as Canvas or Moodle export them, a CSV file (make: FILE=)"
     )
     part.add_argument(
         "--quiz", default="", help="which quiz it is, such as q02, where the file does not show it (make: Q=)"
@@ -318,10 +220,10 @@ def parser() -> argparse.ArgumentParser:
     part.set_defaults(run=analyze)
     part = parts.add_parser("grade", help="grade a class")
     part.add_argument("assignment", help="such as a01 (make: A=)")
-    part.add_argument("folder", type=_named("DIR"), help="what was handed in, a folder or a zip file (make: DIR=)")
-    part.add_argument("--roster", type=_named("ROSTER"), help="the class list, a CSV file (make: ROSTER=)")
-    part.add_argument("--hand", type=_named("HAND"), help="what a person gave, a CSV file (make: HAND=)")
-    part.add_argument("--out", type=_named("--out"), help="where results go, if not in _build/course/graded")
+    part.add_argument("folder", type=_after("DIR"), help="what was handed in, a folder or a zip file (make: DIR=)")
+    part.add_argument("--roster", type=_after("ROSTER"), help="the class list, a CSV file (make: ROSTER=)")
+    part.add_argument("--hand", type=_after("HAND"), help="what a person gave, a CSV file (make: HAND=)")
+    part.add_argument("--out", type=_named, help="where results go, if not in _build/course/graded")
     part.add_argument("--workers", type=int, default=1, choices=range(1, 33), metavar="1-32", help="runs at one time")
     part.add_argument("--unsafe", action="store_true", help="run student code as you, with nothing around it")
     part.set_defaults(run=grade)
@@ -329,14 +231,14 @@ def parser() -> argparse.ArgumentParser:
     part.add_argument("assignment", help="such as a01 (make: A=)")
     part.set_defaults(run=pack)
     part = parts.add_parser("project-check", help="run a team's project and fill in the machine's part of its rubric")
-    part.add_argument("folder", type=_named("DIR"), help="what the team handed in (make: DIR=)")
+    part.add_argument("folder", type=_after("DIR"), help="what the team handed in (make: DIR=)")
     part.add_argument("--out", type=Path, help="where sheet and rubric go, if not in _build/course/projects")
     part.add_argument("--check-in", action="store_true", help="look at model.py alone, and write nothing")
     part.add_argument("--unsafe", action="store_true", help="run the team's code as you, with nothing around it")
     part.set_defaults(run=check_project)
     part = parts.add_parser("course-public", help="write what students need, or bring it up to date")
     part.add_argument(
-        "folder", type=_named("DEST"), help="an empty folder, a git checkout or an earlier mirror (make: DEST=)"
+        "folder", type=_after("DEST"), help="an empty folder, a git checkout or an earlier mirror (make: DEST=)"
     )
     part.add_argument("--assignments", help="those given out, such as a01,a02, if not by the calendar (make: A=)")
     part.set_defaults(run=public)

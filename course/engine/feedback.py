@@ -65,7 +65,7 @@ def page(grade: Grade, rubric: Mapping[str, Any]) -> str:
         tables = [f"<p>All questions: {escape(result.items[0].sentence)}</p>"]  # the same holds for all of them
     return PAGE.format(
         title=escape(rubric["title"]),
-        who=escape(f"{grade.student.name} ({grade.student.id})"),
+        who=escape(grade.student.label),
         whole=_whole(grade, rubric),
         notes=f"<h2>About the whole notebook</h2><ul>{notes}</ul>" if notes else "",
         tables="\n".join(tables),

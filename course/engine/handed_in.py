@@ -183,7 +183,7 @@ def check_ids(files: Mapping[str, HandedIn], students: Sequence[Student], least:
     """
     named = {student: named_in(file.path) for student, file in files.items()}
     named = {student: word for student, word in named.items() if word}
-    odd = [student for student, word in named.items() if word != student]
+    odd = [student for student, word in named.items() if word.casefold() != student.casefold()]
     if len(odd) < least or 2 * len(odd) <= len(named):
         return
     held = Counter(
@@ -193,7 +193,7 @@ def check_ids(files: Mapping[str, HandedIn], students: Sequence[Student], least:
     raise HandedInError(
         f"{len(odd)} of {len(named)} notebooks name another id than they are graded by: the one of {odd[0]!r} says "
         f"STUDENT = {named[odd[0]]!r}. {hint}In course.yml, id_column is the column with what students write, and "
-        "file_column the one with what the names of files hold."
+        "file_column the one with what the names of files hold; where the list lacks one, add it."
     )
 
 

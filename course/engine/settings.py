@@ -94,6 +94,11 @@ class Student:
     row: dict[str, str]
     file_id: str = ""
 
+    @property
+    def label(self) -> str:
+        """The id and the name; the id alone where no class list gave a name."""
+        return self.id if self.name == self.id else f"{self.id} ({self.name})"
+
 
 def read_roster(path: Path, settings: Settings) -> list[Student]:
     """Read a class list: a CSV file with the columns that ``course.yml`` names, such as Canvas's gradebook export.

@@ -106,10 +106,10 @@ CALLS = [
     (["items", "@words.csv"], "line 2: a score is a number, and 'Ada' is none"),
 ]
 EMPTY = [
-    (["grade", "a01", ""], "DIR is missing"),
-    (["items", ""], "FILE is missing"),
-    (["course-public", ""], "DEST is missing"),
-    (["grade", "--roster=", "a01", "in"], "ROSTER is missing"),
+    (["grade", "a01", ""], "DIR is missing: it"),
+    (["items", ""], "it is empty, and"),
+    (["course-public", ""], "it is empty, and"),
+    (["grade", "--roster=", "a01", "in"], "ROSTER is missing: it"),
 ]
 
 
@@ -137,7 +137,7 @@ def test_a_call_that_names_nothing_says_so(arguments, said, capsys):
     with pytest.raises(SystemExit) as ended:
         course.main(arguments)
     assert ended.value.code == 2
-    assert f"{said}: it names no file or folder" in capsys.readouterr().err
+    assert f"{said} names no file or folder" in capsys.readouterr().err
 
 
 TOLD = (COURSE / "course.yml").read_text(encoding="utf-8")

@@ -251,7 +251,7 @@ def test_a_page_has_the_whole_grade_and_each_sentence_once(students, told, tmp_p
     assert sorted(path.name for path in (tmp_path / "feedback").iterdir()) == ["ada.html", "bob.html"]
     page = (tmp_path / "feedback" / "ada.html").read_text(encoding="utf-8")
     assert page.count("The numbers differ.") == 1
-    for words in ("Lovelace, Ada (ada)", "2: the proof", "4 / 5", "Days late: 1", "−10 %", "9 / 30", "Question 1"):
+    for words in ("ada (Lovelace, Ada)", "2: the proof", "4 / 5", "Days late: 1", "−10 %", "9 / 30", "Question 1"):
         assert words in page
     assert "case 1 (secret)<br>2 × case 2" in page
     assert "open / 5" in (tmp_path / "feedback" / "bob.html").read_text(encoding="utf-8")
