@@ -232,7 +232,7 @@ def parser() -> argparse.ArgumentParser:
     part.set_defaults(run=pack)
     part = parts.add_parser("project-check", help="run a team's project and fill in the machine's part of its rubric")
     part.add_argument("folder", type=_after("DIR"), help="what the team handed in (make: DIR=)")
-    part.add_argument("--out", type=Path, help="where sheet and rubric go, if not in _build/course/projects")
+    part.add_argument("--out", type=_named, help="where sheet and rubric go, if not in _build/course/projects")
     part.add_argument("--check-in", action="store_true", help="look at model.py alone, and write nothing")
     part.add_argument("--unsafe", action="store_true", help="run the team's code as you, with nothing around it")
     part.set_defaults(run=check_project)

@@ -107,8 +107,8 @@ CALLS = [
 ]
 EMPTY = [
     (["grade", "a01", ""], "DIR is missing: it"),
-    (["items", ""], "it is empty, and"),
-    (["course-public", ""], "it is empty, and"),
+    (["items", ""], "FILE is missing: it"),
+    (["course-public", ""], "DEST is missing: it"),
     (["grade", "--roster=", "a01", "in"], "ROSTER is missing: it"),
 ]
 
