@@ -86,19 +86,23 @@ def submissions(
     """
     words = _words(students)
     mine: dict[str, list[Path]] = {}
-    nobody = []
+    nobody: list[PurePath] = []
     for path in notebooks(folder):
         name = name_in(path, folder)
         owner = owner_of(name, words)
         if owner is None:
-            nobody.append(name.as_posix())
+            nobody.append(name)
         else:
             mine.setdefault(owner, []).append(path)
     if nobody:
         more = f", and {len(nobody) - 3} more" if len(nobody) > 3 else ""
+        held = set().union(*map(_held, nobody))
+        fits = Counter(column for one in students for column, cell in one.row.items() if cell.strip() in held)
+        hint = f" Their names hold what stands in the column {fits.most_common(1)[0][0]!r}." if fits else ""
         raise HandedInError(
-            f"{len(nobody)} of the files belong to nobody on the class list: {', '.join(nobody[:3])}{more}. A file is "
-            f"called ID.ipynb, or lies in a folder ID, or has _ID_ in its name, where ID is one of {columns}."
+            f"{len(nobody)} of the files belong to nobody on the class list: {', '.join(map(str, nobody[:3]))}{more}. "
+            f"A file is called ID.ipynb, or lies in a folder ID, or has _ID_ in its name, where ID is one of {columns}."
+            + hint
         )
     return {owner: _newest(paths, folder) for owner, paths in mine.items()}
 
@@ -133,10 +137,13 @@ def owner_of(name: PurePath, words: Mapping[str, str]) -> str | None:
     for part in name.parts:
         if given := PLATFORM.match(part):
             return words.get(given["id"])
-    parts = name.with_suffix("").parts
-    held = {word for part in parts for word in {part, *re.split(r"[_ ]+", part)}}
-    owners = {words[word] for word in held if word in words}
+    owners = {words[word] for word in _held(name) if word in words}
     return owners.pop() if len(owners) == 1 else None
+
+
+def _held(name: PurePath) -> set[str]:
+    """The words in a file's name and its folders' names, and these names themselves."""
+    return {word for part in name.with_suffix("").parts for word in {part, *re.split(r"[_ ]+", part)}}
 
 
 def _newest(paths: Sequence[Path], folder: Path) -> HandedIn:

@@ -14,7 +14,7 @@ from course.engine import archive, feedback, gradebook, handed_in, lms, settings
 from course.engine.driver import run_cell
 from course.engine.grade import Item, Result
 from course.engine.handed_in import HandedIn, HandedInError
-from course.engine.settings import SettingsError
+from course.engine.settings import SettingsError, Student
 from course.engine.submission import defined
 from tools import course
 
@@ -92,6 +92,12 @@ def test_a_file_of_nobody_or_of_two_is_refused(name, students, tmp_path):
     notebook(tmp_path / "in" / name, "")
     with pytest.raises(HandedInError, match="belong to nobody"):
         handed_in.submissions(tmp_path / "in", students)
+
+
+def test_the_column_that_files_are_named_by_is_said(tmp_path):
+    notebook(tmp_path / "lovelaceada_41001_880000_a01.ipynb", "")
+    with pytest.raises(HandedInError, match="Their names hold what stands in the column 'ID'"):
+        handed_in.submissions(tmp_path, [Student("ada", "Ada", {"Student": "Ada", "ID": "41001", "Section": ""})])
 
 
 def test_what_a_system_keeps_and_canvas_test_student_is_nobodys(students, tmp_path):
