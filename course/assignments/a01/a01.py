@@ -27,8 +27,8 @@ NAME = ""  # your name
 # *censored*. Nobody wrote down the kinds.
 #
 # In symbols: lamp $i$ is of kind $z_i$, which is $c$ with probability $w_c$ (chapter 2's $\pi_c$), and $d_i$ is its
-# `event`. When the list was made says nothing about the kinds, and stays out of $p$. On all cases the weights and rates
-# that you are given are positive, and some lamps have failed.
+# `event`. How long a lamp was watched says nothing about its kind, and its distribution stays out of $p$. On all cases
+# the weights and rates that you are given are positive, and some lamps have failed.
 
 # %%
 import hashlib
