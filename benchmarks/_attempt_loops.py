@@ -132,7 +132,7 @@ def forward_products(x: Tensor, batch_size: int, *, packed: str = "") -> Pass:
     def pack() -> list[Tensor]:
         return [weight.to_mkldnn() for weight in weights]
 
-    once = pack() if packed else []
+    once = pack() if packed == "once" else []
 
     def go() -> None:
         for _ in range(len(x) // batch_size):

@@ -85,7 +85,8 @@ def main() -> None:
     before = load()
     options = {} if arguments.rounds is None else {"rounds": arguments.rounds}
     found = module.rows(**options)
-    about = {"machine": processor(), "threads": torch.get_num_threads(), "load": [before, load()]}
+    about = {"machine": processor(), "threads": getattr(module, "THREADS", torch.get_num_threads())}
+    about |= {"load": [before, load()]}
     about |= {"torch": torch.__version__, "missing": list(getattr(module, "MISSING", ()))}
     print(json.dumps(about | {"rows": [row.as_json() for row in found]}))  # the last line: others may print, too
 

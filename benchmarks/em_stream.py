@@ -31,6 +31,7 @@ D, C, ITERATIONS, ROWS = 8, 8, 10, 100_000
 """Columns, components, iterations, and rows that are drawn, or read, at a time."""
 SIZES = 1_000_000, 10_000_000
 WAYS = "mapped", "read"
+THREADS = 1  # of every run
 HEADER = 128  # bytes before the numbers in a .npy file of this size
 BAR_MEMORY, BAR_TIME = 150, 1.1
 """MB that a run may take besides, and how much longer a row may take in the large file."""
@@ -124,7 +125,7 @@ def main() -> int:
     parser.add_argument("--one", nargs=2, metavar=("WAY", "FILE"), help="only print one run's figures")
     arguments = parser.parse_args()
     if arguments.one:
-        torch.set_num_threads(1)
+        torch.set_num_threads(THREADS)
         way, name = arguments.one
         print(json.dumps(run(way, Path(name))))
         return 0

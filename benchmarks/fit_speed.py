@@ -312,7 +312,7 @@ def rows(rounds: int = 21) -> list[Row]:
     made = [
         Row(
             "VAE: fit / bare matrix products",
-            f"{about}; no program can do with less than the products.",
+            f"{about}; no program that makes them by PyTorch in float32 can do with less.",
             ratios(fit_, times["bare matrix products"]),
         ),
         Row(

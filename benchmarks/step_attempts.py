@@ -86,7 +86,7 @@ FORWARD: dict[str, Callable[[Tensor, int], Pass]] = {
 
 
 SAID = {
-    HAND: "The same operations as fit, without its notes and checks; all that follows changes one thing of this loop.",
+    HAND: "The operations of fit, without its notes and checks; most lines that follow change one thing of this loop.",
     "flat parameters": "All parameters in one tensor, and all gradients in another.",
     "layers as convolutions": "Of images of one pixel, which PyTorch gives to another library, oneDNN; still float32.",
     "products by oneDNN": "Another library that PyTorch has, by an operation that is not public; still float32.",

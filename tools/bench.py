@@ -1,6 +1,6 @@
 """Run the benchmarks, beside other libraries, and store what the page of benchmarks shows: ``book/benchmarks.json``.
 
-``python -m tools.bench [NAME ...]`` (all if none is named; a quarter of an hour, on an idle machine). The other
+``python -m tools.bench [NAME ...]`` (all if none is named; ten minutes, on an idle machine). The other
 libraries are installed into an environment of their own, ``_build/bench``, which sees the packages of this one; one
 that cannot be installed is said in the table. Each benchmark is stored when it is done, and one that fails leaves its
 figures as they were. ``--rounds 3`` is a short run of each, to try it: its figures are printed and not stored.
@@ -10,7 +10,6 @@ import argparse
 import importlib.metadata
 import json
 import os
-import platform
 import subprocess
 import sys
 import sysconfig
@@ -65,7 +64,7 @@ def environment(root: Path = ROOT) -> Path:
 
 def _fits(folder: Path, python: Path) -> bool:
     """Whether an environment is there, made by this version of Python."""
-    version = f"version = {platform.python_version()}\n"
+    version = "version = {}.{}.{}\n".format(*sys.version_info[:3])
     return python.exists() and version in Path(folder, "pyvenv.cfg").read_text(encoding="utf-8")
 
 

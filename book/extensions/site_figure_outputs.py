@@ -34,7 +34,7 @@ def with_directives(text: str, docname: str) -> str:
         docname: what an error calls it.
 
     Raises:
-        ExtensionError: a cell that shows such a figure has no name for it.
+        ExtensionError: a cell that shows such a figure has no name for it, or no caption below.
     """
     notebook = json.loads(text)
     cells: list[dict[str, Any]] = []
@@ -46,6 +46,12 @@ def with_directives(text: str, docname: str) -> str:
             cells.append({"cell_type": "markdown", "id": cell["id"], "metadata": {}, "source": directive})
         else:
             cells.append(cell)
+    for cell in cells:
+        if _taken(cell):
+            raise ExtensionError(
+                f"{docname}, cell {cell['id']}: a figure that computes has no caption: put a Markdown cell with the "
+                "tag caption right below it."
+            )
     notebook["cells"] = cells
     return json.dumps(notebook)
 

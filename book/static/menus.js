@@ -17,6 +17,10 @@
       for (const kind of kinds) removeEventListener(kind, come);
       pressed?.click();
     };
+    script.onerror = () => {
+      asked = false; // so that the next touch tries again
+      script.remove();
+    };
     document.head.append(script);
   };
   if (held) for (const kind of kinds) addEventListener(kind, come);

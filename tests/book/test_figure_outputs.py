@@ -59,3 +59,10 @@ def test_a_caption_without_a_figure_is_a_sentence(above):
     with pytest.raises(ExtensionError, match="names no figure") as raised:
         site_notebooks._figure_above(above, CAPTION, "notebooks/01_latent")
     assert one_sentence(str(raised.value)).startswith("notebooks/01_latent: the cell 'b'")
+
+
+def test_a_figure_without_a_caption_is_a_sentence():
+    alone = json.dumps({"cells": json.loads(notebook({}))["cells"][:1]})
+    with pytest.raises(ExtensionError, match="has no caption") as raised:
+        with_directives(alone, "notebooks/01_latent")
+    assert one_sentence(str(raised.value)).startswith("notebooks/01_latent, cell a: ")

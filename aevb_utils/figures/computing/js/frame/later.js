@@ -44,8 +44,19 @@ export class Later {
     this.value = null;
     /** @type {"asleep" | "loading" | "there" | "none"} */
     this.stage = "asleep";
-    if (frame.distant) frame.whenTouched(() => void this.wake());
+    this.waits = false;
+    if (frame.distant) this.wait();
     else void this.wake();
+  }
+
+  /** Ask at the next touch. */
+  wait() {
+    if (this.waits) return;
+    this.waits = true;
+    this.frame.whenTouched(() => {
+      this.waits = false;
+      void this.wake();
+    });
   }
 
   /** Ask for the data, if they are not there or on their way. */
@@ -57,7 +68,7 @@ export class Later {
     const packed = await frame.later();
     this.stage = packed ? "there" : "none";
     if (packed) this.value = this.make(packed);
-    else if (frame.distant) frame.whenTouched(() => void this.wake());
+    else if (frame.distant) this.wait();
     frame.redraw();
   }
 }
