@@ -279,6 +279,16 @@ def test_a_missing_module_costs_what_needs_it_alone():
     assert "y" not in names
 
 
+def test_each_statement_of_a_cell_runs_once():
+    names = {}
+    source = "out = []; out.append(1); out.append(2); nope; out.append(3)\ndef f(): nope\nout.append(4); f(); out.append(5)"
+    assert type(run_cell(source, "<cell 1>", names)) is NameError
+    assert names["out"] == [1, 2, 3, 4, 5]
+    with pytest.raises(SyntaxError):
+        run_cell("out.append(6)\nreturn", "<cell 2>", names)
+    assert names["out"] == [1, 2, 3, 4, 5]
+
+
 def test_what_a_submission_defines_and_calls():
     cells = [
         "def step(x):\n    return 1",
