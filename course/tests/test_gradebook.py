@@ -145,7 +145,11 @@ def test_notebooks_that_name_other_ids_are_refused_and_the_column_is_named(stude
     [
         (["ada.ipynb", "bob/a01.ipynb"], ["ada", "bob"]),
         (["ada/a.ipynb"], ["ada"]),
+        (["ada/bob/a01.ipynb", "cleo.ipynb"], ["ada", "cleo"]),
+        (["class/ada/week1/a01.ipynb", "class/bob/a01.ipynb"], ["ada", "bob"]),
         (["class/ada.ipynb", "class/bob.ipynb"], None),
+        (["class/ada/a01.ipynb", "class/bob.ipynb"], None),
+        (["ada/week1/a01.ipynb"], None),
         (["lovelaceada_41001_880000_a01.ipynb"], None),
         (["ada lovelace.ipynb"], None),
     ],
