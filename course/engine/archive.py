@@ -29,25 +29,29 @@ def names(archive: Path) -> list[PurePath]:
 def unpack(archive: Path, folder: Path) -> Path:
     """Unpack the notebooks and scripts of an archive into a folder, each under a name of its own and with its date.
 
+    Of one that is too large no more is unpacked than shows it: it cannot be graded, which costs its owner alone.
+
     Raises:
-        HandedInError: it is no zip file, or holds too much.
+        HandedInError: it is no zip file, holds too many files, or cannot be unpacked here.
     """
     try:
         with zipfile.ZipFile(archive) as file:
             members = [one for one in file.infolist() if PurePosixPath(one.filename).suffix in SUFFIXES]
-            if len(members) > MOST_FILES or any(one.file_size > LARGEST for one in members):
-                raise HandedInError(f"{archive} holds more than {MOST_FILES} files, or one over {LARGEST >> 20} MB.")
+            if len(members) > MOST_FILES:
+                raise HandedInError(f"{archive} holds {len(members)} notebooks and scripts; {MOST_FILES} are the most.")
             for number, member in enumerate(members):
                 inside = folder / f"{UNPACKED}{number:04}"
                 parts = [part for part in PurePosixPath(member.filename).parts if part not in ("/", "..", ".")]
-                target = inside.joinpath(*(_harmless(part) for part in parts[-2:]))
+                target = inside.joinpath(*(_harmless(part) for part in parts))
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with file.open(member) as source:
-                    target.write_bytes(source.read(LARGEST))
+                    target.write_bytes(source.read(LARGEST + 1))
                 written = _written(member)
                 os.utime(target, (written, written))
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
         raise HandedInError(f"{archive} is no zip file that can be read: {error}.") from error
+    except OSError as error:
+        raise HandedInError(f"{archive} cannot be unpacked here: {error}.") from error
     return folder
 
 

@@ -120,21 +120,16 @@ def run_cell(source: str, name: str, names: dict[str, Any]) -> Exception | None:
     Raises:
         BaseException: what else the cell raises, which ends it.
     """
-    rest, first, flags = tree_of(source, name).body, None, 0
-    for node in rest:
+    statements, first, flags = tree_of(source, name).body, None, 0
+    for node in statements:
         if isinstance(node, ast.ImportFrom) and node.module == "__future__":
             flags |= sum(getattr(getattr(__future__, one.name, None), "compiler_flag", 0) for one in node.names)
-    while rest:
+    code = [compile(ast.Module([node], []), name, "exec", flags) for node in statements]
+    for statement in code:
         try:
-            exec(compile(ast.Module(rest, []), name, "exec", flags), names)
+            exec(statement, names)
         except (ImportError, NameError) as error:
-            first, step = first or error, error.__traceback__
-            while step and step.tb_frame.f_code.co_filename != name:
-                step = step.tb_next
-            line = step.tb_lineno if step else rest[-1].end_lineno or 0
-            rest = rest[1 + sum((node.end_lineno or 0) < line for node in rest) :]
-        else:
-            break
+            first = first or error
     return first
 
 

@@ -8,7 +8,7 @@ that the second rung holds: another user, who cannot read the checks.
 import json
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from course.engine import batch, box
 from course.engine.assignments import COURSE, Assignment, assignment
 from course.engine.cases import CasesError
 from course.engine.grade import Result, grade
-from course.engine.handed_in import SUFFIXES
+from course.engine.handed_in import HandedInError, notebooks
 from course.engine.processes import StillRunningError
 from course.engine.settings import STUDENT, Settings, SettingsError, load
 
@@ -49,6 +49,8 @@ if [ ! -s "$BASE/results/results.json" ]; then
 lost."}}\\n' "$status" > "$BASE/results/results.json"
 fi
 """
+REPEATED = "repeats_an_earlier_try"
+"""Marks, in the results of a try that was not graded, that they are those of an earlier one."""
 
 
 def pack(work: Assignment, folder: Path, told: Settings) -> Path:
@@ -90,18 +92,56 @@ def student_of(metadata: Mapping[str, Any]) -> str:
     return found
 
 
+def graded_before(metadata: Mapping[str, Any]) -> list[tuple[datetime, dict[str, Any]]]:
+    """When the earlier tries that were graded were made, and their results, oldest first."""
+    try:
+        earlier = [
+            (datetime.fromisoformat(str(one["submission_time"])), one.get("results"))
+            for one in metadata["previous_submissions"]
+        ]
+        return sorted((one for one in earlier if _graded(one[1])), key=lambda one: one[0])
+    except (KeyError, TypeError, ValueError):
+        return []
+
+
+def _graded(results: object) -> bool:
+    """Whether results are those of a try of its own: others have no tests, or repeat what an earlier try had."""
+    if not isinstance(results, dict) or not results.get("tests"):
+        return False
+    extra = results.get("extra_data")
+    return not (isinstance(extra, dict) and extra.get(REPEATED))
+
+
 def tries_today(metadata: Mapping[str, Any]) -> int:
     """How many graded tries there were in the 24 hours before this one."""
     try:
         now = datetime.fromisoformat(str(metadata["created_at"]))
-        earlier = [datetime.fromisoformat(str(one["submission_time"])) for one in metadata["previous_submissions"]]
+        return sum(now - timedelta(days=1) < when <= now for when, _ in graded_before(metadata))
     except (KeyError, TypeError, ValueError):
         return 0
-    return sum(now - timedelta(days=1) < one <= now for one in earlier)
 
 
-def results_of(result: Result, rung: str) -> dict[str, Any]:
-    """A result in Gradescope's form: what is not visible at once is shown after the results are published."""
+def not_graded(said: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What Gradescope reads where nothing was graded: why, and the last graded try's results, which count on.
+
+    Gradescope counts a student's newest submission: no points here would take away those of the last one.
+    """
+    earlier = graded_before(metadata)
+    if not earlier:
+        return {"score": 0, "output": said}
+    results = earlier[-1][1]
+    output = f"{said} What follows is your last graded try's.\n{results.get('output') or ''}".rstrip("\n")
+    return results | {"output": output, "extra_data": {**(results.get("extra_data") or {}), REPEATED: True}}
+
+
+def results_of(result: Result, rung: str, files: Sequence[str]) -> dict[str, Any]:
+    """A result in Gradescope's form: what is not visible at once is shown after the results are published.
+
+    Args:
+        result: of the first of the files.
+        rung: how the code was kept in.
+        files: the names of all that could have been graded.
+    """
     tests = [
         {
             "name": f"{item.question}: {item.name}",
@@ -112,35 +152,40 @@ def results_of(result: Result, rung: str) -> dict[str, Any]:
         }
         for item in result.items
     ]
-    notes = "\n".join(result.notes)
-    return {"score": result.score, "output": notes, "tests": tests, "extra_data": {"rung": rung, "cpu": result.cpu}}
+    others = f"; not {', '.join(files[1:6])}{', …' if len(files) > 6 else ''}" if len(files) > 1 else ""
+    output = "\n".join([f"Graded: {files[0]}{others}.", *result.notes])
+    return {"score": result.score, "output": output, "tests": tests, "extra_data": {"rung": rung, "cpu": result.cpu}}
 
 
 def run(name: str, base: Path) -> dict[str, Any]:
     """Grade the submission that lies in ``base``, and return what Gradescope reads."""
+    metadata = json.loads((base / "submission_metadata.json").read_text(encoding="utf-8"))
+    try:
+        return _run(name, base / "submission", metadata)
+    except HandedInError:
+        return not_graded(f"There is no notebook in what was handed in: hand in {name}.ipynb.", metadata)
+    except (SettingsError, CasesError, box.NoBoxError, StillRunningError) as error:
+        return not_graded(f"The autograder cannot grade: {error} Tell your instructor.", metadata)
+
+
+def _run(name: str, folder: Path, metadata: Mapping[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(1)
     told, work = load(COURSE / "course.yml"), assignment(name)
-    metadata = json.loads((base / "submission_metadata.json").read_text(encoding="utf-8"))
     student = student_of(metadata)
     tries = tries_today(metadata)
     if tries >= told.tries_per_day:
-        return {"score": 0, "output": f"There were {tries} tries in 24 hours already; this one is not graded."}
-    files = [path for path in sorted((base / "submission").rglob("*")) if path.suffix in SUFFIXES]
-    files = sorted((path for path in files if not path.is_symlink()), key=lambda path: path.stem != name)
-    if not files:
-        return {"score": 0, "output": f"There is no notebook in what was handed in: hand in {name}.ipynb."}
-    rung = box.best_rung(work.folder / "checks.py")
+        return not_graded(f"There were {tries} tries in 24 hours already; this one is not graded.", metadata)
+    files = sorted(notebooks(folder), key=lambda path: (path.stem != name, len(path.parts)))
+    rung = box.best_rung(work.folder / "checks.py", COURSE / "course.yml")
     limits = box.Limits(total_seconds=120)
-    return results_of(grade(files[0], student, work.checks(student, told), rung, limits), rung.name)
+    result = grade(files[0], student, work.checks(student, told), rung, limits)
+    return results_of(result, rung.name, [path.relative_to(folder).as_posix() for path in files])
 
 
 def main(arguments: list[str]) -> int:
     """Grade and write ``results.json``, whole or not at all; return 0 if it is written."""
     name, base = arguments[0], Path(arguments[1])
-    try:
-        found = run(name, base)
-    except (SettingsError, CasesError, box.NoBoxError, StillRunningError) as error:
-        found = {"score": 0, "output": f"The autograder cannot grade: {error} Tell your instructor."}
+    found = run(name, base)
     (base / "results").mkdir(exist_ok=True)
     batch.write(base / "results" / "results.json", json.dumps(found))
     return 0

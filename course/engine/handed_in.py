@@ -161,13 +161,16 @@ def _newest(paths: Sequence[Path], folder: Path) -> HandedIn:
 def by_name(folder: Path) -> list[Student]:
     """The students of a folder without a class list: each file's or folder's name is an id.
 
+    A folder around several folders, as zipping makes it, is nobody's.
+
     Raises:
         HandedInError: a name is no id, or is a platform's for a file, or there is none.
     """
     names = [name_in(path, folder) for path in notebooks(folder)]
-    tops = {name.parts[0] for name in names if len(name.parts) > 1}
-    if len(tops) == 1 and len(names) > 1 and all(len(name.parts) > 1 for name in names):
-        raise HandedInError(f"All files lie in one folder, {tops.pop()!r}, which may be a student or all: {LIST}")
+    if (top := _one_folder(names)) and (len(names) > 1 or len(names[0].parts) > 2):
+        names = [PurePath(*name.parts[1:]) for name in names]
+        if _one_folder(names) or not all(len(name.parts) > 1 for name in names):
+            raise HandedInError(f"All files lie in one folder, {top!r}, which may be a student or all: {LIST}")
     found = dict.fromkeys(name.parts[0] if len(name.parts) > 1 else name.stem for name in names)
     for each in found:
         if PLATFORM.match(each) or not STUDENT.fullmatch(each):
@@ -175,6 +178,12 @@ def by_name(folder: Path) -> list[Student]:
                 f"{each!r} is no id (letters, digits and . _ @ + -), or a platform's name for a file: {LIST}"
             )
     return [Student(each, each, {}) for each in found]
+
+
+def _one_folder(names: Sequence[PurePath]) -> str:
+    """The one folder in which all files lie; empty where there is none."""
+    tops = {name.parts[0] if len(name.parts) > 1 else "" for name in names}
+    return tops.pop() if len(tops) == 1 else ""
 
 
 def check_ids(files: Mapping[str, HandedIn], students: Sequence[Student], least: int = 3) -> None:

@@ -10,6 +10,13 @@ LARGEST = 64 * 2**20
 MOST_CELLS = 2_000
 NAMED = re.compile(r"""^STUDENT\s*=\s*["']([^"'\n]{1,200})["']""", re.MULTILINE)
 
+TEXT = re.compile(
+    r"#[^\n]*+"
+    r'|"""(?:\\.|[^\\])*?(?:"""|\\?\Z)|"(?:\\.|[^\\"\n])*+"?'
+    r"|'''(?:\\.|[^\\])*?(?:'''|\\?\Z)|'(?:\\.|[^\\'\n])*+'?",
+    re.DOTALL,
+)
+"""A comment or a string; one that is not closed ends with its line, or with the cell."""
 BLOCK = re.compile(r"^(?=[^\s#)\]}])", re.MULTILINE)
 DEFINES = re.compile(r"(?:async[ \t]+)?def[ \t]+(\w+)|(\w+)[ \t]*=(?!=)")
 CALLS = re.compile(r"\b\w++(?=\()")
@@ -30,11 +37,12 @@ class Submission:
 def defined(cells: Sequence[str]) -> dict[str, set[str]]:
     """The names that cells define, each with those that it calls, by itself or through others of them.
 
-    The text is searched, not parsed: what is deeply nested on purpose ends a parser, and this runs outside the box.
+    What stands in comments and strings, docstrings too, is no call. The text is searched, not parsed: what is deeply
+    nested on purpose ends a parser, and this runs outside the box.
     """
     found: dict[str, set[str]] = {}
     for cell in cells:
-        for block in BLOCK.split(cell):
+        for block in BLOCK.split(TEXT.sub(" ", cell)):
             if name := DEFINES.match(block):
                 word = name[1] or name[2]
                 found[word] = set(CALLS.findall(block)) - {word}

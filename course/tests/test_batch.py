@@ -8,7 +8,7 @@ from boxes import STRICT, needs_box
 from hostile import HONEST
 from small import checks, notebook
 
-from course.engine import archive, batch, feedback, gradebook, handed_in
+from course.engine import archive, batch, feedback, gradebook, handed_in, submission
 from course.engine.answers import read
 from course.engine.assignments import COURSE
 from course.engine.box import Rung
@@ -159,6 +159,43 @@ def test_an_archive_writes_nothing_outside(tmp_path):
     inside = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "a.zip"]
     assert len(inside) == 3
     assert all(path.is_relative_to(tmp_path / "deep" / "in") for path in inside)
+
+
+def test_an_archive_keeps_every_folder_in_which_a_file_lies(tmp_path):
+    """The id may stand in any of them, and an autosave lies below one."""
+    whose = {"ada": "Ann_41001_assignsubmission_file/hw/sub/a01.ipynb", "bob": "class/bob/week1/a01.ipynb"}
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        for name in (*whose.values(), "class/bob/.ipynb_checkpoints/old/a01.ipynb"):
+            file.writestr(name, "{}")
+    students = [Student("ada", "Ada", {}, "41001"), Student("bob", "Bob", {})]
+    found = handed_in.submissions(archive.unpack(tmp_path / "a.zip", tmp_path / "in"), students)
+    assert {name: (one.name, one.others) for name, one in found.items()} == {
+        name: (file, ()) for name, file in whose.items()
+    }
+
+
+def test_a_file_that_is_too_large_costs_its_owner_alone(tmp_path, monkeypatch):
+    for module in (archive, submission):
+        monkeypatch.setattr(module, "LARGEST", 100)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("ada.ipynb", " " * 5000)
+        file.writestr("bob.py", "x = 3")
+    folder = archive.unpack(tmp_path / "a.zip", tmp_path / "in")
+    files = handed_in.submissions(folder, CLASS)
+    assert submission.read(files["bob"].path).cells == ("x = 3",)
+    assert files["ada"].path.stat().st_size == 101
+    with pytest.raises(submission.UnreadableError, match="It is larger than"):
+        submission.read(files["ada"].path)
+    monkeypatch.setattr(archive, "MOST_FILES", 1)
+    with pytest.raises(handed_in.HandedInError, match=r"a\.zip holds 2 notebooks and scripts; 1 are the most"):
+        archive.unpack(tmp_path / "a.zip", tmp_path / "again")
+
+
+def test_what_cannot_be_written_here_is_said(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("a" * 300 + "/ada.ipynb", "{}")
+    with pytest.raises(handed_in.HandedInError, match=r"a\.zip cannot be unpacked here: .*aaa"):
+        archive.unpack(tmp_path / "a.zip", tmp_path / "in")
 
 
 @pytest.mark.parametrize(

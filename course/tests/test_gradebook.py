@@ -145,7 +145,11 @@ def test_notebooks_that_name_other_ids_are_refused_and_the_column_is_named(stude
     [
         (["ada.ipynb", "bob/a01.ipynb"], ["ada", "bob"]),
         (["ada/a.ipynb"], ["ada"]),
+        (["ada/bob/a01.ipynb", "cleo.ipynb"], ["ada", "cleo"]),
+        (["class/ada/week1/a01.ipynb", "class/bob/a01.ipynb"], ["ada", "bob"]),
         (["class/ada.ipynb", "class/bob.ipynb"], None),
+        (["class/ada/a01.ipynb", "class/bob.ipynb"], None),
+        (["ada/week1/a01.ipynb"], None),
         (["lovelaceada_41001_880000_a01.ipynb"], None),
         (["ada lovelace.ipynb"], None),
     ],
@@ -279,6 +283,18 @@ def test_a_missing_module_costs_what_needs_it_alone():
     assert "y" not in names
 
 
+def test_each_statement_of_a_cell_runs_once():
+    names = {}
+    source = (
+        "out = []; out.append(1); out.append(2); nope; out.append(3)\ndef f(): nope\nout.append(4); f(); out.append(5)"
+    )
+    assert type(run_cell(source, "<cell 1>", names)) is NameError
+    assert names["out"] == [1, 2, 3, 4, 5]
+    with pytest.raises(SyntaxError):
+        run_cell("out.append(6)\nreturn", "<cell 2>", names)
+    assert names["out"] == [1, 2, 3, 4, 5]
+
+
 def test_what_a_submission_defines_and_calls():
     cells = [
         "def step(x):\n    return 1",
@@ -287,6 +303,15 @@ def test_what_a_submission_defines_and_calls():
     ]
     assert defined(cells) == {"step": set(), "helper": {"step"}, "fit": set(), "em_fit": {"helper", "step"}}
     assert defined(["a" * 10**6 + " ("]) == {}
+
+
+def test_what_stands_in_comments_and_strings_is_no_call():
+    step = 'def step(x):\n    """As fit(x), \\""" but\nfit(x) once.\n    """\n    # isn\'t it fit(x)?\n    '
+    helper = "!echo it's\ndef helper(x):\n    '''fit(x) \"'''\n    return step(x) + last('fit(x)')  # \"\"\"\n\n"
+    cells = [step + 'return go("\\"fit(x)")', helper + "def fit(x): return 3"]
+    assert defined(cells) == {"step": {"go"}, "helper": {"step", "go", "last"}, "fit": set()}
+    for hostile in ('"' + '\\"' * 10**5, '"""' + "'" * 10**5, "'\"" * 10**5, '"""' + '\\"""' * 10**5 + "\\"):
+        assert defined([hostile]) == {}
 
 
 # The command

@@ -16,6 +16,8 @@ from small import notebook
 
 from course.engine import build, gradescope
 from course.engine.assignments import assignment, assignments
+from course.engine.box import NoBoxError, Rung
+from course.engine.grade import Item, Result
 
 METADATA = {"users": [{"email": "ada@example.org"}], "previous_submissions": [], "created_at": "2027-02-01"}
 
@@ -69,7 +71,7 @@ def test_a_plain_user_with_the_zip_file_alone_grades_what_is_right(name, base, t
     shutil.copy(solved / f"{name}.ipynb", base / "submission")
     give_to_plain_user(base)
     found = run_autograder(base, *as_plain_user())
-    assert (found["score"], found["output"], found["extra_data"]["rung"]) == (70, "", "BOX")
+    assert (found["score"], found["output"], found["extra_data"]["rung"]) == (70, f"Graded: {name}.ipynb.", "BOX")
 
 
 @needs_box
@@ -111,3 +113,73 @@ def test_results_after_a_crash_of_the_autograder_itself(base):
     found = run_autograder(base)
     assert found["score"] == 0
     assert "your work is not lost" in found["output"]
+
+
+@pytest.fixture
+def graded(tmp_path, monkeypatch):
+    """Files that are handed in, and the metadata of earlier tries, go in; what Gradescope reads comes out."""
+
+    def fake(path, student, *_):
+        item = Item("q1", "case", len(path.read_text(encoding="utf-8")), 70, "", visible=True)
+        return Result(student, (item,), ("A note.",), "BOX", 0.0)
+
+    def run(*earlier, **files):
+        shutil.rmtree(tmp_path / "submission", ignore_errors=True)
+        (tmp_path / "submission").mkdir()
+        for name, text in files.items():
+            path = tmp_path / "submission" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        metadata = METADATA | {"created_at": "2027-02-02T12:00:00-05:00", "previous_submissions": earlier}
+        (tmp_path / "submission_metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
+        return gradescope.run("a01", tmp_path)
+
+    monkeypatch.setattr(gradescope, "grade", fake)
+    monkeypatch.setattr("course.engine.box.best_rung", lambda *_: Rung.BOX)
+    return run
+
+
+def tried(hour, **results):
+    return {"submission_time": f"2027-02-02T{hour:02}:00:00-05:00", "score": 0, "results": results or None}
+
+
+def tried_well(hour, score):
+    return tried(hour, score=score, output=f"Graded: at {hour}.", tests=[{"score": score}], extra_data={"rung": "BOX"})
+
+
+def test_of_several_files_the_one_that_is_called_as_the_assignment_counts_and_is_named(graded, tmp_path):
+    files = {".ipynb_checkpoints/a01.ipynb": "-", "Mine.ipynb": "--", "Old/a01.ipynb": "---", "a01.ipynb": "----"}
+    found = graded(**files, **{"a01.py/readme.txt": ""})
+    assert (found["score"], found["output"]) == (4, "Graded: a01.ipynb; not Old/a01.ipynb, Mine.ipynb.\nA note.")
+    assert graded(**{"Mine.ipynb": "--"})["output"] == "Graded: Mine.ipynb.\nA note."
+    found = graded(**{".ipynb_checkpoints/a01.ipynb": "-", "a01.pdf": ""})
+    assert found == {"score": 0, "output": "There is no notebook in what was handed in: hand in a01.ipynb."}
+
+
+def test_a_try_too_many_keeps_the_last_points_and_is_no_try(graded):
+    earlier = [tried_well(hour, 60 + hour) for hour in (3, 5, 1, 4, 2)]
+    said = "There were 5 tries in 24 hours already; this one is not graded."
+    refused = graded(*earlier, **{"a01.ipynb": "----"})
+    assert refused == {
+        "score": 65,
+        "output": f"{said} What follows is your last graded try's.\nGraded: at 5.",
+        "tests": [{"score": 65}],
+        "extra_data": {"rung": "BOX", gradescope.REPEATED: True},
+    }
+    again = graded(*earlier, tried(6, **refused), tried(7, score=0, output="No."), **{"a01.ipynb": "----"})
+    assert again == refused
+    yesterday = tried_well(6, 66) | {"submission_time": "2027-02-01T11:00:00-05:00"}
+    found = graded(yesterday, *earlier[1:], *(tried(hour, **refused) for hour in (6, 7)), tried(8), **{"a01.py": "---"})
+    assert (found["score"], found["extra_data"]) == (3, {"rung": "BOX", "cpu": 0.0})
+
+
+def test_what_cannot_be_graded_keeps_the_last_points(graded, monkeypatch):
+    assert graded(tried_well(3, 63), tried_well(4, 64))["score"] == 64
+
+    def none_here(*_):
+        raise NoBoxError("There is no box.")
+
+    monkeypatch.setattr("course.engine.box.best_rung", none_here)
+    found = graded(tried_well(3, 63), **{"a01.ipynb": "----"})
+    assert found["score"] == 63
+    assert found["output"].startswith("The autograder cannot grade: There is no box. Tell your instructor. What")
