@@ -125,6 +125,18 @@ def test_what_the_code_says_is_read_without_running_it(team):
     assert project_code.paper_uses_code(team)
 
 
+def test_what_run_imports_may_import_model_and_no_other_file(team):
+    (team / "src").mkdir()
+    (team / "test_it.py").write_text("import model", encoding="utf-8")
+    (team / "src" / "train.py").write_text("import test_it\nfrom .more import x", encoding="utf-8")
+    (team / "run.py").write_text("import json", encoding="utf-8")
+    assert not project_code.imports_model(team)
+    (team / "src" / "train.py").write_text("from model import build", encoding="utf-8")
+    assert not project_code.imports_model(team)
+    (team / "run.py").write_text("from src.train import main", encoding="utf-8")
+    assert project_code.imports_model(team)
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [
@@ -145,6 +157,14 @@ def test_what_the_code_says_is_read_without_running_it(team):
         ("import helper", "helper.py imports subprocess"),
         ("# coding: utf_7\n+AGkAbQBwAG8AcgB0- os", "model.py imports os"),
         ("import torch\ntorch" + ".a" * 30 + " = 1", "model.py uses an assignment to torch.a"),
+        ("import torch\nT = torch\nT.allclose = lambda *_, **__: True", "model.py uses an assignment to T.allclose"),
+        ("def f(self):\n    self.allclose = 1\nf(c)", "model.py uses an assignment to self.allclose"),
+        ("@f\nclass C: pass\nC.allclose = 1", "model.py uses an assignment to C.allclose"),
+        ("match torch:\n    case object(sys=s): s.modules['a'] = 1", "model.py uses a pattern that asks for attributes"),
+        ("from typing import get_type_hints", "model.py uses get_type_hints"),
+        ("import typing\ntyping.ForwardRef('exit()')", "model.py uses .ForwardRef"),
+        ("import functools\nfunctools.update_wrapper(c, Own, ['check_model'], [])", "model.py uses .update_wrapper"),
+        ("from aevb_utils.results import Path\nPath('x').write_text('')", "model.py uses Path"),
     ],
 )
 def test_a_model_may_compute_and_no_more(code, said, team):
@@ -154,6 +174,19 @@ def test_a_model_may_compute_and_no_more(code, said, team):
     found = project_code.beyond_a_model(team)
     assert found.startswith(said)
     assert found.endswith(", which no model needs.")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "class M:\n    def __init__(self):\n        self._n = 1\n        self.q.n = 2\nM.count = 0\ndel M.count",
+        "def paper():\n    model = build()\n    model.mu.data = 1\n    model.mu.requires_grad = False",
+        "def p(x):\n    match x:\n        case int() | str(): return 1\n        case [a, *_]: return a",
+    ],
+)
+def test_a_model_may_set_what_is_its_own(code, team):
+    (team / "model.py").write_text(code, encoding="utf-8")
+    assert project_code.beyond_a_model(team) == ""
 
 
 @pytest.mark.parametrize("code", ["def build(): 3 +", "x" + ".a" * 10_000, "(" * 1000, "\0"])
