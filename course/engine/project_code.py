@@ -197,9 +197,10 @@ def _beyond(tree: ast.Module) -> Iterator[str]:
             root = _root(node)
             if node.attr in ATTRIBUTES or dunder or (hidden and node.attr not in OWN):
                 yield f".{node.attr}"
-            elif isinstance(node.ctx, ast.Store | ast.Del) and root not in own:
-                if root in imported or node.attr not in OF_TENSORS:
-                    yield f"an assignment to {root}.{node.attr}"
+            elif isinstance(node.ctx, ast.Load) or root in own:
+                continue
+            elif root in imported or node.attr not in OF_TENSORS:
+                yield f"an assignment to {root}.{node.attr}"
 
 
 def _names_of_its_own(tree: ast.Module) -> set[str]:
@@ -207,7 +208,8 @@ def _names_of_its_own(tree: ast.Module) -> set[str]:
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     defined = {node.name for node in tree.body if isinstance(node, (ast.ClassDef, *functions))}
     methods = [each for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for each in node.body]
-    selves = [each.args.args[0] for each in methods if isinstance(each, functions) and each.args.args]
+    taken = [[*each.args.posonlyargs, *each.args.args] for each in methods if isinstance(each, functions)]
+    selves = {args[0] for args in taken if args}
     bound = {name for node in ast.walk(tree) if node not in selves and (name := _bound(node))}
     return ({"self"} if "*" in bound else {"self", *defined}) - bound
 

@@ -160,7 +160,7 @@ def test_what_run_imports_may_import_model_and_no_other_file(team):
         ("import torch\nT = torch\nT.allclose = lambda *_, **__: True", "model.py uses an assignment to T.allclose"),
         ("def f(self):\n    self.allclose = 1\nf(c)", "model.py uses an assignment to self.allclose"),
         ("@f\nclass C: pass\nC.allclose = 1", "model.py uses an assignment to C.allclose"),
-        ("match torch:\n    case object(sys=s): s.modules['a'] = 1", "model.py uses a pattern that asks for attributes"),
+        ("match torch:\n    case object(sys=s): s.modules['a'] = 1", "model.py uses a pattern"),
         ("from typing import get_type_hints", "model.py uses get_type_hints"),
         ("import typing\ntyping.ForwardRef('exit()')", "model.py uses .ForwardRef"),
         ("import functools\nfunctools.update_wrapper(c, Own, ['check_model'], [])", "model.py uses .update_wrapper"),
@@ -179,7 +179,7 @@ def test_a_model_may_compute_and_no_more(code, said, team):
 @pytest.mark.parametrize(
     "code",
     [
-        "class M:\n    def __init__(self):\n        self._n = 1\n        self.q.n = 2\nM.count = 0\ndel M.count",
+        "class M:\n    def __init__(self):\n        self._n = 1\n        self.q.n = 2\n    def f(self, /): self.n = 3\nM.count = 0\ndel M.count",
         "def paper():\n    model = build()\n    model.mu.data = 1\n    model.mu.requires_grad = False",
         "def p(x):\n    match x:\n        case int() | str(): return 1\n        case [a, *_]: return a",
     ],
