@@ -208,7 +208,10 @@ def _names_of_its_own(tree: ast.Module) -> set[str]:
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     defined = {node.name for node in tree.body if isinstance(node, (ast.ClassDef, *functions))}
     methods = [each for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for each in node.body]
-    taken = [[*each.args.posonlyargs, *each.args.args] for each in methods if isinstance(each, functions)]
+    methods += [node for node in ast.walk(tree) if isinstance(node, ast.Lambda)]  # in which nothing can be set
+    taken = [
+        [*each.args.posonlyargs, *each.args.args] for each in methods if isinstance(each, (*functions, ast.Lambda))
+    ]
     selves = {args[0] for args in taken if args}
     bound = {name for node in ast.walk(tree) if node not in selves and (name := _bound(node))}
     return ({"self"} if "*" in bound else {"self", *defined}) - bound

@@ -179,7 +179,7 @@ def test_a_model_may_compute_and_no_more(code, said, team):
 @pytest.mark.parametrize(
     "code",
     [
-        "class M:\n    def __init__(self):\n        self._n = 1\n        self.q.n = 2\n    def f(self, /): self.n = 3\nM.count = 0\ndel M.count",
+        "class M:\n    def __init__(self, /):\n        self._n = 1\n        self.q.n = 2\n    n = property(lambda self: 1)\nM.count = 0\ndel M.count",
         "def paper():\n    model = build()\n    model.mu.data = 1\n    model.mu.requires_grad = False",
         "def p(x):\n    match x:\n        case int() | str(): return 1\n        case [a, *_]: return a",
     ],
