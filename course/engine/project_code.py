@@ -205,13 +205,11 @@ def _beyond(tree: ast.Module) -> Iterator[str]:
 
 def _names_of_its_own(tree: ast.Module) -> set[str]:
     """Names that stand for classes and functions of the module and for nothing else, and ``self`` of its methods."""
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    defined = {node.name for node in tree.body if isinstance(node, (ast.ClassDef, *functions))}
+    named, functions = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef), (ast.FunctionDef, ast.Lambda)
+    defined = {node.name for node in tree.body if isinstance(node, named)}
     methods = [each for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for each in node.body]
     methods += [node for node in ast.walk(tree) if isinstance(node, ast.Lambda)]  # in which nothing can be set
-    taken = [
-        [*each.args.posonlyargs, *each.args.args] for each in methods if isinstance(each, (*functions, ast.Lambda))
-    ]
+    taken = [[*each.args.posonlyargs, *each.args.args] for each in methods if isinstance(each, functions)]
     selves = {args[0] for args in taken if args}
     bound = {name for node in ast.walk(tree) if node not in selves and (name := _bound(node))}
     return ({"self"} if "*" in bound else {"self", *defined}) - bound
