@@ -30,8 +30,8 @@ from course.engine import (
     slides,
     syllabi,
 )
-from course.engine.assignments import COURSE, assignment, assignments
-from course.engine.box import NoBoxError, Rung
+from course.engine.assignments import COURSE, assignment, assignments, private_paths
+from course.engine.box import NoBoxError
 from course.engine.handed_in import HandedInError
 from course.engine.processes import StillRunningError
 from course.engine.project_folder import ProjectError
@@ -61,14 +61,15 @@ def pack(args: argparse.Namespace, told: Settings) -> int:
 
 def check_project(args: argparse.Namespace, _: Settings) -> int:
     """Run a team's folder, write its sheet, and fill in the machine's part of its rubric."""
-    rung = Rung.UNSAFE if args.unsafe else box.best_rung()
+    out = args.out or OUT / "projects" / args.folder.resolve().name
+    before = None if args.check_in else project_sheet.load(out / "rubric.yml")
+    rung = box.best_rung(*private_paths(args.folder, out), unsafe=args.unsafe)
     if args.check_in:
         _print_parts(project.check_in(args.folder, rung))
         return 0
     outcome = project.check(args.folder, rung)
-    out = args.out or OUT / "projects" / outcome.team
     out.mkdir(parents=True, exist_ok=True)
-    content = project_sheet.filled(outcome, project_sheet.load(out / "rubric.yml"))
+    content = project_sheet.filled(outcome, before)
     batch.write(out / "rubric.yml", project_sheet.dumped(content))
     batch.write(out / "sheet.html", project_sheet.sheet(outcome, content))
     _print_parts(outcome.parts)

@@ -9,8 +9,7 @@ from pathlib import Path, PurePath
 import torch
 
 from course.engine import archive, batch, box, feedback, gradebook, handed_in, lms, settings
-from course.engine.assignments import Assignment, assignment
-from course.engine.box import Rung
+from course.engine.assignments import Assignment, assignment, private_paths
 from course.engine.handed_in import HandedInError
 from course.engine.settings import Settings, SettingsError, Student
 from tools.environments import ROOT
@@ -29,8 +28,8 @@ def grade(args: argparse.Namespace, told: Settings) -> int:
     hand = gradebook.read_hand(args.hand, rubric, students) if args.hand and students else None
     if not args.folder.exists():
         raise HandedInError(f"There is no {args.folder}: DIR is the folder or the zip file that was handed in.")
-    rung = Rung.UNSAFE if args.unsafe else box.best_rung(work.folder / "checks.py", args.folder)
     out = args.out or GRADED / work.name
+    rung = box.best_rung(*private_paths(args.folder, out), unsafe=args.unsafe)
     with tempfile.TemporaryDirectory(prefix="course-zip-") as unpacked:
         folder = archive.unpack(args.folder, Path(unpacked)) if args.folder.is_file() else args.folder
         present = students or handed_in.by_name(folder)

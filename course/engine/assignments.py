@@ -88,6 +88,16 @@ class Assignment:
         return digest.hexdigest()
 
 
+def private_paths(*named: Path) -> list[Path]:
+    """What student code must not read: the secret, the checks, all that was made of them, and what else is named.
+
+    Args:
+        named: what a call names, such as the folder that was handed in.
+    """
+    checks = sorted((COURSE / "assignments").glob("*/checks.py"))
+    return [COURSE / "course.yml", *checks, COURSE.parent / "_build" / "course", *named]
+
+
 def assignments() -> dict[str, Assignment]:
     """All assignments, by name, in order."""
     folders = sorted(path for path in (COURSE / "assignments").iterdir() if (path / f"{path.name}.py").is_file())

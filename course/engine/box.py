@@ -20,12 +20,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from course.engine.processes import Usage, kill_all_of, usage
+from course.engine.processes import Usage, kill_all_of, kill_group, remove_files_of, usage
 
 DRIVER, NEEDED = Path(__file__).with_name("driver.py"), Path(__file__).with_name("needed.py")
 GIB = 2**30
 SCRATCH = "/scratch"
-EVERYBODYS = ("/tmp", "/var/tmp", "/dev/shm")  # where any user may write who is not in a box
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "AEVB_FAST": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
@@ -81,25 +80,32 @@ def slot_user(slot: int) -> int:
     return 200_000 + (os.getpid() * 64 + slot) % 1_000_000
 
 
-def best_rung(*private: Path) -> Rung:
+def best_rung(*private: Path, unsafe: bool = False) -> Rung:
     """The best rung that this machine offers, tried out.
 
     Args:
         private: files and folders that student code must not read; the second rung is refused where it can.
+        unsafe: that no rung is wanted, since the code is trusted.
 
     Raises:
-        NoBoxError: neither rung holds here; the message says what to do.
+        NoBoxError: neither rung holds here, or not even none; the message says what to do.
     """
+    if unsafe and (reason := why_not(Rung.UNSAFE)):
+        raise NoBoxError(f"Student code cannot be run here, {reason}: grade on a Linux machine or on Gradescope.")
+    if unsafe:
+        return Rung.UNSAFE
     reasons = []
     for rung in (Rung.BOX, Rung.USER):
         reason = why_not(rung, *private)
         if reason is None:
             return rung
         reasons.append(reason)
-    raise NoBoxError(
-        f"Student code cannot be kept in here: {'; '.join(reasons)}. Install bubblewrap (apt-get install bubblewrap), "
-        "grade on another Linux machine or on Gradescope, or, for code that you trust, say --unsafe."
+    advice = (
+        "Install bubblewrap (apt-get install bubblewrap), grade on another Linux machine or on Gradescope, or, for "
+        "code that you trust, say --unsafe"
     )
+    advice = advice if why_not(Rung.UNSAFE) is None else "Grade on a Linux machine or on Gradescope"
+    raise NoBoxError(f"Student code cannot be kept in here: {'; '.join(reasons)}. {advice}.")
 
 
 def why_not(rung: Rung, *private: Path) -> str | None:
@@ -157,7 +163,10 @@ def _shown(folders: list[Path]) -> list[str]:
 
 
 def _hidden() -> list[str]:
-    """Arguments that cover the book's package, with its answers, where it is installed beside the libraries."""
+    """Arguments that cover the book's package, with its answers, where it is installed beside the libraries.
+
+    A project's code needs that package: it is given a copy of it, in ``/given/book``, on purpose.
+    """
     libraries = [Path(path) for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
     inside = [folder / name for folder in libraries for name in ("aevb_utils", "course")]
     return [word for folder in inside if folder.is_dir() for word in ("--tmpfs", str(folder))]
@@ -265,7 +274,7 @@ def run(
             finally:
                 _end(process, alone)
                 if rung is Rung.USER:
-                    _remove_files_of(user, scratch)
+                    remove_files_of(user, scratch)
 
 
 def _watch(process: subprocess.Popen[bytes], limits: Limits, user: int | None) -> Ended:
@@ -308,33 +317,11 @@ def _end(process: subprocess.Popen[bytes], user: int | None) -> None:
         os.killpg(process.pid, signal.SIGKILL)  # in a box its first process, and with it the box
         process.wait()
     elif user is None:
-        _kill_group(process.pid)
+        kill_group(process.pid)
     if user is not None:
         kill_all_of(user)
     for pipe in (process.stdout, process.stderr):
         pipe.close()
-
-
-def _remove_files_of(user: int, scratch: Path) -> None:
-    """Remove what a run left where all users may write: the next one is the same user, and would read it."""
-    for folder in filter(Path.is_dir, map(Path, EVERYBODYS)):
-        for path in folder.iterdir():
-            try:
-                left = path.lstat().st_uid == user and path != scratch
-            except FileNotFoundError:  # somebody else's, who has removed it
-                continue
-            if left and path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            elif left:
-                path.unlink()
-
-
-def _kill_group(group: int) -> None:
-    """Kill what is left of a group, if anything is."""
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 def main() -> int:

@@ -16,6 +16,16 @@ def values(settings: Settings) -> dict[str, str]:
     return {"SALT": settings.salt, "TERM": settings.term}
 
 
+def project_files(folder: Path) -> dict[str, bytes]:
+    """What of the project's folder is handed out, by its path there: no caches, nothing hidden, nothing of ``LEFT``."""
+    found = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in LEFT):
+        inside = path.relative_to(folder)
+        if not any(part.startswith((".", "__")) for part in inside.parts):
+            found[inside.as_posix()] = path.read_bytes()
+    return found
+
+
 def rubric_cell(assignment: Assignment, *, samples: bool) -> Cell:
     """The rubric as a cell: what counts for students; the levels and samples too for graders."""
     content = assignment.rubric()
@@ -40,6 +50,10 @@ def build(out: Path, settings: Settings) -> list[Path]:
             content = notebook([*map(change, cells), rubric], values(settings))
             path.write_text(dumped(content), encoding="utf-8", newline="\n")
             made.append(path)
-    left = shutil.ignore_patterns("__pycache__", *LEFT)
-    made.append(shutil.copytree(COURSE / "project", out / "student" / "project", ignore=left, dirs_exist_ok=True))
-    return made
+    project = out / "student" / "project"
+    if project.exists():
+        shutil.rmtree(project)  # what is no longer handed out would stay
+    for name, data in project_files(COURSE / "project").items():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_bytes(data)
+    return [*made, project]

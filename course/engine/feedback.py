@@ -48,7 +48,7 @@ def write_pages(folder: Path, grades: Sequence[Grade], rubric: Mapping[str, Any]
             if grade.result:
                 text = pages[grade.student.id]
                 write(folder / f"{grade.student.id}.html", text)
-                name = PurePosixPath(grade.result.file or grade.student.id)
+                name = PurePosixPath(grade.result.file)
                 file.writestr(str(name.with_name(f"{name.name.removesuffix(name.suffix)}.html")), text)
     packed.replace(folder.parent / f"{folder.name}.zip")
 

@@ -5,6 +5,7 @@ A list of what was written, with a hash of each file, lies beside it. What is no
 
 import hashlib
 import json
+import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -62,11 +63,7 @@ def publish(
             did not write. Nothing has been written then.
     """
     content = _notebooks(settings, names)
-    for path in sorted((COURSE / PROJECT).rglob("*")):
-        inside = path.relative_to(COURSE)
-        caches = any(part.startswith((".", "__")) for part in inside.parts)
-        if path.is_file() and not caches and path.name not in build.LEFT:
-            content[inside.as_posix()] = path.read_bytes()
+    content |= {f"{PROJECT}/{name}": data for name, data in build.project_files(COURSE / PROJECT).items()}
     content |= {name: (COURSE.parent / name).read_bytes() for name in LICENSES} | more
     for name in alone:
         one = quiz.load(COURSE / "quizzes" / f"{name}.yml")
@@ -112,9 +109,11 @@ def update(out: Path, content: Mapping[str, bytes]) -> Written:
     """Bring a folder to this content; what the mirror did not write is left as it is.
 
     Raises:
-        SettingsError: a file that would be written or removed is not as the mirror left it, or the folder is neither
-            empty, nor an earlier mirror, nor a git checkout.
+        SettingsError: a file that would be written or removed is not as the mirror left it, or the folder is none, or
+            neither empty, nor an earlier mirror, nor a git checkout.
     """
+    if os.path.lexists(out) and not out.is_dir():
+        raise SettingsError(f"{out} is no folder: DEST is one that is empty, a git checkout, or an earlier mirror.")
     before = _listed(out)
     if before is None and out.is_dir() and any(out.iterdir()) and not (out / ".git").exists():
         raise SettingsError(

@@ -1,6 +1,7 @@
-"""What the processes of a run use, read from Linux's ``/proc``."""
+"""What the processes of a run use, read from Linux's ``/proc``, how they are ended, and what they leave."""
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
+EVERYBODYS = ("/tmp", "/var/tmp", "/dev/shm")  # where any user may write who is not in a box
 
 
 class StillRunningError(RuntimeError):
@@ -103,3 +105,30 @@ def kill_all_of(user: int) -> None:
             except ProcessLookupError:
                 continue
         time.sleep(0.02)
+
+
+def kill_group(group: int) -> None:
+    """Kill what is left of a group of processes, if anything is."""
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def remove_files_of(user: int, scratch: Path) -> None:
+    """Remove what a run left where all users may write: the next one is the same user, and would read it.
+
+    Args:
+        user: a user that is used for one run alone.
+        scratch: a folder of the user that stays.
+    """
+    for folder in filter(Path.is_dir, map(Path, EVERYBODYS)):
+        for path in folder.iterdir():
+            try:
+                left = path.lstat().st_uid == user and path != scratch
+            except FileNotFoundError:  # somebody else's, who has removed it
+                continue
+            if left and path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif left:
+                path.unlink()

@@ -56,6 +56,8 @@ NAMES = frozenset(
 """What it may not call or name."""
 ATTRIBUTES = frozenset(
     [
+        "ForwardRef",
+        "Path",
         "__import__",
         "bltns",
         "builtins",
@@ -69,9 +71,11 @@ ATTRIBUTES = frozenset(
         "f_builtins",
         "f_globals",
         "f_locals",
+        "evaluate_forward_ref",
         "from_file",
         "fromfile",
         "gc",
+        "get_type_hints",
         "getattr",
         "gi_frame",
         "globals",
@@ -86,25 +90,31 @@ ATTRIBUTES = frozenset(
         "open",
         "ops",
         "os",
+        "pathlib",
         "pickle",
         "save",
         "savetxt",
         "savez",
         "serialization",
         "setattr",
+        "singledispatch",
+        "singledispatchmethod",
         "subprocess",
         "sys",
         "tofile",
+        "update_wrapper",
+        "wraps",
     ]
 )
-"""What it may not ask anything for, such as ``torch.os``."""
+"""What it may not ask anything for, such as ``torch.os``, nor import from anywhere."""
+OF_TENSORS = frozenset({"data", "grad", "requires_grad"})
+"""What it may set of anything but a module: of a tensor, as methods do that work in place."""
 OWN = frozenset({"__init__", "__name__", "__class__"})
 
 
 def imports_model(project: Path) -> bool:
-    """Whether a module of the top folder, other than ``model.py``, imports it."""
-    others = (path for path in sorted(project.glob("*.py")) if path.name != "model.py")
-    return any("model" in _imported(tree) for path in others if (tree := tree_of(path)))
+    """Whether ``run.py``, or a module of the team that it imports, imports ``model.py``."""
+    return any("model" in _imported(tree) for _, tree in _reached(project, "run") if tree)
 
 
 def paper_uses_code(project: Path) -> bool:
@@ -118,22 +128,29 @@ def paper_uses_code(project: Path) -> bool:
 
 def beyond_a_model(project: Path) -> str:
     """What ``model.py``, or a module of the team that it imports, uses that no model needs; empty if nothing."""
-    waiting, seen = _own(project, "model"), set()
-    while waiting:
-        path = waiting.pop()
-        seen.add(path)
+    for path, tree in _reached(project, "model"):
         where = path.relative_to(project).as_posix()
-        tree = tree_of(path)
         if tree is None:
             return f"{where} cannot be read as Python."
         for name in sorted(_imported(tree)):
-            own = _own(project, name)
-            waiting += [each for each in own if each not in seen]
-            if not own and name not in COMPUTES:
+            if name not in COMPUTES and not _own(project, name):
                 return f"{where} imports {name}, which no model needs."
         if used := next(_beyond(tree), None):
             return f"{where} uses {used}, which no model needs."
     return ""
+
+
+def _reached(project: Path, name: str) -> Iterator[tuple[Path, ast.Module | None]]:
+    """The team's files that an import of a name may run, each once, with its syntax; None where it has none."""
+    waiting, seen = _own(project, name), set()
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        tree = tree_of(path)
+        yield path, tree
+        waiting += [own for imported in sorted(_imported(tree) if tree else ()) for own in _own(project, imported)]
 
 
 def _own(project: Path, name: str) -> list[Path]:
@@ -162,22 +179,58 @@ def _imported(tree: ast.Module) -> set[str]:
 
 
 def _beyond(tree: ast.Module) -> Iterator[str]:
-    """Names and attributes that a model does not need, and assignments to what was imported."""
-    modules = set()
+    """Names and attributes that a model does not need, and changes of what is not its own."""
+    imported, own = set(), _names_of_its_own(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            modules |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+            imported |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
             yield from (alias.name for alias in node.names if alias.name.rpartition(".")[2] in ATTRIBUTES | NAMES)
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in NAMES:
             yield node.id
+        elif isinstance(node, ast.MatchClass) and (node.patterns or node.kwd_patterns):
+            yield "a pattern that asks for attributes"
         elif isinstance(node, ast.Attribute):
-            hidden = node.attr.startswith("_") and not (isinstance(node.value, ast.Name) and node.value.id == "self")
+            of_self = isinstance(node.value, ast.Name) and node.value.id == "self" and "self" in own
+            hidden = node.attr.startswith("_") and not of_self
             dunder = node.attr.startswith("__") and node.attr not in OWN
+            root = _root(node)
             if node.attr in ATTRIBUTES or dunder or (hidden and node.attr not in OWN):
                 yield f".{node.attr}"
-            elif isinstance(node.ctx, ast.Store | ast.Del) and _root(node) in modules:
-                yield f"an assignment to {_root(node)}.{node.attr}"
+            elif isinstance(node.ctx, ast.Load) or root in own:
+                continue
+            elif root in imported or node.attr not in OF_TENSORS:
+                yield f"an assignment to {root}.{node.attr}"
+
+
+def _names_of_its_own(tree: ast.Module) -> set[str]:
+    """Names that stand for classes and functions of the module and for nothing else, and ``self`` of its methods."""
+    named, functions = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef), (ast.FunctionDef, ast.Lambda)
+    defined = {node.name for node in tree.body if isinstance(node, named)}
+    methods = [each for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for each in node.body]
+    methods += [node for node in ast.walk(tree) if isinstance(node, ast.Lambda)]  # in which nothing can be set
+    taken = [[*each.args.posonlyargs, *each.args.args] for each in methods if isinstance(each, functions)]
+    selves = {args[0] for args in taken if args}
+    bound = {name for node in ast.walk(tree) if node not in selves and (name := _bound(node))}
+    return ({"self"} if "*" in bound else {"self", *defined}) - bound
+
+
+def _bound(node: ast.AST) -> str | None:
+    """The name to which a part of the code gives something that may be anybody's; None where there is none."""
+    match node:
+        case ast.Name(ctx=ast.Store() | ast.Del()):
+            return node.id
+        case ast.arg():
+            return node.arg
+        case ast.alias():
+            return (node.asname or node.name).partition(".")[0]
+        case ast.ExceptHandler() | ast.MatchAs() | ast.MatchStar():
+            return node.name
+        case ast.MatchMapping():
+            return node.rest
+        case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef() if node.decorator_list:
+            return node.name
+    return None
 
 
 def _root(node: ast.expr) -> str:

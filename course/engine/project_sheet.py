@@ -49,7 +49,7 @@ def filled(outcome: Outcome, before: dict[str, Any] | None = None) -> dict[str, 
             "of": criterion["points"],
             "machine": machine,
             "by_hand": kept.get("by_hand") if criterion["points"] > _machine_of(key) else 0,
-            "comment": kept.get("comment", ""),
+            "comment": kept.get("comment") or "",
         }
     return {
         "team": outcome.team,
@@ -63,7 +63,7 @@ def load(path: Path) -> dict[str, Any] | None:
     """A rubric as it was filled in; None where there is none.
 
     Raises:
-        SettingsError: it is of another form.
+        SettingsError: it is of another form, points are outside their criterion, or a viva has none of its results.
     """
     if not path.is_file():
         return None
@@ -75,6 +75,13 @@ def load(path: Path) -> dict[str, Any] | None:
     rows = parts[0].values() if isinstance(parts[0], dict) else [None]
     if not all(isinstance(part, dict) for part in (*parts, *rows)):
         raise SettingsError(f"{path} is no filled rubric: mend it, or delete it and it is made anew.")
+    for key, criterion in rubric()["criteria"].items():
+        by_hand, most = content["criteria"].get(key, {}).get("by_hand"), criterion["points"] - _machine_of(key)
+        if by_hand is not None and not (type(by_hand) in (int, float) and 0 <= by_hand <= most):
+            raise SettingsError(f"{path}: by_hand of {key} is from 0 to {most}, and is {by_hand!r}.")
+    for person, passed in content["viva"].items():
+        if passed is not None and not (isinstance(passed, str) and isinstance(rubric()["viva"].get(passed), dict)):
+            raise SettingsError(f"{path}: the viva of {person} is free, help or cannot, and is {passed!r}.")
     return content
 
 
@@ -85,29 +92,16 @@ def dumped(content: dict[str, Any]) -> str:
 
 
 def totals(content: dict[str, Any]) -> dict[str, float] | None:
-    """Each person's points, the viva counted; None while something is not filled in.
-
-    Raises:
-        SettingsError: points are outside their criterion, or a viva has none of its three results.
-    """
-    points = 0.0
-    for key, row in content["criteria"].items():
-        by_hand, most = row["by_hand"], row["of"] - _machine_of(key)
-        if by_hand is None:
-            return None
-        if type(by_hand) not in (int, float) or not 0 <= by_hand <= most:
-            raise SettingsError(f"by_hand of {key} is from 0 to {most}, and is {by_hand!r}.")
-        points += row["machine"] + by_hand
-    rules = rubric()["viva"]
-    found = {}
-    for person, passed in content["viva"].items():
-        if passed is None:
-            return None
-        if not isinstance(rules.get(passed), dict):
-            raise SettingsError(f"The viva of {person} is free, help or cannot, and is {passed!r}.")
-        rule = rules[passed]
-        found[str(person)] = round(min(points * rule.get("keeps", 1.0), rule.get("most", math.inf)), 2)
-    return found
+    """Each person's points, the viva counted; None while something is not filled in."""
+    rows = content["criteria"].values()
+    if None in [*(row["by_hand"] for row in rows), *content["viva"].values()]:
+        return None
+    points = sum(row["machine"] + row["by_hand"] for row in rows)
+    rules = {person: rubric()["viva"][passed] for person, passed in content["viva"].items()}
+    return {
+        str(person): round(min(points * rule.get("keeps", 1.0), rule.get("most", math.inf)), 2)
+        for person, rule in rules.items()
+    }
 
 
 def _machine_of(key: str) -> float:
@@ -143,7 +137,7 @@ def _points(value: object) -> str:
 
 def _number(line: Line) -> tuple[str, ...]:
     got = ["–" if value is None else f"{value:.6g}" for value in line.got]
-    return line.number.name, f"{line.number.value:g} ± {line.number.tolerance:g}", ", ".join(got)
+    return line.number.name, f"{line.number.value:g}", f"{line.number.tolerance:g}", ", ".join(got)
 
 
 def _rows(rows: list[tuple[str, ...]]) -> str:
@@ -168,7 +162,8 @@ td:last-child {{ white-space: nowrap }}
 {parts}
 </tbody></table></div>
 <h2>The numbers of the report</h2>
-<div tabindex="0"><table><thead><tr><th>name</th><th>in the report</th><th>with seed 0, 1</th></tr></thead><tbody>
+<div tabindex="0"><table><thead><tr><th>name</th><th>in the report</th><th>tolerance</th><th>with seed 0, 1</th></tr>
+</thead><tbody>
 {numbers}
 </tbody></table></div>
 <h2>To look at</h2>

@@ -100,6 +100,7 @@ def load(path: Path) -> Plan:
                 f"{path.name}, week {number}: {plan.classes} classes, and {len(week.classes)} are named."
             )
         _times(f"{path.name}, week {number}", week)
+        _choice(f"{path.name}, week {number}", week)
         given |= set(week.out)
         if early := set(week.due) - given:
             raise SettingsError(f"{path.name}, week {number}: {min(early)} is due and has not been given out.")
@@ -146,6 +147,14 @@ def _times(where: str, week: Week) -> None:
             raise SettingsError(f"{where}: {name} is one of {', '.join(held + more)}, and is {getattr(week, name)!r}.")
     if (week.out or week.quiz) and not week.classes:
         raise SettingsError(f"{where}: what is given out, or asked in a quiz, needs a class, and there is none.")
+
+
+def _choice(where: str, week: Week) -> None:
+    """Raise where a student would choose as many assignments as there are, or more, or of none."""
+    for name, work in (("out", week.out), ("due", week.due)):
+        if week.choice and (work or not week.out + week.due) and week.choice >= len(work):
+            said = f"there are {len(work)} in {name}, and choice is {week.choice}"
+            raise SettingsError(f"{where}: choice is 0, for all, or less than there are assignments: {said}.")
 
 
 def reading_minutes(notebooks: Path) -> dict[int, int]:

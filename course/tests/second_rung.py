@@ -17,7 +17,7 @@ from small import checks, notebook
 
 from course.engine import box
 from course.engine.grade import grade
-from course.engine.processes import owner
+from course.engine.processes import EVERYBODYS, owner
 
 LEAVES = "for folder in ('/tmp', '/var/tmp', '/dev/shm'):\n    open(folder + '/left_{0}.py', 'w').write({1!r})"
 TAKES = (
@@ -45,7 +45,7 @@ def left_behind(user: int) -> list[str]:
                 found.append(f"{process.name}: {words.decode(errors='replace')}")
         except OSError:  # it has ended
             continue
-    for folder in map(Path, box.EVERYBODYS):
+    for folder in map(Path, EVERYBODYS):
         found += [str(path) for path in folder.iterdir() if path.lstat().st_uid == user]
     return found
 

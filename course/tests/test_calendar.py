@@ -260,6 +260,13 @@ def test_an_odd_line_is_one_sentence(changed, said, told):
         ("weeks: [{classes: [a], exam: E, exam_on: lab}]", "exam_on is one of class 1, week, and is 'lab'"),
         ("weeks: [{classes: [a], milestone: M, milestone_on: noon}]", "milestone_on is one of class 1, end, Mon"),
         ("weeks: [{classes: [], quiz: 1}]", "week 1: what is given out, or asked in a quiz, needs a class"),
+        (
+            "weeks: [{classes: [a], out: [a01], due: [a01], choice: 3}]",
+            "less than .*: there are 1 in out, and choice is 3",
+        ),
+        ("weeks: [{classes: [a], out: [a01], due: [a01], choice: 1}]", "week 1: choice is 0, for all, or less than"),
+        ("weeks: [{classes: [a], out: [a01]}, {classes: [b], due: [a01], choice: 1}]", "week 2: choice .* 1 in due"),
+        ("weeks: [{classes: [a], choice: 1}]", "week 1: choice is 0, .* 0 in out"),
         ("weeks: []\nlab_minutes: long", "lab_minutes is a whole number"),
     ],
 )

@@ -7,6 +7,7 @@ import zipfile
 import pytest
 from small import notebook
 
+from course.engine import box
 from course.engine.assignments import COURSE
 from tools import course
 
@@ -94,7 +95,7 @@ CALLS = [
     (["gradescope", "a99"], "There is no assignment 'a99'"),
     (["gradescope", "a01"], "the secret that everyone knows"),
     (["course-public", "@in"], "holds something already"),
-    (["course-public", "@text.txt"], "cannot be read or written: Not a directory"),
+    (["course-public", "@text.txt"], "text.txt is no folder: DEST is one that"),
     (["items", "@nowhere.csv"], "No such file"),
     (["items", "@empty"], "Is a directory"),
     (["items", "@empty.csv"], "is empty"),
@@ -138,6 +139,37 @@ def test_a_call_that_names_nothing_says_so(arguments, said, capsys):
         course.main(arguments)
     assert ended.value.code == 2
     assert f"{said} names no file or folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("system", ["darwin", "win32"])
+def test_code_is_run_on_linux_alone_and_nothing_else_is_advised(system, here, monkeypatch, capsys):
+    """Even what is trusted: what ends it, and counts what it uses, needs Linux."""
+    monkeypatch.setattr(box.sys, "platform", system)
+    for call in (["grade", "a01", str(here / "in")], ["project-check", str(COURSE / "project" / "exemplars" / "b")]):
+        for more in ([], ["--unsafe"]):
+            assert course.main([call[0], *more, "--out", str(here / "out"), *call[1:]]) == 1
+            told = capsys.readouterr().err
+            assert "it needs Linux" in told
+            assert "--unsafe" not in told
+            assert len(told.strip().splitlines()) == 1
+    assert not (here / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "private", ["course.yml", "assignments/a01/checks.py", "assignments/a06/checks.py", "@in", "@out"]
+)
+def test_nothing_is_run_that_could_read_what_is_private(private, here, monkeypatch, capsys):
+    """On the second rung, where one file or folder of these is open to all."""
+    path = here / private[1:] if private.startswith("@") else COURSE / private
+
+    def why_not(rung, *private):
+        return None if rung is not box.Rung.BOX and path not in private else f"{path} could be read"
+
+    monkeypatch.setattr(box, "why_not", why_not)
+    for call in (["grade", "--out", str(here / "out"), "a01"], ["project-check", "--out", str(here / "out")]):
+        assert course.main([*call, str(here / "in")]) == 1
+        assert f"{path} could be read. Install bubblewrap" in capsys.readouterr().err
+    assert not (here / "out").exists()
 
 
 TOLD = (COURSE / "course.yml").read_text(encoding="utf-8")

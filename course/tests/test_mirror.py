@@ -70,6 +70,26 @@ def test_students_notebooks_show_nothing_and_the_instructors_do(tmp_path, told):
     assert mirror.leaked(tmp_path / "instructor", told) != []
 
 
+def test_the_project_is_the_same_in_both_and_what_is_no_longer_handed_out_goes(tmp_path, told):
+    old = tmp_path / "student" / "project" / "old.md"
+    old.parent.mkdir(parents=True)
+    old.write_text("old", encoding="utf-8")
+    (tmp_path / "student" / "a01.md").write_text("a note of mine", encoding="utf-8")
+    build.build(tmp_path, told)
+    made = mirror.publish(tmp_path / "mirror", told, [], {})
+    project = tmp_path / "student" / "project"
+    assert {f"project/{name}" for name in kept(project)} == {name for name in made.files if name.startswith("project/")}
+    assert not old.exists()
+    assert (tmp_path / "student" / "a01.md").exists()
+
+
+@pytest.mark.parametrize("name", [".git/config", "__pycache__/model.pyc", "a/ruff.toml", "a/results.json"])
+def test_caches_and_what_a_run_leaves_are_not_handed_out(name, tmp_path):
+    for each in (name, "a/model.py"):
+        mirror._write(tmp_path / each, b"")
+    assert set(build.project_files(tmp_path)) == {"a/model.py"}
+
+
 def test_the_secret_is_found(tmp_path, told):
     (tmp_path / "page.md").write_text("Our word is: a word of my own.", encoding="utf-8")
     assert mirror.leaked(tmp_path, replace(told, secret="a word of my own")) == [
@@ -114,6 +134,12 @@ def test_an_update_changes_its_own_files_alone(tmp_path):
     assert json.loads(found.pop(mirror.LIST))["files"].keys() == second.keys()
     assert found == second | others
     assert mirror.update(tmp_path, second) == mirror.Written(sorted(second), [], [])
+
+
+def test_a_file_in_its_place_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("text", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"file is no folder: DEST is one"):
+        mirror.update(tmp_path / "file", FIRST)
 
 
 def test_a_folder_that_became_empty_goes(tmp_path):

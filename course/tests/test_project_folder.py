@@ -9,6 +9,7 @@ from course.engine import project_code, project_folder, project_sheet
 from course.engine.project import POINTS, Outcome, Part
 from course.engine.project_folder import NAMES, PROJECT, ProjectError
 from course.engine.settings import SettingsError
+from tools import course as commands
 
 EXEMPLARS = PROJECT / "exemplars"
 
@@ -125,6 +126,18 @@ def test_what_the_code_says_is_read_without_running_it(team):
     assert project_code.paper_uses_code(team)
 
 
+def test_what_run_imports_may_import_model_and_no_other_file(team):
+    (team / "src").mkdir()
+    (team / "test_it.py").write_text("import model", encoding="utf-8")
+    (team / "src" / "train.py").write_text("import test_it\nfrom .more import x", encoding="utf-8")
+    (team / "run.py").write_text("import json", encoding="utf-8")
+    assert not project_code.imports_model(team)
+    (team / "src" / "train.py").write_text("from model import build", encoding="utf-8")
+    assert not project_code.imports_model(team)
+    (team / "run.py").write_text("from src.train import main", encoding="utf-8")
+    assert project_code.imports_model(team)
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [
@@ -145,6 +158,14 @@ def test_what_the_code_says_is_read_without_running_it(team):
         ("import helper", "helper.py imports subprocess"),
         ("# coding: utf_7\n+AGkAbQBwAG8AcgB0- os", "model.py imports os"),
         ("import torch\ntorch" + ".a" * 30 + " = 1", "model.py uses an assignment to torch.a"),
+        ("import torch\nT = torch\nT.allclose = lambda *_, **__: True", "model.py uses an assignment to T.allclose"),
+        ("def f(self):\n    self.allclose = 1\nf(c)", "model.py uses an assignment to self.allclose"),
+        ("@f\nclass C: pass\nC.allclose = 1", "model.py uses an assignment to C.allclose"),
+        ("match torch:\n    case object(sys=s): s.modules['a'] = 1", "model.py uses a pattern"),
+        ("from typing import get_type_hints", "model.py uses get_type_hints"),
+        ("import typing\ntyping.ForwardRef('exit()')", "model.py uses .ForwardRef"),
+        ("import functools\nfunctools.update_wrapper(c, Own, ['check_model'], [])", "model.py uses .update_wrapper"),
+        ("from aevb_utils.results import Path\nPath('x').write_text('')", "model.py uses Path"),
     ],
 )
 def test_a_model_may_compute_and_no_more(code, said, team):
@@ -154,6 +175,20 @@ def test_a_model_may_compute_and_no_more(code, said, team):
     found = project_code.beyond_a_model(team)
     assert found.startswith(said)
     assert found.endswith(", which no model needs.")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "class M:\n    def __init__(self, /):\n        self._n = 1\n        self.q.n = 2\nM.count = 0\ndel M.count",
+        "class M:\n    n = property(lambda self: 1)\n    def f(self): self.m = 2",
+        "def paper():\n    model = build()\n    model.mu.data = 1\n    model.mu.requires_grad = False",
+        "def p(x):\n    match x:\n        case int() | str(): return 1\n        case [a, *_]: return a",
+    ],
+)
+def test_a_model_may_set_what_is_its_own(code, team):
+    (team / "model.py").write_text(code, encoding="utf-8")
+    assert project_code.beyond_a_model(team) == ""
 
 
 @pytest.mark.parametrize("code", ["def build(): 3 +", "x" + ".a" * 10_000, "(" * 1000, "\0"])
@@ -185,29 +220,39 @@ def test_the_machine_is_filled_in_and_what_a_person_wrote_is_kept():
     for key, row in content["criteria"].items():
         row["by_hand"] = 5 if key != "reproducible" else 0
     content["viva"] = {"ada": "free", "bob": "help", "cleo": "cannot"}
+    content["criteria"]["writing"]["comment"] = None
     again = project_sheet.filled(outcome({"paper": 3}), yaml.safe_load(project_sheet.dumped(content)))
     assert project_sheet.totals(content) == {"ada": 42, "bob": 33.6, "cleo": 40}
     assert project_sheet.totals(again) == {"ada": 33, "bob": 26.4, "cleo": 33}
     page = project_sheet.sheet(outcome({}), again)
     assert "&lt;b&gt;" in page
+    assert "None" not in page
     assert "look &amp; see" in page
     assert "ada: 33" in page
 
 
-@pytest.mark.parametrize(("key", "value"), [("question", 11), ("joint", 12.5), ("writing", -1), ("writing", "all")])
-def test_points_outside_a_criterion_are_refused(key, value):
+@pytest.mark.parametrize(
+    ("key", "value"), [("question", 11), ("joint", 12.5), ("writing", -1), ("writing", "all"), ("question", [1])]
+)
+def test_points_outside_a_criterion_are_refused(key, value, tmp_path, capsys):
+    """By the command, before anything is run or written."""
     content = project_sheet.filled(outcome({}))
-    for row in content["criteria"].values():
-        row["by_hand"] = 0
     content["criteria"][key]["by_hand"] = value
-    with pytest.raises(SettingsError, match=f"by_hand of {key}"):
-        project_sheet.totals(content)
+    path = tmp_path / "rubric.yml"
+    path.write_text(project_sheet.dumped(content), encoding="utf-8")
+    before = path.read_bytes()
+    assert commands.main(["project-check", "--out", str(tmp_path), "--", str(EXEMPLARS / "b")]) == 1
+    told = capsys.readouterr().err
+    assert f"by_hand of {key} is from 0 to" in told
+    assert told.count("\n") == 1
+    assert (path.read_bytes(), list(tmp_path.iterdir())) == (before, [path])
 
 
 def test_a_rubric_that_was_spoiled_is_one_sentence(tmp_path):
     path = tmp_path / "rubric.yml"
     assert project_sheet.load(path) is None
-    for text in ("[", "7", "criteria: {question: 3}\nviva: {}", "criteria: {}"):
+    spoiled = ("[", "7", "criteria: {question: 3}\nviva: {}", "criteria: {}", "criteria: {}\nviva: {ada: [free]}")
+    for text in spoiled:
         path.write_text(text, encoding="utf-8")
         with pytest.raises(SettingsError):
             project_sheet.load(path)
