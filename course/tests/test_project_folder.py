@@ -267,6 +267,16 @@ def test_the_brief_says_what_the_code_does():
     assert len([line for line in brief.splitlines() if line[:2] == "| " and line[2:4].strip().isdigit()]) == 15
     form = (PROJECT / "report.md").read_text(encoding="utf-8")
     assert all(f"| `{name}` |" in form for name in NAMES)
+    page = (PROJECT.parent.parent / "book" / "how_to_use.md").read_text(encoding="utf-8")
+    assert f"with {15 - len(list(EXEMPLARS.glob('*/report.md')))} models to choose from" in page
+
+
+def test_the_exemplars_do_what_the_brief_asks():
+    for folder in (PROJECT, EXEMPLARS / "a", EXEMPLARS / "b"):
+        proposal = (folder / "proposal.md").read_text(encoding="utf-8")
+        assert proposal.rstrip().splitlines()[-1].startswith("**What has changed since.** ")
+    for path in (PROJECT / "brief.md", EXEMPLARS / "a" / "report.md"):
+        assert "not by `run.py`" in path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("team", "low", "high"), [("a", 85, 100), ("b", 50, 80), ("fail", 0, 39)])

@@ -84,6 +84,14 @@ def errors(model: Visits, x: Tensor) -> Tensor:
     return info.inverse().diagonal().clamp(min=0).sqrt()
 
 
+def error_of_zeros(model: Visits, x: Tensor) -> float:
+    """Standard error of the share of zeros that a fitted model says, by its gradient in θ."""
+    zeros = model.log_evidence(torch.zeros(1, 1)).exp().sum()
+    gradient = torch.stack(torch.autograd.grad(zeros, model.generative_parameters()))
+    _, info = information(model, x, num_samples=100)
+    return (gradient @ info.inverse() @ gradient).sqrt().item()
+
+
 def gamma_rates(training: Tensor, held_out: Tensor) -> Tensor:
     """The log evidence of held-out rows with Gamma rates and no class: negative binomial, at its exact maximum."""
     parameters = [nn.Parameter(torch.tensor(0.0)), nn.Parameter(training.mean().log())]
@@ -137,6 +145,7 @@ def main() -> None:
     gap, single_gap = (evidence(each, training) - elbo(each, training) for each in (full, fits["single"]))
     coverage = recovered(full, exact, seed)
     nobody = torch.zeros(1, 1)
+    zeros, zeros_error = mean_and_error((held_out == 0).double())
     results = {
         "heldout_bound": bound,
         "heldout_bound_se": bound_error,
@@ -162,9 +171,11 @@ def main() -> None:
         "gap_single": single_gap.mean().item(),
         "gap_single_of_none": single_gap[training[:, 0] == 0].mean().item(),
         "sigma_single": theta(fits["single"])[2].exp().item(),
-        "zeros": (held_out == 0).double().mean().item(),
+        "zeros": zeros,
+        "zeros_se": zeros_error,
         "zeros_by_model": evidence(full, nobody).exp().item(),
         "zeros_by_one": evidence(fits["one"], nobody).exp().item(),
+        "zeros_by_one_se": error_of_zeros(fits["one"], training),
     }
     Path("results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
     for name, value in results.items():
