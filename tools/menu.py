@@ -43,7 +43,8 @@ def _notebooks(pattern: str) -> list[str]:
     return sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "notebooks").glob(f"{pattern}.ipynb"))
 
 
-PYTEST = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--nbval-lax", "--nbval-current-env")
+# Three at a time on two cores, since many tests wait for a browser.
+PYTEST = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "--nbval-lax", "--nbval-current-env")
 
 COMMANDS = {
     "setup": Command(
