@@ -52,7 +52,7 @@ def test_alone_it_lists_all_commands(capsys):
         ("gradescope", ["-m", "tools.course", "gradescope"]),
         ("project-check", ["-m", "tools.course", "project-check"]),
         ("course-public", ["-m", "tools.course", "course-public"]),
-        ("test-course", ["-m", "pytest", "-n", "2", "--dist", "loadfile", "course/tests"]),
+        ("test-course", ["-m", "pytest", "-n", "3", "--dist", "loadfile", "course/tests"]),
         ("repository", ["-m", "tools.repository"]),
         ("owner", ["-m", "tools.owner"]),
     ],
