@@ -45,8 +45,11 @@ def left_behind(user: int) -> list[str]:
                 found.append(f"{process.name}: {words.decode(errors='replace')}")
         except OSError:  # it has ended
             continue
-    for folder in map(Path, EVERYBODYS):
-        found += [str(path) for path in folder.iterdir() if path.lstat().st_uid == user]
+    for path in (path for folder in EVERYBODYS for path in Path(folder).iterdir()):
+        try:
+            found += [str(path)] if path.lstat().st_uid == user else []
+        except FileNotFoundError:  # another program has removed it
+            continue
     return found
 
 

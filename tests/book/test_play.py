@@ -17,17 +17,24 @@ PLAYED = sorted(re.findall(r"^```\{computing\} (\w+)$", (ROOT / "book/play.md").
 MAX_BYTES = 60_000  # of the page's own script and HTML, compressed
 
 
-@pytest.fixture
-def page(browser, address):
+@pytest.fixture(scope="module")
+def desk(browser, address):
+    """A browser's window for all tests, so that it reads the site's scripts once."""
     context = browser.new_context(viewport=DESKTOP, base_url=address, reduced_motion="reduce")
-    page = context.new_page()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(desk):
+    page = desk.new_page()
     page.messages = []
     page.on("pageerror", lambda error: page.messages.append(str(error)))
     page.on("console", lambda m: page.messages.append(m.text) if m.type in ("error", "warning") else None)
     page.goto(PAGE)
     yield page
     assert page.messages == []
-    context.close()
+    page.close()
 
 
 def numbers(figure):
@@ -329,15 +336,37 @@ def touch_drag(page, x, y, dx, dy=0):
     touch("touchEnd")
 
 
-@pytest.fixture
-def phone(browser, address):
+def scrolled_to(element):
+    """Bring an element to the middle of the window, and wait until what loads above it no longer moves it."""
+    element.evaluate("""(e) => new Promise((done) => {
+        let before = null;
+        const look = () => {
+            e.scrollIntoView({ block: "center" });
+            const { x, y } = e.getBoundingClientRect();
+            if (before?.x === x && before?.y === y) done();
+            else setTimeout(look, 100);
+            before = { x, y };
+        };
+        look();
+    })""")
+
+
+@pytest.fixture(scope="module")
+def hand(browser, address):
+    """A phone for all tests."""
     context = browser.new_context(
         viewport=PHONE, base_url=address, has_touch=True, is_mobile=True, reduced_motion="reduce"
     )
-    page = context.new_page()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def phone(hand):
+    page = hand.new_page()
     page.goto(PAGE)
     yield page
-    context.close()
+    page.close()
 
 
 @pytest.mark.parametrize(
@@ -355,7 +384,7 @@ def test_a_finger_drags_a_handle_all_the_way(phone, name, handle, way, dx, dy):
     figure.scroll_into_view_if_needed()
     held = figure.locator(handle).first
     expect(held).to_be_visible()
-    held.evaluate("(e) => e.scrollIntoView({ block: 'center' })")
+    scrolled_to(held)
     before, scrolled = held.bounding_box(), phone.evaluate("scrollY")
     x, y = before["x"] + before["width"] / 2, before["y"] + before["height"] / 2
     touch_drag(phone, x, y, way * dx, dy)
@@ -369,7 +398,7 @@ def test_a_finger_drags_a_handle_all_the_way(phone, name, handle, way, dx, dy):
 
 def test_beside_a_handle_a_finger_scrolls_the_page(phone):
     figure = phone.locator("#be_q")
-    figure.locator(".handle").first.evaluate("(e) => e.scrollIntoView({ block: 'center' })")
+    scrolled_to(figure.locator(".handle").first)
     note = figure.locator(".numbers").bounding_box()
     scrolled = phone.evaluate("scrollY")
     touch_drag(phone, note["x"] + 40, note["y"] + 5, 0, -150)
