@@ -145,17 +145,15 @@ def reader(browser, address):
 
 
 @pytest.fixture(scope="module")
+def window(reader):
+    """Its window for all pages, since a new one takes as long as a page."""
+    return reader.new_page()
+
+
+@pytest.fixture(scope="module")
 def judged():
     """The looks of words whose colors have been judged and found right, on whatever page."""
     return set()
-
-
-@pytest.fixture
-def quick_page(reader):
-    """A page of a browser that has what pages have in common."""
-    page = reader.new_page()
-    yield page
-    page.close()
 
 
 def look_at(page: Page, name: str, host: str, judged: set[str]) -> Visit:
@@ -170,11 +168,15 @@ def look_at(page: Page, name: str, host: str, judged: set[str]) -> Visit:
         if message.type in ("error", "warning"):
             visit.messages.append(message.text)
 
-    page.on("request", note_request)
-    page.on("requestfailed", lambda request: visit.requests.append(f"failed: {request.url}"))
-    page.on("response", lambda r: visit.requests.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
-    page.on("console", note_message)
-    page.on("pageerror", lambda error: visit.messages.append(str(error)))
+    heard = {
+        "request": note_request,
+        "requestfailed": lambda request: visit.requests.append(f"failed: {request.url}"),
+        "response": lambda r: visit.requests.append(f"{r.status}: {r.url}") if r.status >= 400 else None,
+        "console": note_message,
+        "pageerror": lambda error: visit.messages.append(str(error)),
+    }
+    for event, note in heard.items():
+        page.on(event, note)
 
     page.set_viewport_size(PHONE)
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
@@ -198,6 +200,9 @@ def look_at(page: Page, name: str, host: str, judged: set[str]) -> Visit:
     page.wait_for_function(MEASURED)
     visit.axe = judge(page, judged)
     page.wait_for_load_state("networkidle")
+    for event, note in heard.items():
+        page.remove_listener(event, note)
+    page.goto("about:blank")  # what is left of the page does not see the next one's width
     return visit
 
 
@@ -229,9 +234,8 @@ def show(page: Page, scheme: str) -> None:
 
 
 @pytest.mark.parametrize("name", PAGE_NAMES)
-def test_a_page_in_light_in_dark_and_on_a_phone(reader, address, judged, name):
-    with reader.new_page() as page:
-        visit = look_at(page, name, urlsplit(address).netloc, judged)
+def test_a_page_in_light_in_dark_and_on_a_phone(window, address, judged, name):
+    visit = look_at(window, name, urlsplit(address).netloc, judged)
     assert visit.requests == []
     assert visit.messages == []
     assert visit.rendered == visit.formulas
@@ -241,25 +245,25 @@ def test_a_page_in_light_in_dark_and_on_a_phone(reader, address, judged, name):
     assert visit.axe == {"structure": [], "light": [], "dark": []}
 
 
-def test_what_cannot_be_read_is_found_wherever_it_stands(quick_page, judged):
-    quick_page.goto("book/faq.html")
-    assert judge(quick_page, judged) == {"structure": [], "light": [], "dark": []}  # its looks are judged from here on
-    quick_page.goto("book/bibliography.html")
+def test_what_cannot_be_read_is_found_wherever_it_stands(window, judged):
+    window.goto("book/faq.html")
+    assert judge(window, judged) == {"structure": [], "light": [], "dark": []}  # its looks are judged from here on
+    window.goto("book/bibliography.html")
     for scheme, number, color in (("light", 7, "#bbb"), ("dark", 70, "#444")):
         rule = f"html[data-theme={scheme}] .citation:nth-of-type({number}) p {{ color: {color} !important; }}"
-        quick_page.add_style_tag(content=rule)
-    found = judge(quick_page, judged)
+        window.add_style_tag(content=rule)
+    found = judge(window, judged)
     assert found["structure"] == []
     assert [line for line in found["light"] if line.startswith("color-contrast: <p>")]
     assert [line for line in found["dark"] if line.startswith("color-contrast: <p>")]
 
 
 @pytest.mark.parametrize(("scheme", "where", "color"), [("light", "light", "#333"), ("dark", "structure", "#ddd")])
-def test_a_link_that_looks_like_the_words_around_it_is_found(quick_page, judged, scheme, where, color):
-    quick_page.goto("book/how_to_use.html")
+def test_a_link_that_looks_like_the_words_around_it_is_found(window, judged, scheme, where, color):
+    window.goto("book/how_to_use.html")
     rule = f"color: {color} !important; text-decoration: none !important;"
-    quick_page.add_style_tag(content=f"html[data-theme={scheme}] article p a {{ {rule} }}")
-    assert [line for line in judge(quick_page, judged)[where] if line.startswith("link-in-text-block: <a")]
+    window.add_style_tag(content=f"html[data-theme={scheme}] article p a {{ {rule} }}")
+    assert [line for line in judge(window, judged)[where] if line.startswith("link-in-text-block: <a")]
 
 
 def test_every_page_is_looked_at(site):
@@ -283,11 +287,11 @@ def test_the_search_page_finds_a_chapter(page):
     expect(page.locator("#search-results a[href*='02_em_gaussian_mixture']").first).to_be_visible()
 
 
-def test_a_screen_reader_finds_formulas_and_the_keyboard_passes_them(quick_page):
-    quick_page.goto("book/notation.html")
-    formulas = quick_page.get_by_role("math")
+def test_a_screen_reader_finds_formulas_and_the_keyboard_passes_them(window):
+    window.goto("book/notation.html")
+    formulas = window.get_by_role("math")
     assert formulas.count() > 50
-    assert quick_page.locator("math[tabindex], math [tabindex]").count() == 0
+    assert window.locator("math[tabindex], math [tabindex]").count() == 0
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 from aevb_utils.figures.computing import bundle
 from tools.notebooks import CHAPTERS, code_cells, read, tags
 
+LATER = re.compile(r"/_static/(\w+)-later-\w+\.js$")
 CALL = re.compile(r'ComputingFigure\("(?P<name>\w+)"')
 
 
@@ -22,34 +23,36 @@ def numbers_of_figures(path):
 
 
 @pytest.fixture(scope="module")
-def reader(browser, address):
-    """A browser that keeps what pages have in common, for one page after the other."""
+def window(browser, address):
+    """A browser's window for all chapters, with what the chapter in it says and fetches."""
     context = browser.new_context(viewport=DESKTOP, base_url=address, reduced_motion="reduce")
-    yield context
+    page = context.new_page()
+    page.messages, page.later = [], []
+    page.on("pageerror", lambda error: page.messages.append(str(error)))
+    page.on("request", lambda request: page.later.extend(LATER.findall(request.url)))
+    yield page
     context.close()
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
-def test_viewers_of_a_chapter_move_and_its_figures_compute_and_have_their_numbers(reader, path):
+def test_viewers_of_a_chapter_move_and_its_figures_compute_and_have_their_numbers(window, path):
     numbers = numbers_of_figures(path)
-    with reader.new_page() as page:
-        messages, later = [], []
-        page.on("pageerror", lambda error: messages.append(str(error)))
-        page.on("request", lambda request: later.extend(re.findall(r"/_static/(\w+)-later-\w+\.js$", request.url)))
-        page.goto(f"notebooks/{path.stem}.html")
-        viewers = page.locator(".aevb-viewer").all()
-        assert viewers or numbers
-        assert page.locator(".aevb-computing").count() == len(numbers)
-        for viewer in viewers:
-            move(viewer)
-        for name, number in numbers.items():
-            fill(page.locator(f"figure:has([data-figure='{name}'])"), number)
-            assert later == []
-            change(page, name)
-            assert later == [name] * bundle.later_of(name).is_file()  # at the first touch, and not before
-            later.clear()
-        assert page.locator(".aevb-computing img:visible").count() == 0
-    assert messages == []
+    window.messages.clear()
+    window.later.clear()
+    window.goto(f"notebooks/{path.stem}.html")
+    viewers = window.locator(".aevb-viewer").all()
+    assert viewers or numbers
+    assert window.locator(".aevb-computing").count() == len(numbers)
+    for viewer in viewers:
+        move(viewer)
+    for name, number in numbers.items():
+        fill(window.locator(f"figure:has([data-figure='{name}'])"), number)
+        assert window.later == []
+        change(window, name)
+        assert window.later == [name] * bundle.later_of(name).is_file()  # at the first touch, and not before
+        window.later.clear()
+    assert window.locator(".aevb-computing img:visible").count() == 0
+    assert window.messages == []
 
 
 def move(viewer: Locator) -> None:

@@ -18,23 +18,24 @@ MAX_BYTES = 60_000  # of the page's own script and HTML, compressed
 
 
 @pytest.fixture(scope="module")
-def desk(browser, address):
-    """A browser's window for all tests, so that it reads the site's scripts once."""
+def window(browser, address):
+    """A browser's window for all tests, since a new one takes as long as the page."""
     context = browser.new_context(viewport=DESKTOP, base_url=address, reduced_motion="reduce")
-    yield context
+    page = context.new_page()
+    page.messages = []
+    page.on("pageerror", lambda error: page.messages.append(str(error)))
+    page.on("console", lambda m: page.messages.append(m.text) if m.type in ("error", "warning") else None)
+    yield page
     context.close()
 
 
 @pytest.fixture
-def page(desk):
-    page = desk.new_page()
-    page.messages = []
-    page.on("pageerror", lambda error: page.messages.append(str(error)))
-    page.on("console", lambda m: page.messages.append(m.text) if m.type in ("error", "warning") else None)
-    page.goto(PAGE)
-    yield page
-    assert page.messages == []
-    page.close()
+def page(window):
+    window.messages.clear()
+    window.set_viewport_size(DESKTOP)
+    window.goto(PAGE)
+    yield window
+    assert window.messages == []
 
 
 def numbers(figure):
@@ -138,13 +139,19 @@ def test_a_dragged_handle_is_outlined_only_once_a_key_is_pressed(page):
     assert handle.evaluate(outline) == "solid"
 
 
+# Until the window's width has settled, a figure may be drawn anew.
+ONE_LINE_EACH = """(name) => {
+    const parts = [...document.querySelectorAll(`#${name} .numbers .part`)];
+    return parts.length > 0 && parts.every((part) => part.getClientRects().length === 1);
+}"""
+
+
 def test_on_a_phone_signs_stay_with_their_numbers_and_nothing_covers_buttons(phone):
     for name in ("em", "be_q", "dial", "digit"):
         figure = phone.locator(f"#{name}")
         figure.scroll_into_view_if_needed()
         expect(figure.locator(".numbers .part").first).to_be_visible()
-        lines = figure.locator(".numbers .part").evaluate_all("(all) => all.map((e) => e.getClientRects().length)")
-        assert set(lines) == {1}
+        phone.wait_for_function(ONE_LINE_EACH, arg=name)
         assert not figure.locator(".numbers > .sign").count()
     formula = phone.locator(".aevb-formula").first
     assert formula.evaluate("(e) => e.scrollWidth <= e.clientWidth")
@@ -357,16 +364,14 @@ def hand(browser, address):
     context = browser.new_context(
         viewport=PHONE, base_url=address, has_touch=True, is_mobile=True, reduced_motion="reduce"
     )
-    yield context
+    yield context.new_page()
     context.close()
 
 
 @pytest.fixture
 def phone(hand):
-    page = hand.new_page()
-    page.goto(PAGE)
-    yield page
-    page.close()
+    hand.goto(PAGE)
+    return hand
 
 
 @pytest.mark.parametrize(
