@@ -139,11 +139,7 @@ def test_a_dragged_handle_is_outlined_only_once_a_key_is_pressed(page):
     assert handle.evaluate(outline) == "solid"
 
 
-# Until the window's width has settled, a figure may be drawn anew.
-ONE_LINE_EACH = """(name) => {
-    const parts = [...document.querySelectorAll(`#${name} .numbers .part`)];
-    return parts.length > 0 && parts.every((part) => part.getClientRects().length === 1);
-}"""
+LINES = "(numbers) => [...numbers.querySelectorAll('.part')].map((part) => part.getClientRects().length)"
 
 
 def test_on_a_phone_signs_stay_with_their_numbers_and_nothing_covers_buttons(phone):
@@ -151,7 +147,7 @@ def test_on_a_phone_signs_stay_with_their_numbers_and_nothing_covers_buttons(pho
         figure = phone.locator(f"#{name}")
         figure.scroll_into_view_if_needed()
         expect(figure.locator(".numbers .part").first).to_be_visible()
-        phone.wait_for_function(ONE_LINE_EACH, arg=name)
+        assert set(figure.locator(".numbers").evaluate(LINES)) == {1}  # in one step, as parts are written anew
         assert not figure.locator(".numbers > .sign").count()
     formula = phone.locator(".aevb-formula").first
     assert formula.evaluate("(e) => e.scrollWidth <= e.clientWidth")
