@@ -75,6 +75,14 @@ def test_it_has_its_first_controls_alone_and_leaves_the_address(figure, page):
     assert "#" not in page.url
 
 
+def test_between_a_number_and_its_unit_is_a_gap(figure):
+    gap = """(sign) => {
+        const [number, unit] = [sign.previousElementSibling, sign].map((e) => e.getBoundingClientRect());
+        return unit.left - number.right;
+    }"""
+    assert figure.locator(".numbers b + .sign").evaluate(gap) >= 3
+
+
 def test_without_a_script_the_start_is_drawn_and_nothing_to_press(browser, address):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()

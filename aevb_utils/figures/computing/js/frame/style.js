@@ -80,6 +80,7 @@ button:focus-visible, input[type="range"]:focus-visible, .handle:focus-visible:n
 .brief .numbers { margin-top: 4px; gap: 0 6px; font-size: 12.5px; }
 .brief .numbers .swatch { margin-right: 4px; }
 .brief .numbers .sign, .brief .numbers .part .sign { margin: 0 6px 0 0; }
+.brief .numbers .part b + .sign { margin: 0 0 0 4px; }
 .brief .note { margin-top: 2px; min-height: 2.9em; }
 .brief .controls { margin-top: 6px; padding-top: 0; border: 0; gap: 6px; font-size: 14px; }
 .brief button { padding: 6px 8px; }
