@@ -50,8 +50,8 @@ COMMANDS = {
     "setup": Command(
         "make .venv, with all that the book needs",
         Level.WHOLE,
-        done="\nAll that the book needs is in .venv ({seconds} seconds). Next, python -m tools lab opens the "
-        "notebooks, and python -m tools book builds the site; a course begins with course/README.md.",
+        done="\nAll that the book needs is in .venv. Next, python -m tools lab opens the notebooks, and "
+        "python -m tools book builds the site; a course begins with course/README.md.",
     ),
     "book": Command(
         "build the site from the notebooks' stored outputs",
