@@ -3,20 +3,22 @@
 PYTHON ?= python3
 
 # What a caller says is text: make does not expand it, and the shell finds it in its environment, never in a command.
+# It is said behind make. A variable of the same name that a system or a shell has for something else says nothing.
+said = $(if $(filter command,$(firstword $(origin $1))),$(value $1))
 override PYTHON := $(value PYTHON)
-override URL := $(value URL)
-override BRANCH := $(value BRANCH)
-override NOTEBOOK := $(value NOTEBOOK)
-override NAME := $(value NAME)
-override AUTHORS := $(value AUTHORS)
-override A := $(value A)
-override DIR := $(value DIR)
-override ROSTER := $(value ROSTER)
-override HAND := $(value HAND)
-override WORKERS := $(value WORKERS)
-override DEST := $(value DEST)
-override FILE := $(value FILE)
-override Q := $(value Q)
+override URL := $(call said,URL)
+override BRANCH := $(call said,BRANCH)
+override NOTEBOOK := $(call said,NOTEBOOK)
+override NAME := $(call said,NAME)
+override AUTHORS := $(call said,AUTHORS)
+override A := $(call said,A)
+override DIR := $(call said,DIR)
+override ROSTER := $(call said,ROSTER)
+override HAND := $(call said,HAND)
+override WORKERS := $(call said,WORKERS)
+override DEST := $(call said,DEST)
+override FILE := $(call said,FILE)
+override Q := $(call said,Q)
 export PYTHON URL BRANCH NOTEBOOK NAME AUTHORS A DIR ROSTER HAND WORKERS DEST FILE Q
 
 TOOLS := "$$PYTHON" -m tools

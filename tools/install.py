@@ -103,7 +103,7 @@ class Environment:
         if not os.path.exists(self.python) or not os.path.exists(_base_of(self.folder)):
             return "has lost its Python"
         if not record:
-            return "was made by another command"
+            return "was made by another command" if not self.marker.exists() else "has lost what was noted of it"
         if record.get("folder") != str(self.folder.resolve()):
             return f"was moved here from {record.get('folder')}"
         return "was not finished" if record.get("begun") else None
@@ -177,14 +177,17 @@ def _make(environment: Environment) -> None:
     if os.path.lexists(folder):
         if folder.is_symlink():
             raise InstallError(f"{folder} {fault or 'is broken'}, and is a link: remove it, and run this again.")
-        if not (folder / "pyvenv.cfg").is_file():
-            raise InstallError(f"{folder} is no virtual environment: move it away, and run this again.")
+        if not environment.marker.exists():  # what is in it may be in no other place
+            what = "was made by another command" if (folder / "pyvenv.cfg").is_file() else "is no virtual environment"
+            raise InstallError(f"{folder} {what}: move it away or remove it, and run this again.")
         if os.name == "nt" and Path(sys.prefix).resolve() == folder.resolve():
             raise InstallError(
                 f"{folder} {fault or 'is broken'}, and its own Python runs this: call py -m tools instead."
             )
         print(f"{folder.name} {fault or 'is broken'}: making it anew.", flush=True)
         shutil.rmtree(folder)
+    folder.mkdir()
+    environment.note({"folder": str(folder.resolve()), "begun": "nothing yet"})  # from now on it is known as the book's
     try:
         venv.create(folder, symlinks=os.name != "nt", with_pip=not outer)
     except subprocess.CalledProcessError as error:

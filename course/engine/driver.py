@@ -254,7 +254,8 @@ def run_calls(order: dict[str, Any], names: dict[str, Any], line: Line) -> None:
             if ended:
                 if os.WIFSIGNALED(status):
                     out = os.WTERMSIG(status) in (signal.SIGKILL, signal.SIGXCPU)
-                    slow.add(call["function"])
+                    if out:
+                        slow.add(call["function"])
                     line.say(call=call["id"], status="timeout" if out else "crash")
                 else:
                     line.say(call=call["id"], status="silent")  # the first line of a call counts

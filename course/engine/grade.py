@@ -136,10 +136,11 @@ def _stopped(cell: int, kind: str, words: str) -> str:
     return f"Cell {cell + 1} stopped: {said}"
 
 
-def _through_others(items: Sequence[Item], defined: Mapping[str, Collection[str]]) -> list[str]:
+def _through_others(items: Sequence[Item], defined: Mapping[str, set[str]]) -> list[str]:
     """A sentence for each function that lost points and calls others that did: one mistake may have cost both."""
     lost = list(dict.fromkeys(item.function for item in items if item.score < item.points))
-    called = {function: [other for other in lost if other in defined.get(function, ())] for function in lost}
+    reached = {function: submission.reached(function, defined) for function in lost}
+    called = {function: [other for other in lost if other in reached[function]] for function in lost}
     return [
         f"{function} calls {' and '.join(others)}, which lost points too: with that mended, {function} may be right."
         for function, others in called.items()

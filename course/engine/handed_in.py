@@ -10,7 +10,7 @@ from course.engine import submission
 from course.engine.settings import STUDENT, Student
 
 SUFFIXES = (".ipynb", ".py")
-UNPACKED = "@"
+UNPACKED = "@unpacked-"  # and a number: a folder that unpacking made
 """Begins the name of a folder that unpacking made, and that nobody handed in."""
 PLATFORM = re.compile(r"(?P<who>[^_]*)_(?P<late>LATE_)?(?P<id>\d+)_(?:\d+_|assignsubmission_)")
 """How Canvas (``name_41001_880000_a01.ipynb``) and Moodle (``Name_41001_assignsubmission_file_``) name files."""
@@ -45,7 +45,8 @@ class HandedIn:
 def name_in(path: Path, folder: Path) -> PurePath:
     """What a file in a folder was called when it was handed in."""
     inside = path.relative_to(folder)
-    return PurePath(*inside.parts[1:]) if inside.parts[0].startswith(UNPACKED) else inside
+    first, *others = inside.parts
+    return PurePath(*others) if others and first.startswith(UNPACKED) else inside
 
 
 def notebooks(folder: Path) -> list[Path]:

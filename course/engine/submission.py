@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class Submission:
 
 
 def defined(cells: Sequence[str]) -> dict[str, set[str]]:
-    """The names that cells define, each with those that it calls, by itself or through others of them.
+    """The names that cells define, each with those that it calls itself.
 
     What stands in comments and strings, docstrings too, is no call. The text is searched, not parsed: what is deeply
     nested on purpose ends a parser, and this runs outside the box.
@@ -46,15 +46,22 @@ def defined(cells: Sequence[str]) -> dict[str, set[str]]:
             if name := DEFINES.match(block):
                 word = name[1] or name[2]
                 found[word] = set(CALLS.findall(block)) - {word}
-    reached = {}
-    for word in found:
-        seen, left = set(), [word]
-        while left:
-            new = found.get(left.pop(), set()) - seen
-            seen |= new
-            left += new
-        reached[word] = seen - {word}
-    return reached
+    return found
+
+
+def reached(word: str, defined: Mapping[str, set[str]]) -> set[str]:
+    """The names that a function calls, by itself or through others.
+
+    Args:
+        word: the function's name.
+        defined: what each name calls itself.
+    """
+    seen, left = set(), [word]
+    while left:
+        new = defined.get(left.pop(), set()) - seen
+        seen |= new
+        left += new
+    return seen - {word}
 
 
 def read(path: Path) -> Submission:

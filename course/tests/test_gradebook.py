@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import tracemalloc
 import zipfile
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -15,7 +16,7 @@ from course.engine.driver import run_cell
 from course.engine.grade import Item, Result
 from course.engine.handed_in import HandedIn, HandedInError
 from course.engine.settings import SettingsError, Student
-from course.engine.submission import defined
+from course.engine.submission import defined, reached
 from tools import course
 
 ROSTER = """Student,ID,SIS Login ID,Section,A01 (90210)
@@ -301,15 +302,32 @@ def test_what_a_submission_defines_and_calls():
         "%magic\ndef helper(x):\n    return step(x)\n\nfit = 3",
         "def em_fit(x):\n  helper(x)",
     ]
-    assert defined(cells) == {"step": set(), "helper": {"step"}, "fit": set(), "em_fit": {"helper", "step"}}
+    found = defined(cells)
+    assert found == {"step": set(), "helper": {"step"}, "fit": set(), "em_fit": {"helper"}}
+    assert reached("em_fit", found) == {"helper", "step"}
     assert defined(["a" * 10**6 + " ("]) == {}
+
+
+@pytest.mark.parametrize("name", ["@alice.ipynb", "@bob/a01.ipynb", "@0001/a01.ipynb"])
+def test_a_name_that_begins_as_no_other_does_is_kept(tmp_path, name):
+    assert handed_in.name_in(tmp_path / name, tmp_path) == PurePosixPath(name)
+
+
+def test_many_functions_that_call_each_other_cost_no_memory():
+    number = 20_000
+    cells = ["\n\n".join(f"def f{k}(x): return f{(k + 1) % number}(x)" for k in range(number))]
+    tracemalloc.start()
+    found = defined(cells)
+    assert len(reached("f0", found)) == number - 1
+    assert tracemalloc.get_traced_memory()[1] < 30e6
+    tracemalloc.stop()
 
 
 def test_what_stands_in_comments_and_strings_is_no_call():
     step = 'def step(x):\n    """As fit(x), \\""" but\nfit(x) once.\n    """\n    # isn\'t it fit(x)?\n    '
     helper = "!echo it's\ndef helper(x):\n    '''fit(x) \"'''\n    return step(x) + last('fit(x)')  # \"\"\"\n\n"
     cells = [step + 'return go("\\"fit(x)")', helper + "def fit(x): return 3"]
-    assert defined(cells) == {"step": {"go"}, "helper": {"step", "go", "last"}, "fit": set()}
+    assert defined(cells) == {"step": {"go"}, "helper": {"step", "last"}, "fit": set()}
     for hostile in ('"' + '\\"' * 10**5, '"""' + "'" * 10**5, "'\"" * 10**5, '"""' + '\\"""' * 10**5 + "\\"):
         assert defined([hostile]) == {}
 

@@ -8,7 +8,7 @@ from boxes import needs_box
 
 from course.engine import project, project_folder, project_sheet
 from course.engine.box import Limits, Rung
-from course.engine.project_folder import PROJECT
+from course.engine.project_folder import PROJECT, Number
 from tools import course as commands
 
 EXEMPLARS = PROJECT / "exemplars"
@@ -145,6 +145,19 @@ def test_typed_numbers_and_results_that_were_handed_in_give_nothing_more(team, c
     assert "look at   1 simulated sets; 20 are asked for." in said
     assert project_sheet.load(tmp_path / "out" / "rubric.yml")["machine"]["files"]["points"] == 0
     assert "{" not in (tmp_path / "out" / "sheet.html").read_text(encoding="utf-8").split("</style>")[1]
+
+
+@pytest.mark.parametrize(("bad", "points"), [(0, 4), (2, 2), (3, 0), (8, 0)])
+@pytest.mark.parametrize("listed", [True, False])
+def test_numbers_of_ones_own_make_none_of_those_asked_for_good(bad, points, listed):
+    numbers = [Number(f"own_{k}", 1.0, 0.0) for k in range(24)]
+    for k, name in enumerate(project_folder.NAMES):
+        if k >= bad or listed:
+            numbers.append(Number(name, 1.0, 0.0))
+    results = {number.name: 1.0 for number in numbers if number.name not in project_folder.NAMES[:bad]}
+    wrong = [] if listed else [f"The table has no {name}." for name in project_folder.NAMES[:bad]]
+    part, _ = project._agree(numbers, wrong, [project.Ran(results, "", 1.0), project.Ran(None, "", 1.0)])
+    assert part.points == points
 
 
 def test_what_cannot_be_checked_is_one_sentence(capsys, tmp_path):

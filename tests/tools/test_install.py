@@ -297,6 +297,31 @@ def test_one_that_was_killed_is_made_anew(book, pip, monkeypatch):
     assert book.fault() == "was not finished"
 
 
+@pytest.mark.parametrize("lost", [False, True])
+def test_one_that_another_command_made_is_left_alone(book, pip, lost):
+    ensure(Level.SITE, book)
+    pip.said()
+    book.marker.unlink()
+    if lost:
+        book.python.unlink()
+    with pytest.raises(InstallError, match="was made by another command: move it away or remove it") as caught:
+        ensure(Level.SITE, book)
+    one_sentence(caught.value)
+    assert pip.said() == []
+    assert (book.folder / "pyvenv.cfg").exists()
+
+
+def test_one_whose_making_was_killed_is_made_anew(book, pip, monkeypatch, capsys):
+    made = install.venv.create
+    monkeypatch.setattr(install.venv, "create", lambda *_, **__: (_ for _ in ()).throw(SystemExit))
+    with pytest.raises(SystemExit):
+        ensure(Level.SITE, book)
+    monkeypatch.setattr(install.venv, "create", made)
+    ensure(Level.SITE, book)
+    assert "making it anew." in capsys.readouterr().out
+    assert book.has(Level.SITE)
+
+
 def broken(book: Environment, how: str) -> None:
     match how:
         case "lost":
@@ -305,9 +330,6 @@ def broken(book: Environment, how: str) -> None:
             text = (book.folder / "pyvenv.cfg").read_text(encoding="utf-8")
             home = str(book.root / "gone").replace("\\", "/")
             (book.folder / "pyvenv.cfg").write_text(re.sub("home = .*", f"home = {home}", text), encoding="utf-8")
-        case "older":
-            book.marker.unlink()
-            (book.folder / ".ready").touch()
         case "marker":
             book.marker.write_text("[", encoding="utf-8")
         case "dead":
@@ -316,7 +338,7 @@ def broken(book: Environment, how: str) -> None:
             edit(book, "requirements-site.lock", "==", "==0")
 
 
-@pytest.mark.parametrize("how", ["lost", "base", "older", "marker", "dead"])
+@pytest.mark.parametrize("how", ["lost", "base", "marker", "dead"])
 def test_a_broken_environment_is_made_anew(book, pip, capsys, how):
     ensure(Level.SITE, book)
     pip.said()

@@ -80,10 +80,20 @@ def make(book, *arguments, **environment):
 def test_a_name_reaches_the_program_as_it_is(book, variable, text):
     expected = ["-m", "tools", *(part.replace("{}", text) for part in TAKING[variable])]
     target = TAKING[variable][0]
-    for run in (make(book, target, f"{variable}={text}"), make(book, target, **{variable: text})):
-        assert (run.returncode, run.stderr) == (0, "")
-        assert said(book) == expected
+    run = make(book, target, f"{variable}={text}")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert said(book) == expected
     assert {file.name for file in book.iterdir()} == {"Makefile", "my python; touch run", "said"}
+
+
+@pytest.mark.parametrize("variable", TAKING)
+def test_a_variable_that_the_system_has_says_nothing(book, variable):
+    target = TAKING[variable][0]
+    silent = make(book, target)
+    without = said(book)
+    run = make(book, target, **{variable: "DESKTOP"})
+    assert (run.returncode, run.stderr) == (silent.returncode, silent.stderr)
+    assert said(book) == without
 
 
 @pytest.mark.parametrize("target", ["execute", "results", "book", "clean", "lock"])
