@@ -51,3 +51,9 @@ def test_accuracy_is_that_of_the_hungarian_method():
         rows, columns = linear_sum_assignment(-table.numpy())
         right = table[rows, columns].sum().item()
         assert a05.cluster_accuracy(clusters, labels) == pytest.approx(right / len(labels))
+
+
+def test_a_digit_is_not_found_in_the_data_set():
+    known = {tuple(row) for row in a05.all_digits()[0].tolist()}
+    for images, _, _ in all_of("train"):
+        assert sum(tuple(row) in known for row in images.tolist()) < len(images) / 50

@@ -92,6 +92,28 @@ def test_an_optimizer_does_not_import_the_compiler_and_the_compiler_is_there(tmp
     assert [(item.score, item.sentence) for item in result.items] == [(2, ""), (2, ""), (3, ""), (3, "")]
 
 
+CRASHES = """
+def double(x):
+    if x[0] == 1 and len(x) == 4 and x[1] == 3:
+        import ctypes
+        ctypes.string_at(0)
+    return 2 * x
+def cumulate(x):
+    return x.cumsum(0)
+"""
+
+
+@needs_box
+def test_a_case_that_crashes_python_costs_itself_alone(tmp_path):
+    result = grade(notebook(tmp_path / "a.ipynb", CRASHES), "any", checks(), Rung.BOX)
+    assert [(item.score, item.sentence) for item in result.items] == [
+        (0, "It crashed Python."),
+        (2, ""),
+        (3, ""),
+        (3, ""),
+    ]
+
+
 @pytest.mark.parametrize("name", assignments())
 def test_the_figures_of_the_assignments_are_not_run(name):
     functions = {task.function for task in assignment(name).module().TASKS}

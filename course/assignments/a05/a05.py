@@ -201,10 +201,10 @@ look(
 #
 # Cluster images of five kinds of digits, without labels: a decoder with a probability for each pixel and class, an
 # encoder $q(y \mid x)$, and the ELBO of question 1 with all classes allowed and no $z$ (so no KL of $z$). Any way is
-# allowed; judged is the one-to-one accuracy, for three seeds. Within 0.15 of EM for a mixture of independent pixels it
-# is right, within 0.35 it counts 0.6. A call may take 15 seconds of one core. Report for your own images the ELBO of
-# the three seeds 0, 1 and 2, mean and spread. (Start each class at a datum, and the encoder at what the decoder says;
-# of several starts keep the one with the best ELBO.)
+# allowed; judged is the one-to-one accuracy, for three seeds and images whose pixels stand in another order, the same
+# for all. Within 0.15 of EM for a mixture of independent pixels it is right, within 0.35 it counts 0.6. A call may take
+# 15 seconds of one core. Report for your own images the ELBO of the three seeds 0, 1 and 2, mean and spread. (Start
+# each class at a datum, and the encoder at what the decoder says; of several starts keep the one with the best ELBO.)
 
 
 # %%

@@ -227,13 +227,17 @@ def all_digits() -> tuple[Tensor, Tensor]:
 
 
 def train_case(k: int, g: torch.Generator) -> tuple[list[object], str, Tensor]:
-    """Five of the ten small digits, a pixel 1 where it is inked, in an order of their own."""
+    """Five of the ten small digits, a pixel 1 where it is inked, in an order of their own, and so their pixels.
+
+    As they are in the data set, their labels could be looked up there.
+    """
     images, target = all_digits()
     chosen = torch.randperm(10, generator=g)[:KINDS]
     rows = torch.isin(target, chosen).nonzero()[:, 0]
     rows = rows[torch.randperm(len(rows), generator=g)]
     labels = torch.searchsorted(chosen.sort().values, target[rows])
-    return [images[rows], KINDS, k], f"{len(rows)} digits of {KINDS} kinds, seed {k}", labels
+    pixels = torch.randperm(images.shape[1], generator=g)
+    return [images[rows][:, pixels], KINDS, k], f"{len(rows)} digits of {KINDS} kinds, seed {k}", labels
 
 
 PROBABILITIES = (0.3, "These are made from probabilities; logits are given and asked for.")
