@@ -60,8 +60,7 @@ def grade_all(
         workers: runs at one time.
         say: called with a line for each student.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.mkdir(mode=0o700, exist_ok=True)  # what students have is nobody else's, theirs who are graded later included
+    out.mkdir(mode=0o700, parents=True, exist_ok=True)  # results are nobody else's, students' code included
     (out / "results").mkdir(exist_ok=True)
     slots: queue.Queue[int] = queue.Queue()
     for slot in range(workers):
