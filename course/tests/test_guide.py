@@ -81,6 +81,7 @@ SHOWS = {
     "3.1": "two hidden causes",
     "3.4": "Variational EM on iris",
     "3.6": "four approximations",
+    "3.7": "by hand",
     "3.10": "same evidence, another gap",
     "3.11": "where the M-step goes",
     "3.13": "best $\\sigma$ of each curve",
@@ -88,6 +89,7 @@ SHOWS = {
     "4.4": "some flowers pay",
     "4.9": "= ELBO + amortization gap + approximation gap",
     "4.10": "sorted by amortization gap",
+    "4.11": "on your picture",
     "4.14": "What moves which gap",
     "5.1": "A sample blocks the gradient",
     "5.2": "with the noise held fixed",
@@ -102,6 +104,7 @@ SHOWS = {
     "8.2": "Three ways for a context",
     "8.3": "each column one label",
     "8.6": "completions",
+    "9.4": "among the ten corners",
     "9.6": "can lie above the evidence",
     "9.7": "three for the last row",
     "9.13": "Ten seeds of the recipe",
@@ -143,3 +146,21 @@ def test_a_figure_that_comes_in_is_seen():
     moved = {"3.1": "**Fig. 3.1.** A tilt.", "3.2": "**Fig. 3.2.** New.", "3.3": "**Fig. 3.3.** A fall."}
     assert shifted({"3.2"}, {"3.2": "fall"}, moved) == {"3.2"}
     assert shifted({"3.2"}, {"3.3": "fall"}, moved) == {"3.2", "3.3"}
+
+
+def sections_of(path):
+    """What a chapter calls its sections, and what it folds away."""
+    return re.findall(r"^#{2,4} (.*)", text_of(path), flags=re.MULTILINE) + re.findall(
+        r"<summary>(.*?)</summary>", text_of(path)
+    )
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem[:2])
+def test_sections_to_show_and_to_cut_are_there(path):
+    page = (GUIDE / f"{path.stem[:2]}.md").read_text(encoding="utf-8")
+    deck = (COURSE / "slides" / f"{path.stem[:2]}.md").read_text(encoding="utf-8")
+    named = re.findall(r'[Ss]ection "([^"]+)"', deck)
+    for part in ("Demo", "Cut"):
+        named += re.findall(r'"([A-Z][^"]+?),?"', page.split(f"## {part}\n")[1].partition("\n## ")[0])
+    there = sections_of(path)
+    assert [name for name in named if not any(each.startswith(name) for each in there)] == []
