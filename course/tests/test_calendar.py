@@ -72,7 +72,7 @@ def test_a_review_comes_after_what_is_reviewed(path, told):
     assert len(reviews) == len(reports) <= 1
     assert all(review > report for review, report in zip(reviews, reports, strict=True))
     brief = (COURSE / "project" / "brief.md").read_text(encoding="utf-8")
-    assert "In the course of twelve weeks you then review one other team's folder" in brief
+    assert "In the course of twelve weeks you review another team's folder when all are handed in" in brief
     assert "no report, no viva and no review" in brief
 
 
