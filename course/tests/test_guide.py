@@ -4,6 +4,7 @@ import functools
 import re
 
 import pytest
+import yaml
 
 from course.engine.assignments import COURSE
 from tools.notebooks import CHAPTERS, read
@@ -164,3 +165,19 @@ def test_sections_to_show_and_to_cut_are_there(path):
         named += re.findall(r'"([A-Z][^"]+?),?"', page.split(f"## {part}\n")[1].partition("\n## ")[0])
     there = sections_of(path)
     assert [name for name in named if not any(each.startswith(name) for each in there)] == []
+
+
+def formulas():
+    """Each numbered equation of the book, by its number, with single spaces."""
+    every = "\n".join(map(text_of, CHAPTERS))
+    found = [" ".join(formula.split()) for formula in re.findall(r"\$\$(.*?)\$\$", every, flags=re.DOTALL)]
+    return {number: formula for formula in found for number in TAG.findall(formula)}
+
+
+def test_a_cited_equation_is_the_one_that_is_meant():
+    """As for figures; where an equation comes in before it, the piece of it stands elsewhere."""
+    of = ("guide/*.md", "slides/*.md", "quizzes/*.yml", "assignments/*/*.yml", "assignments/*/a*.py")
+    pages = [path for pattern in of for path in sorted(COURSE.glob(pattern))]
+    cited = {number for path in pages for number in CITED.findall(path.read_text(encoding="utf-8"))}
+    pieces = yaml.safe_load((COURSE / "tests" / "cited_equations.yml").read_text(encoding="utf-8"))
+    assert shifted(cited, pieces, formulas()) == set()
