@@ -94,7 +94,7 @@ SHOWS = {
     "4.14": "What moves which gap",
     "5.1": "A sample blocks the gradient",
     "5.2": "with the noise held fixed",
-    "5.5": "counter-example",
+    "5.6": "f = sin kz at",
     "6.3": "Joint training",
     "6.4": "Phases",
     "6.7": "What a diagonal q would cost",
