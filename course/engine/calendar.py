@@ -181,18 +181,20 @@ def _planned(
     policy = late_policy(settings)
     for words in _each(week.due, week.choice):
         yield Event(f"{words} is due", slots.on("end"), "due", policy)
+    said = "The project's brief says what it is."
     if week.milestone:
         when = week.milestone_on
         kind, length = {"class": ("talk", settings.class_minutes), "lab": ("talk", plan.lab_minutes)}.get(
             when.partition(" ")[0], ("due", 0)
         )
-        said = "The project's brief says what it is."
         yield Event(f"Project: {week.milestone}", slots.on(when), kind, said, length)
+    if week.review:
+        yield Event(f"Project: {week.review}", slots.on(week.review_on), "due", said)
 
 
 def chapters(week: Week) -> str:
     """The chapters of a week, in words."""
-    return ", ".join(map(str, week.read)) + (" (a part)" if week.part < 1 and week.read else "")
+    return ", ".join(f"{chapter} (a part)" if part < 1 else f"{chapter}" for chapter, part in week.parts.items())
 
 
 def _each(names: Sequence[str], choice: int) -> list[str]:

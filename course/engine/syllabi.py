@@ -24,7 +24,7 @@ class Week:
     Attributes:
         classes: what each class is about.
         read: chapters.
-        part: which part of them this week.
+        part: which part of them this week, or a list with one for each of them.
         lab: what the lab is about; empty for none.
         out: assignments given out.
         due: assignments due at its end.
@@ -36,11 +36,13 @@ class Week:
         project: hours of work on the project.
         milestone: what of the project is due, or held.
         milestone_on: when: at the ``end`` of the week or of a day of it (``Wed``), in ``class 2``, or in the ``lab``.
+        review: what of the project is due after that, such as a review of what others handed in.
+        review_on: at the ``end`` of which day, or of the week.
     """
 
     classes: list[str]
     read: list[int] = field(default_factory=list)
-    part: float = 1.0
+    part: float | list[float] = 1.0
     lab: str = ""
     out: list[str] = field(default_factory=list)
     due: list[str] = field(default_factory=list)
@@ -52,6 +54,14 @@ class Week:
     project: float = 0.0
     milestone: str = ""
     milestone_on: str = "end"
+    review: str = ""
+    review_on: str = "end"
+
+    @property
+    def parts(self) -> dict[int, float]:
+        """Which part of each chapter is read this week."""
+        shares = self.part if isinstance(self.part, list) else [self.part] * len(self.read)
+        return dict(zip(self.read, shares, strict=True))
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,8 @@ def load(path: Path) -> Plan:
             raise SettingsError(
                 f"{path.name}, week {number}: {plan.classes} classes, and {len(week.classes)} are named."
             )
+        if isinstance(week.part, list) and len(week.part) != len(week.read):
+            raise SettingsError(f"{path.name}, week {number}: part is one number, or one for each chapter of read.")
         _times(f"{path.name}, week {number}", week)
         _choice(f"{path.name}, week {number}", week)
         given |= set(week.out)
@@ -116,6 +128,12 @@ KINDS: dict[object, tuple[str, Callable[[Any], bool]]] = {
     str: ("text", lambda value: type(value) is str),
     int: ("a whole number from 0", lambda value: type(value) is int and value >= 0),
     float: ("a number from 0", lambda value: type(value) in (int, float) and 0 <= value < inf),
+    float | list[float]: (
+        "a number from 0, or a list of them",
+        lambda value: all(
+            type(one) in (int, float) and 0 <= one < inf for one in (value if type(value) is list else [value])
+        ),
+    ),
     list[str]: ("a list of texts", lambda value: type(value) is list and all(type(one) is str for one in value)),
     list[int]: (
         "a list of whole numbers from 0",
@@ -145,6 +163,8 @@ def _times(where: str, week: Week) -> None:
     for name, more in (("exam_on", ["week"]), ("milestone_on", ["end", *DAYS])):
         if getattr(week, name) not in held + more:
             raise SettingsError(f"{where}: {name} is one of {', '.join(held + more)}, and is {getattr(week, name)!r}.")
+    if week.review_on not in ("end", *DAYS):
+        raise SettingsError(f"{where}: review_on is one of end, {', '.join(DAYS)}, and is {week.review_on!r}.")
     if (week.out or week.quiz) and not week.classes:
         raise SettingsError(f"{where}: what is given out, or asked in a quiz, needs a class, and there is none.")
 
@@ -187,7 +207,7 @@ def workload(plan: Plan, reading: dict[int, int], class_minutes: int) -> list[fl
             share = week.choice / len(week.out) if week.choice else 1.0
             open_now[name] = share * plan.hours[name] / length
         minutes = len(week.classes) * class_minutes + plan.lab_minutes * bool(week.lab)
-        minutes += week.part * sum(reading[chapter] for chapter in week.read) + QUIZ_MINUTES * bool(week.quiz)
+        minutes += sum(part * reading[chapter] for chapter, part in week.parts.items()) + QUIZ_MINUTES * bool(week.quiz)
         totals.append(minutes / 60 + sum(open_now.values()) + week.project)
         open_now = {name: hours for name, hours in open_now.items() if name not in week.due}
     return totals

@@ -36,12 +36,52 @@ def test_the_project_has_the_hours_that_its_brief_says():
         assert sum("project" in week.milestone for week in weeks) >= 2
 
 
+def test_what_is_read_adds_up():
+    """In twelve weeks to whole chapters, but for 12, of which the plan says that half is read; in six to none twice."""
+    for plan, of_12 in (("12_weeks", 0.5), ("6_weeks", 0.0)):
+        read = dict.fromkeys(range(1, 13), 0.0)
+        for week in syllabi.load(COURSE / "syllabi" / f"{plan}.yml").weeks:
+            for chapter, part in week.parts.items():
+                read[chapter] += part
+        assert max(read.values()) <= 1
+        assert read[12] == of_12
+        assert plan == "6_weeks" or {read[chapter] for chapter in range(1, 12)} == {1.0}
+
+
+def test_a_part_for_each_chapter_is_said():
+    week = syllabi.Week([], read=[6, 7], part=[1, 0.5])
+    assert week.parts == {6: 1, 7: 0.5}
+    assert calendar.chapters(week) == "6, 7 (a part)"
+    assert calendar.chapters(replace(week, part=0.5)) == "6 (a part), 7 (a part)"
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_an_assignment_takes_the_hours_that_its_handout_says(path):
+    """A plan gives whole assignments: nothing grades a part of one."""
+    for name, hours in syllabi.load(path).hours.items():
+        text = (COURSE / "assignments" / name / f"{name}.py").read_text(encoding="utf-8")
+        assert f"**Time:** about {hours:g} hours" in text
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_a_review_comes_after_what_is_reviewed(path, told):
+    """Nobody reviews a folder before it is handed in; where none is, there is no review, and the brief says so."""
+    events = [event for week in calendar.dated(syllabi.load(path), told) for event in week.events]
+    reports, reviews = ([e.at for e in events if e.what.startswith(f"Project: {w}")] for w in ("Report", "Review"))
+    assert not any("peer" in event.what.lower() for event in events if event.at not in reviews)
+    assert len(reviews) == len(reports) <= 1
+    assert all(review > report for review, report in zip(reviews, reports, strict=True))
+    brief = (COURSE / "project" / "brief.md").read_text(encoding="utf-8")
+    assert "In the course of twelve weeks you review another team's folder when all are handed in" in brief
+    assert "no report, no viva and no review" in brief
+
+
 def test_work_is_counted_once(told):
     plan = syllabi.load(COURSE / "syllabi" / "6_weeks.yml")
     fixed = sum(
         len(week.classes) * told.class_minutes / 60
         + plan.lab_minutes / 60 * bool(week.lab)
-        + week.part * sum(READING[n] for n in week.read) / 60
+        + sum(part * READING[n] for n, part in week.parts.items()) / 60
         + syllabi.QUIZ_MINUTES / 60 * bool(week.quiz)
         + week.project
         for week in plan.weeks
@@ -116,6 +156,7 @@ def test_the_file_for_calendars_has_every_event_at_its_time(told):
         "A05 or A06 is due",
         "Project: Proposal, one page (project/proposal.md)",
         "Project: Report, the whole folder (project/brief.md); viva",
+        "Project: Review of another team's folder (project/peer_review.md)",
     }
     assert not any({"DTEND", "DURATION"} & set(one) for one in due)
     assert all(one["TRANSP"] == "TRANSPARENT" for one in due)
@@ -135,7 +176,7 @@ def test_quizzes_exams_holidays_and_what_is_given_out_are_in_the_calendar(told):
     assert when["Quiz 1"] == (at(2, 9, 9, 15), at(2, 9, 9, 30))
     assert when["A01 is given out"] == (at(2, 9, 9, 15), None)
     assert when["Midterm, closed book, chapters 1 to 5"] == (at(3, 18, 9, 15), at(3, 18, 10, 30))
-    assert when["Project: Talks; peer review (project/peer_review.md)"] == (at(4, 29, 8, 15), at(4, 29, 9, 30))
+    assert when["Project: Talks"] == (at(4, 29, 8, 15), at(4, 29, 9, 30))
     assert when["Project: Check-in: check_model is green on simulated data (project-check --check-in)"][0] == at(
         4, 16, 12, 15
     )
@@ -179,7 +220,9 @@ def test_the_page_says_what_is_due_and_when(told):
         "A05 or A06 is given out, Tue 13 Apr, 10:15",
         "A05 or A06 is due, Sun 25 Apr, 23:59",
         "Midterm, closed book, chapters 1 to 5, Thu 18 Mar, 10:15",
-        "Project: Talks; peer review (project/peer_review.md), Thu 29 Apr, 10:15",
+        "Project: Talks, Thu 29 Apr, 10:15",
+        "Project: Report, the whole folder (project/brief.md); viva, Wed 05 May, 23:59",
+        escape("Project: Review of another team's folder (project/peer_review.md), Sun 09 May, 23:59"),
         "Fall &amp; winter: Mon 1 February 2027 to Sun 9 May 2027. Times are those of America/New_York.",
         "For each day that has begun after the deadline, 10 % of the points reached are taken off.",
         "No classes: Mon 29 Mar to Fri 02 Apr",
@@ -254,6 +297,9 @@ def test_an_odd_line_is_one_sentence(changed, said, told):
         ("weeks: [{classes: a}]", "week 1: classes is a list of texts, and is 'a'"),
         ("weeks: [{classes: [a], read: [one]}]", "week 1: read is a list of whole numbers"),
         ("weeks: [{classes: [a], part: half}]", "week 1: part is a number from 0"),
+        ("weeks: [{classes: [a], read: [1], part: [half]}]", "week 1: part is a number from 0, or a list of them"),
+        ("weeks: [{classes: [a], read: [1, 2], part: [1]}]", "week 1: part is one number, or one for each chapter"),
+        ("weeks: [{classes: [a], review: R, review_on: class 1}]", "review_on is one of end, Mon, .*'class 1'"),
         ("weeks: [{classes: [a], project: -1}]", "week 1: project is a number from 0"),
         ("weeks: [{classes: [a], lab: 3}]", "week 1: lab is text"),
         ("weeks: [{classes: [a], exam: E, exam_on: class 2}]", "exam_on is one of class 1, week, and is 'class 2'"),

@@ -70,7 +70,7 @@ NUMBERS = {
         weighted_variance(THREE, WEIGHTS, 2) * 2 / (2 - 1),
     ],
     "q02-border": [2 + log(9) / 4, 2, 2 - log(9) / 4, 0.1 * 4, 2 + log10(9) / 4],
-    "q02-rate": [steps_until(0.01, 0.8**2), steps_until(0.01, 0.8), steps_until(0.01, 0.2), 10],
+    "q02-rate": [steps_until(0.01, 0.8**2), steps_until(0.01, 0.8), steps_until(0.01, 0.2**2), 10],
     "q03-forward": [0.25 + 3**2, 0.25, 3**2, sqrt(0.25 + 3**2)],
     "q03-diagonal": [diagonal_price((3, 3), 2), 2 * diagonal_price((3, 3), 2), diagonal_price((2, 2), 1), 0],
     "q04-table": [8580 // 20 + 1, 8580 // 10 + 1, 8580 // 65 + 1, 8580 + 1],

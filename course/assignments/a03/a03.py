@@ -171,14 +171,14 @@ look("at the posterior", variances, [2.0, 0.5, 0.0])
 # %% [markdown]
 # ## 5. By hand (20 points)
 #
-# a) Let $f$ be smooth but for a jump of height $h$ at $c$. Write $\mathbb E_q[f(z)]$ as two integrals, differentiate it
-# in a parameter of $q$, and bring it to the pathwise estimator's mean and one more term: which? Each line with its
-# rule. Evaluate the term for a Weibull's scale and $f(z) = 1$ for $z > c$, 0 otherwise, and compare with the derivative
-# of $1 - F(c)$. (13 points)
+# a) Let $f$ be smooth but for a jump at $c$ of height $h = f(c^+) - f(c^-)$, the limits from the right and from the
+# left. Write $\mathbb E_q[f(z)]$ as two integrals, differentiate it in a parameter of $q$, and bring it to the pathwise
+# estimator's mean and one more term: which? Each line with its rule. Evaluate the term for a Weibull's scale and
+# $f(z) = 1$ for $z > c$, 0 otherwise, and compare with the derivative of $1 - F(c)$. (13 points)
 #
 # b) For your $a$, $k$ and $c$ and this $f$: the exact derivative in $a$, and what 20,000 draws say by the pathwise
-# estimator, by the score function, and by the pathwise estimator with your term, with standard errors. What is wrong
-# with the estimator of the smallest variance? (7 points)
+# estimator, by the score function, and by the pathwise estimator with your term, with standard errors. Two of them have
+# no variance. What is wrong with the one without the term, and what does its standard error tell? (7 points)
 #
 # *Your derivations, here or as a photograph that you drag into this cell; the numbers of b) from the next cell.*
 
