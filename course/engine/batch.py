@@ -111,7 +111,8 @@ def _kept(path: Path, key: str, by: str = "key") -> Result | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         made = {name: content.pop(name) for name in ("key", "version")}
         items = tuple(Item(**item) for item in content.pop("items"))
-        result = Result(items=items, notes=tuple(content.pop("notes")), **content)
+        said = {name: tuple(content.pop(name)) for name in ("notes", "later")}
+        result = Result(items=items, **said, **content)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return result if made[by] == key else None

@@ -11,6 +11,8 @@ from course.engine.syllabi import DAYS, QUIZ_MINUTES, Plan, Week
 
 HOUR = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun) (\d{1,2}):(\d{2})")
 END = time(23, 59)
+MOST_DAYS = 200
+"""Of holidays at one time."""
 
 
 HELD = ("class", "lab", "quiz", "exam", "talk")
@@ -70,15 +72,20 @@ def holidays(text: str) -> set[date]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         first, _, last = (piece.strip() for piece in part.partition(".."))
         begin, end = _day("holidays", first), _day("holidays", last or first)
-        if not begin <= end:
-            raise SettingsError(f"course.yml: holidays go from an earlier day to a later one, not {part}.")
+        if not 0 <= (end - begin).days <= MOST_DAYS:
+            raise SettingsError(
+                f"course.yml: holidays go from an earlier day to a later one, at most {MOST_DAYS} days, not {part}."
+            )
         found |= {begin + timedelta(days=n) for n in range((end - begin).days + 1)}
     return found
 
 
 def _day(name: str, text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
+        if day.year not in range(2000, 3000):
+            raise ValueError(text)
+        return day
     except ValueError as error:
         raise SettingsError(f"course.yml: {name} has a day as 2027-02-01, not {text!r}.") from error
 
@@ -103,7 +110,7 @@ def hours(name: str, text: str, count: int) -> list[tuple[int, time]]:
 def _zone(settings: Settings) -> ZoneInfo:
     try:
         return ZoneInfo(settings.time_zone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, OSError, ValueError) as error:
         raise SettingsError(
             f"course.yml: time_zone is a name such as Europe/Berlin, not {settings.time_zone!r}."
         ) from error

@@ -78,7 +78,9 @@ def in_float32(args: Sequence[Any]) -> list[Any]:
 
 
 def checks_of(tasks: Sequence[Task], assignment: str, student: str, salt: str, secret: str) -> list[Check]:
-    """A student's checks: of each function, cases from the id, two from the term's secret, and an extreme one.
+    """A student's checks: of each function, cases from the id, from the term's secret, and an extreme one.
+
+    Of a function there are two secret cases, and one where a call takes long.
 
     Raises:
         CasesError: no case of some number tells right from wrong for this student.

@@ -58,7 +58,7 @@ def page(grade: Grade, rubric: Mapping[str, Any]) -> str:
     result = grade.result
     if result is None:
         raise ValueError("A page is for someone who handed something in.")
-    notes = "".join(f"<li>{escape(note)}</li>" for note in result.notes)
+    notes = "".join(f"<li>{escape(note)}</li>" for note in (*result.notes, *result.later))
     questions = list(dict.fromkeys(item.question for item in result.items))
     tables = [_table(name, [item for item in result.items if item.question == name]) for name in questions]
     if len({item.sentence for item in result.items}) == 1 and not result.score:

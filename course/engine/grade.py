@@ -53,6 +53,7 @@ class Result:
         named: the id that the notebook names.
         file: what the file was called.
         late: whether the platform marks it as late.
+        later: sentences that tell of cases which are not visible at once.
     """
 
     student: str
@@ -63,6 +64,7 @@ class Result:
     named: str = ""
     file: str = ""
     late: bool = False
+    later: tuple[str, ...] = ()
 
     @property
     def graded(self) -> bool:
@@ -125,8 +127,9 @@ def grade(
     defined = submission.defined(handed_in.cells)
     verdicts = [_verdict(check, runs.answers.get(number), defined) for number, check in enumerate(checks)]
     items = tuple(map(_scored, checks, verdicts))
-    notes += _through_others(items, defined)
-    return Result(student, items, tuple(notes), rung.name, round(runs.cpu, 2), handed_in.named)
+    notes += _through_others([item for item in items if item.visible], defined)
+    later = tuple(note for note in _through_others(items, defined) if note not in notes)
+    return Result(student, items, tuple(notes), rung.name, round(runs.cpu, 2), handed_in.named, later=later)
 
 
 def _stopped(cell: int, kind: str, words: str) -> str:
@@ -151,8 +154,12 @@ def _through_others(items: Sequence[Item], defined: Mapping[str, set[str]]) -> l
 def _run(
     cells: Sequence[str], checks: Sequence[Check], rung: Rung, limits: Limits, slot: int, cache: Path | None
 ) -> _Runs:
-    """Run the cells and make the calls; again without what ended the run, some times."""
+    """Run the cells and make the calls; again without what ended the run, some times.
+
+    Secret cases come last: what a function keeps of theirs, no later call can tell in its error's message.
+    """
     runs, skip, calls = _Runs(), [], [call(number, check) for number, check in enumerate(checks)]
+    calls.sort(key=lambda one: checks[one["id"]].secret)
     for _ in range(MOST_RUNS):
         order = {"cells": list(cells), "skip": skip, "calls": calls}
         ended = box.run(order, rung, limits, slot=slot, cache=cache)

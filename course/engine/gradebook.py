@@ -160,7 +160,7 @@ def _of_code(result: Result | None) -> list[str]:
         return []
     if not result.graded:
         return [f"not graded: {' '.join(result.notes)}"]
-    notes = list(result.notes)
+    notes = [*result.notes, *result.later]
     if result.rung != Rung.BOX.name:
         notes.insert(0, f"graded without a box ({result.rung.lower()})")
     said = {item.sentence for item in result.items}

@@ -9,7 +9,7 @@ import json
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -94,14 +94,16 @@ def student_of(metadata: Mapping[str, Any]) -> str:
 
 def graded_before(metadata: Mapping[str, Any]) -> list[tuple[datetime, dict[str, Any]]]:
     """When the earlier tries that were graded were made, and their results, oldest first."""
-    try:
-        earlier = [
-            (datetime.fromisoformat(str(one["submission_time"])), one.get("results"))
-            for one in metadata["previous_submissions"]
-        ]
-        return sorted((one for one in earlier if _graded(one[1])), key=lambda one: one[0])
-    except (KeyError, TypeError, ValueError):
-        return []
+    found = []
+    told = metadata.get("previous_submissions")
+    for one in told if isinstance(told, list) else []:
+        try:
+            when, results = datetime.fromisoformat(one["submission_time"]).astimezone(UTC), one["results"]
+        except (KeyError, TypeError, ValueError):  # a try without a time or results, which says nothing of the others
+            continue
+        if _graded(results):
+            found.append((when, results))
+    return sorted(found, key=lambda one: one[0])
 
 
 def _graded(results: object) -> bool:
@@ -115,7 +117,7 @@ def _graded(results: object) -> bool:
 def tries_today(metadata: Mapping[str, Any]) -> int:
     """How many graded tries there were in the 24 hours before this one."""
     try:
-        now = datetime.fromisoformat(str(metadata["created_at"]))
+        now = datetime.fromisoformat(str(metadata["created_at"])).astimezone(UTC)
         return sum(now - timedelta(days=1) < when <= now for when, _ in graded_before(metadata))
     except (KeyError, TypeError, ValueError):
         return 0

@@ -133,9 +133,12 @@ def _words(students: Sequence[Student]) -> dict[str, str]:
 def owner_of(name: PurePath, words: Mapping[str, str]) -> str | None:
     """The student whose id a name holds as a whole word; None where there is none or there are several.
 
-    In a platform's name the id has one place; what follows it, which the student wrote, decides nothing.
+    A folder of that name decides, and so does a platform's name, in which the id has one place: what follows it, which
+    the student wrote, does not count.
     """
     for part in name.parts:
+        if part in words and part != name.name:
+            return words[part]
         if given := PLATFORM.match(part):
             return words.get(given["id"])
     owners = {words[word] for word in _held(name) if word in words}

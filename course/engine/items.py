@@ -21,6 +21,8 @@ MOODLE = re.compile(r"Q\. ?(\d+) ?/ ?([\d.,]+)")
 CANVAS = re.compile(r"(\d+): (.*)", re.DOTALL)
 LEAST = 5
 """Students, below whom nothing is said."""
+NOTHING = ("", "-")
+"""What stands in a file for a score that there is not."""
 Interval = tuple[float, float]
 
 
@@ -33,12 +35,14 @@ class Answers:
         scores: a row a student, a column an item, from 0 to 1.
         given: for each item how often each answer was given; empty where the file has scores alone.
         full: for each item the answers to which the platform gave all points.
+        unfinished: how many lines have no score at all, and were left out.
     """
 
     items: list[str]
     scores: np.ndarray
     given: list[Counter[str]]
     full: list[set[str]]
+    unfinished: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,13 +72,16 @@ def read(path: Path) -> Answers:
     Raises:
         SettingsError: it is none of these.
     """
-    [(_, head), *rows] = [(number, row) for number, row in read_lines(path) if not row[0].startswith("Overall average")]
+    [(_, head), *all_rows] = read_lines(path)
+    rows = [(number, row) for number, row in all_rows if not row[0].startswith("Overall average")]
     for number, row in rows:
         if len(row) != len(head):
             raise SettingsError(f"{path}, line {number} has {len(row)} cells, and there are {len(head)} headings.")
+    columns = _columns(path, head)
+    begun = len(rows)
+    rows = [(number, row) for number, row in rows if any(row[column.at].strip() not in NOTHING for column in columns)]
     if len(rows) < LEAST:
         raise SettingsError(f"{path} has {len(rows)} lines of students; {LEAST} are the least.")
-    columns = _columns(path, head)
     if len(columns) < 2:
         raise SettingsError(f"{path}: columns with the scores of at least two items are expected.")
     scores = np.array([[_number(f"{path}, line {n}", row[c.at]) / c.most for c in columns] for n, row in rows])
@@ -90,7 +97,7 @@ def read(path: Path) -> Answers:
         {word for word, score in zip(answers, each, strict=False) if score == 1}
         for answers, each in zip(words, scores.T, strict=True)
     ]
-    return Answers([column.name for column in columns], scores, list(map(Counter, words)), full)
+    return Answers([column.name for column in columns], scores, list(map(Counter, words)), full, begun - len(rows))
 
 
 def _words(answer: str) -> str:
@@ -127,7 +134,7 @@ def _number(where: str, text: str) -> float:
     """A score; nothing, or a dash, is 0."""
     text = text.strip().replace(",", ".")
     try:
-        return 0.0 if text in {"", "-"} else float(text)
+        return 0.0 if text in NOTHING else float(text)
     except ValueError as error:
         raise SettingsError(f"{where}: a score is a number, and {text[:40]!r} is none.") from error
 
@@ -225,6 +232,8 @@ def report(answers: Answers, known: Sequence[Item | None]) -> str:
     n, k = answers.scores.shape
     every = given(answers, known)
     lines = [f"{n} students, {k} items; ✓ is what got all points"]
+    if answers.unfinished:
+        lines.append(f"Left out: {answers.unfinished} without any score, as of attempts that were not finished.")
     for number, (each, item) in enumerate(zip(analyze(answers), known, strict=True)):
         text = item.stem if item else each.item
         lines += ["", *textwrap.wrap(f"{number + 1}. {f'{item.key}: ' if item else ''}{text}", 110)]

@@ -2,13 +2,14 @@
 
 import csv
 import zipfile
+from dataclasses import replace
 
 import pytest
 from boxes import STRICT, needs_box
 from hostile import HONEST
 from small import checks, notebook
 
-from course.engine import archive, batch, feedback, gradebook, handed_in, submission
+from course.engine import archive, batch, feedback, gradebook, gradescope, handed_in, submission
 from course.engine.answers import read
 from course.engine.assignments import COURSE
 from course.engine.box import Rung
@@ -78,7 +79,7 @@ def test_a_class_is_graded_and_taken_up_again(folder, tmp_path, told):
 
 
 @needs_box
-def test_a_function_of_another_name_and_one_that_calls_it_are_said_to_be(tmp_path):
+def test_a_function_of_another_name_and_one_that_calls_it_are_said_to_be(tmp_path, told):
     cells = (
         "import nowhere\n\ndef my_double(x):\n    return 2 * x",
         "def cumulate(x):\n    return double(x).cumsum(0)",
@@ -87,8 +88,35 @@ def test_a_function_of_another_name_and_one_that_calls_it_are_said_to_be(tmp_pat
     assert result.items[0].sentence == "No cell defines double: is it called otherwise (my_double)?"
     assert result.notes == (
         "Cell 1: what needs something that is not there was left out. ModuleNotFoundError: No module named 'nowhere'.",
-        "cumulate calls double, which lost points too: with that mended, cumulate may be right.",
     )
+    said = "cumulate calls double, which lost points too: with that mended, cumulate may be right."
+    assert result.later == (said,)  # of cumulate no case is visible at once
+    assert said not in gradescope.results_of(result, "box", ["ada.ipynb"])["output"]
+    [found] = gradebook.grades([Student("ada", "ada", {})], {"ada": result}, {}, RUBRIC, None, told)
+    assert said in feedback.page(found, RUBRIC)
+    assert said.rstrip(".") in found.note
+
+
+TELLS = """
+kept = "double saw "
+def double(x):
+    with open("seen", "a") as file:
+        file.write(f"{x.tolist()} ")
+    return 0 * x
+def cumulate(x):
+    with open("seen", "a") as file:
+        file.write(f"{x.tolist()} ")
+    raise ValueError(open("seen").read())
+"""
+
+
+@needs_box
+def test_a_secret_case_is_told_by_no_later_call(tmp_path):
+    secret, *others = reversed(checks())
+    first = [replace(secret, name="secret"), *others]
+    result = grade(notebook(tmp_path / "ada.ipynb", TELLS), "ada", first, Rung.BOX, STRICT)
+    told = " ".join(item.sentence for item in result.items)
+    assert str(secret.args[0].tolist()) not in told
 
 
 @needs_box

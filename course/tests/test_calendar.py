@@ -276,7 +276,11 @@ def test_a_chapter_without_a_reading_time_is_one_sentence(told):
         ({"class_hours": "Tue 10:15"}, "holds 2 times"),
         ({"class_hours": "Tue 10:15, Thu 25:00"}, "class_hours"),
         ({"holidays": "2027-03-02 .. 2027-03-01"}, "from an earlier day"),
+        ({"holidays": "2027-03-29 .. 9999-12-31"}, "a day as 2027-02-01"),
+        ({"holidays": "2027-03-29 .. 2028-03-29"}, "at most 200 days"),
+        ({"start": "9999-12-27"}, "a day as 2027-02-01"),
         ({"time_zone": "Mars/Olympus"}, "time_zone is a name"),
+        ({"time_zone": "Europe"}, "time_zone is a name"),
     ],
 )
 def test_an_odd_line_is_one_sentence(changed, said, told):

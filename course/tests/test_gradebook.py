@@ -77,6 +77,9 @@ def test_canvas_has_two_ids_and_a_test_student(students):
         ("lovelaceada_41001_880000_41002_bob.ipynb", "ada", False),  # what follows is the student's own
         ("Ada Lovelace_41001_assignsubmission_file_/bob.ipynb", "ada", False),
         ("ada/a01.ipynb", "ada", False),
+        ("ada/x_41002_880000_a01.ipynb", "ada", False),  # so is what lies in a student's folder
+        ("ada/a01 with bob.ipynb", "ada", False),
+        ("Ada Lovelace_41001_assignsubmission_file_/bob/a01.ipynb", "ada", False),
         ("mine_ada.py", "ada", False),
     ],
 )

@@ -156,6 +156,13 @@ def test_of_several_files_the_one_that_is_called_as_the_assignment_counts_and_is
     assert found == {"score": 0, "output": "There is no notebook in what was handed in: hand in a01.ipynb."}
 
 
+def test_an_earlier_try_without_a_time_takes_nothing_from_the_others(graded):
+    earlier = [tried_well(hour, 60 + hour) for hour in (3, 5, 1, 4, 2)]
+    for odd in ({"results": {}}, {"submission_time": "soon", "results": {"tests": [1]}}, "odd", None):
+        found = graded(*earlier, odd, **{"a01.ipynb": "----"})
+        assert (found["score"], found["extra_data"][gradescope.REPEATED]) == (65, True)
+
+
 def test_a_try_too_many_keeps_the_last_points_and_is_no_try(graded):
     earlier = [tried_well(hour, 60 + hour) for hour in (3, 5, 1, 4, 2)]
     said = "There were 5 tries in 24 hours already; this one is not graded."

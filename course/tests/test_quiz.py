@@ -269,6 +269,12 @@ def test_canvas_and_moodle_are_read(tmp_path):
     rows = [[f"s{n}", "-" if n == 2 else n % 2, n % 2] for n in range(8)] + [["Overall average", 0.5, 0.5]]
     found = items.read(written(tmp_path, ["Surname", "Q. 1 /1.00", "Q. 2 /1.00"], rows))
     assert found.scores.shape == (8, 2)
+    assert "Left out" not in items.report(found, [None] * 2)
+    rows += [[f"u{n}", "-", ""] for n in range(3)]  # attempts that were never finished
+    found = items.read(written(tmp_path, ["Surname", "Q. 1 /1.00", "Q. 2 /1.00"], rows))
+    assert found.scores.shape == (8, 2)
+    assert "8 students, 2 items" in items.report(found, [None] * 2)
+    assert "Left out: 3 without any score" in items.report(found, [None] * 2)
 
 
 SECOND = quiz.load(COURSE / "quizzes" / "q02.yml")
@@ -362,6 +368,8 @@ def test_odd_results_are_one_sentence(head, cell, said, tmp_path):
         items.read(written(tmp_path, head, [[f"s{n}", 1, cell] for n in range(6)]))
     with pytest.raises(SettingsError, match="least"):
         items.read(written(tmp_path, head, [["s", 1, 1]]))
+    with pytest.raises(SettingsError, match="least"):
+        items.read(written(tmp_path, ["Overall average", "a", "b"], []))
 
 
 def test_the_documented_misconceptions_have_keys_of_one_form():
