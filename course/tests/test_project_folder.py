@@ -1,5 +1,6 @@
 """A team's folder is refused in one sentence where it is harmful, and its report is read as it stands."""
 
+import json
 import os
 
 import pytest
@@ -75,6 +76,7 @@ def test_results_and_hidden_files_stay_behind(team, tmp_path):
 
 
 def test_what_is_missing(team, tmp_path):
+    (team / "run.py").write_text("import model", encoding="utf-8")
     assert len(project_folder.what_is_missing(team)) == 4
     for name in ("proposal.md", "report.md"):
         (team / name).write_bytes((PROJECT / name).read_bytes())
@@ -85,6 +87,25 @@ def test_what_is_missing(team, tmp_path):
     assert form == "proposal.md is the form, not filled in."
     assert long == "report.md has 3,001 words outside tables and code; 3,000 are read."
     assert notebook.startswith("notebook.ipynb: It is no notebook")
+
+
+@pytest.mark.parametrize("name", project_folder.REQUIRED)
+@pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf \n"], ids=["nothing", "spaces"])
+def test_an_empty_file_is_none(name, content, team):
+    for each in project_folder.REQUIRED:
+        (team / each).write_bytes((EXEMPLARS / "b" / each).read_bytes())
+    assert project_folder.what_is_missing(team) == []
+    (team / name).write_bytes(content)
+    assert project_folder.what_is_missing(team) == [f"{name} is empty."]
+
+
+@pytest.mark.parametrize("cells", [[], [{"cell_type": "code", "source": " \n", "metadata": {}, "outputs": []}]])
+def test_a_notebook_that_says_nothing_is_none(cells, team):
+    for each in project_folder.REQUIRED:
+        (team / each).write_bytes((EXEMPLARS / "b" / each).read_bytes())
+    content = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (team / "notebook.ipynb").write_text(json.dumps(content), encoding="utf-8")
+    assert project_folder.what_is_missing(team) == ["notebook.ipynb has no code in any cell."]
 
 
 def table(*rows):
