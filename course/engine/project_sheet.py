@@ -12,7 +12,7 @@ from course.engine.project_folder import PROJECT
 from course.engine.settings import SettingsError
 
 HEAD = """\
-# {title}: {team}. `folder` is what was checked. `machine` is what `make project-check` gave; it is filled in anew each time.
+# {title}: {team}. `machine` is what `make project-check` gave; it is filled in anew each time.
 # Fill in `by_hand` (from 0 to `of` less the machine's points), a comment each, and for each person under `viva`: free,
 # help or cannot. `make project-check` keeps these, and says the points.
 """
