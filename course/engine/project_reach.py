@@ -52,19 +52,22 @@ def beyond(tree: ast.Module, own: frozenset[str], passed: frozenset[str]) -> Ite
     modules = modules_of(tree, own)
     yield from _imported_beyond(tree, passed)
     yield from (f"the name {name} for two modules" for name, found in modules.items() if len(found) > 1)
-    asked = set()
+    asked = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and _dotted(node, modules)]
+    yield from filter(None, (_asked_beyond(_dotted(node, modules), passed) for node in asked))
+    followed = {node.value for node in asked} | _renamed(tree, modules)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and (found := _dotted(node, modules)):
-            if of_library(found) and (out := _outside(found)):
-                yield out
-            if not of_library(found) and (names := passed & set(found.split(".")[1:])):
-                yield f"{min(names)} of {found.partition('.')[0]}"
-            asked.add(node.value)
-    asked |= _renamed(tree, modules)
-    for node in ast.walk(tree):
-        loaded = isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load) and node not in asked
-        if loaded and (found := _dotted(node, modules)) and (found in own or _is_module(found)):
-            yield f"the module {found} for more than to ask it for something"
+        if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load) and node not in followed:
+            found = _dotted(node, modules)
+            if found in own or _is_module(found):
+                yield f"the module {found} for more than to ask it for something"
+
+
+def _asked_beyond(dotted: str, passed: frozenset[str]) -> str:
+    """What is beyond the list in a dotted name; empty if nothing is."""
+    if of_library(dotted):
+        return _outside(dotted)
+    top, *parts = dotted.split(".")
+    return f"{min(names)} of {top}" if (names := passed & set(parts)) else ""
 
 
 def of_library(dotted: str) -> bool:
@@ -82,14 +85,20 @@ def modules_of(tree: ast.Module, own: frozenset[str]) -> dict[str, set[str]]:
                 found.setdefault(alias.asname or top, set()).add(alias.name if alias.asname else top)
         elif isinstance(node, ast.ImportFrom):
             for alias in node.names:
-                dotted = f"{node.module}.{alias.name}" if node.module else alias.name
-                theirs = node.level or not of_library(dotted)
-                if any(f".{name}".endswith(f".{dotted}") for name in own) if theirs else _is_module(dotted):
+                if dotted := _taken(node, alias.name, own):
                     found.setdefault(alias.asname or alias.name, set()).add(dotted)
     for node in tree.body:
         if (target := _new_name(node)) and (dotted := _dotted(node.value, found)) and _is_module(dotted):
             found.setdefault(target, set()).add(dotted)
     return found
+
+
+def _taken(node: ast.ImportFrom, name: str, own: frozenset[str]) -> str:
+    """The module that ``from … import`` takes by a name; empty where what it takes is no module."""
+    dotted = f"{node.module}.{name}" if node.module else name
+    if node.level or not of_library(dotted):
+        return min((each for each in own if f".{each}".endswith(f".{dotted}")), default="")
+    return dotted if _is_module(dotted) else ""
 
 
 def _new_name(node: ast.stmt) -> str:
@@ -101,7 +110,8 @@ def _new_name(node: ast.stmt) -> str:
 
 def _renamed(tree: ast.Module, modules: dict[str, set[str]]) -> set[ast.expr]:
     """The modules on the right of lines that give them another name, which is then followed as theirs."""
-    return {node.value for node in tree.body if _new_name(node) in modules}
+    lines = [node for node in tree.body if _new_name(node)]
+    return {node.value for node in lines if _dotted(node.value, modules) in modules.get(_new_name(node), ())}
 
 
 def _dotted(node: ast.expr, modules: dict[str, set[str]]) -> str:

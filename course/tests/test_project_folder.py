@@ -198,6 +198,19 @@ def test_a_model_may_compute_and_no_more(code, said, team):
     assert found.endswith(", which no model needs.")
 
 
+def test_modules_of_a_package_are_followed_too(team):
+    (team / "src").mkdir()
+    texts = {"__init__": "import torch", "a": "import numpy", "b": "from . import a\n[a][0].numpy.testing"}
+    for name, text in texts.items():
+        (team / "src" / f"{name}.py").write_text(text, encoding="utf-8")
+    (team / "model.py").write_text("import src.b", encoding="utf-8")
+    assert project_code.beyond_a_model(team).startswith("src/b.py uses the module src.a for more")
+    (team / "src" / "b.py").write_text("from .. import src as s\nfrom . import torch as t", encoding="utf-8")
+    assert project_code.beyond_a_model(team).startswith("src/b.py uses torch of .")
+    (team / "src" / "b.py").write_text("from . import a\ny = a.x", encoding="utf-8")
+    assert project_code.beyond_a_model(team) == ""
+
+
 RUNS = [
     ("import numpy as np\nnp.testing.measure('x = 1')", "numpy.testing"),
     ("import numpy as np\nnp.testing.runstring('x = 1', {})", ".runstring"),
@@ -250,6 +263,7 @@ PASSED_ON = [
     ("from torch import nn\nf(nn.utils)", "the module torch.nn.utils for more"),
     ("import torch\nclass C:\n    t = torch\nC.t.utils", "the module torch for more"),
     ("class C:\n    import torch as t\nC.t.utils", "an import inside the class C"),
+    ("import numpy as t, helper\nt = helper\nt.t.utils", "the module helper for more"),
     ("import torch as t, numpy as t\nt.utils", "the name t for two modules"),
     ("from numpy import *\ntesting.measure('1')", "all that is in numpy by *"),
     ("from helper import *\nt.utils", "all that is in helper by *"),
