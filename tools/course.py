@@ -61,15 +61,16 @@ def pack(args: argparse.Namespace, told: Settings) -> int:
 
 def check_project(args: argparse.Namespace, _: Settings) -> int:
     """Run a team's folder, write its sheet, and fill in the machine's part of its rubric."""
-    out = args.out or OUT / "projects" / args.folder.resolve().name
-    before = None if args.check_in else project_sheet.load(out / "rubric.yml")
+    folder = args.folder.resolve()
+    out = args.out or OUT / "projects" / folder.name
+    before = None if args.check_in else project_sheet.of_folder(out / "rubric.yml", str(folder))
     rung = box.best_rung(*private_paths(args.folder, out), unsafe=args.unsafe)
     if args.check_in:
         _print_parts(project.check_in(args.folder, rung))
         return 0
     outcome = project.check(args.folder, rung)
     out.mkdir(parents=True, exist_ok=True)
-    content = project_sheet.filled(outcome, before)
+    content = project_sheet.filled(outcome, before, str(folder))
     batch.write(out / "rubric.yml", project_sheet.dumped(content))
     batch.write(out / "sheet.html", project_sheet.sheet(outcome, content))
     _print_parts(outcome.parts)

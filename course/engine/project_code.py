@@ -1,40 +1,26 @@
 """What a team's code says, read and not run: whether ``model.py`` does what a model needs, and no more.
 
 A model's code shares a process with what checks it. So it may use what computes, and nothing that reaches the process:
-no ``os``, no ``open``, nothing of Python's own. That makes it hard to forge a verdict; what keeps code in is the box.
+no ``os``, no ``open``, nothing of Python's own; ``project_reach`` looks at the modules. That makes it hard to forge a
+verdict; what keeps code in is the box.
 """
 
 import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-COMPUTES = frozenset(
-    [
-        "__future__",
-        "abc",
-        "aevb_utils",
-        "collections",
-        "copy",
-        "dataclasses",
-        "enum",
-        "functools",
-        "itertools",
-        "math",
-        "numpy",
-        "scipy",
-        "sklearn",
-        "torch",
-        "typing",
-        "typing_extensions",
-        "warnings",
-    ]
-)
-"""What a model may import, besides the team's own modules."""
+from course.engine import project_reach
+from course.engine.project_reach import COMPUTES
+
 NAMES = frozenset(
     [
         "__builtins__",
+        "__getstate__",
         "__import__",
         "__loader__",
+        "__reduce__",
+        "__reduce_ex__",
+        "__setstate__",
         "__spec__",
         "breakpoint",
         "compile",
@@ -56,22 +42,32 @@ NAMES = frozenset(
 """What it may not call or name."""
 ATTRIBUTES = frozenset(
     [
+        "CompilationUnit",
+        "DataSource",
         "ForwardRef",
+        "LowLevelCallable",
         "Path",
+        "PyTorchFileReader",
+        "PyTorchFileWriter",
         "__import__",
+        "_construct_argparser",
         "bltns",
         "builtins",
+        "checkpoint_callback",
+        "compile",
         "cpp_extension",
         "ctypes",
         "ctypeslib",
         "delattr",
+        "dump",
+        "dump_svmlight_file",
+        "evaluate_forward_ref",
         "exec",
         "f2py",
         "f_back",
         "f_builtins",
         "f_globals",
         "f_locals",
-        "evaluate_forward_ref",
         "from_file",
         "fromfile",
         "gc",
@@ -80,21 +76,35 @@ ATTRIBUTES = frozenset(
         "gi_frame",
         "globals",
         "hub",
+        "import_ir_module",
         "importlib",
         "inspect",
         "io",
         "load",
+        "load_inline",
+        "load_library",
+        "load_pretrained",
         "memmap",
         "multiprocessing",
         "npyio",
         "open",
+        "open_memmap",
         "ops",
         "os",
         "pathlib",
         "pickle",
+        "rundocs",
+        "runstring",
+        "rv_continuous",
+        "rv_discrete",
+        "rv_histogram",
         "save",
+        "save_npz",
+        "save_pretrained",
+        "savemat",
         "savetxt",
         "savez",
+        "savez_compressed",
         "serialization",
         "setattr",
         "singledispatch",
@@ -128,16 +138,31 @@ def paper_uses_code(project: Path) -> bool:
 
 def beyond_a_model(project: Path) -> str:
     """What ``model.py``, or a module of the team that it imports, uses that no model needs; empty if nothing."""
-    for path, tree in _reached(project, "model"):
+    files = list(_reached(project, "model"))
+    own = frozenset(name for path, _ in files for name in _dotted(path.relative_to(project)))
+    passed = frozenset().union(*(_passed(tree, own) for _, tree in files if tree))
+    for path, tree in files:
         where = path.relative_to(project).as_posix()
         if tree is None:
             return f"{where} cannot be read as Python."
         for name in sorted(_imported(tree)):
             if name not in COMPUTES and not _own(project, name):
                 return f"{where} imports {name}, which no model needs."
-        if used := next(_beyond(tree), None):
+        if used := next(_beyond(tree), None) or next(project_reach.beyond(tree, own, passed), None):
             return f"{where} uses {used}, which no model needs."
     return ""
+
+
+def _dotted(path: Path) -> Iterator[str]:
+    """The dotted names of a module of the team's and of the folders that it is in."""
+    parts = path.with_suffix("").parts
+    yield from (".".join(parts[:k]) for k in range(1, len(parts) + 1))
+
+
+def _passed(tree: ast.Module, own: frozenset[str]) -> set[str]:
+    """The names of a file that stand for a library's modules."""
+    named = project_reach.modules_of(tree, own)
+    return {name for name, found in named.items() if any(project_reach.of_library(each) for each in found)}
 
 
 def _reached(project: Path, name: str) -> Iterator[tuple[Path, ast.Module | None]]:
@@ -188,6 +213,8 @@ def _beyond(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in NAMES:
             yield node.id
+        elif isinstance(node, ast.FunctionDef) and node.name in NAMES:
+            yield node.name
         elif isinstance(node, ast.MatchClass) and (node.patterns or node.kwd_patterns):
             yield "a pattern that asks for attributes"
         elif isinstance(node, ast.Attribute):

@@ -108,15 +108,18 @@ def text_of(path: Path) -> str:
 def what_is_missing(project: Path) -> list[str]:
     """What a folder lacks of what is asked for, a sentence each."""
     said = [f"There is no {name}." for name in REQUIRED if not (project / name).is_file()]
+    empty = [name for name in REQUIRED if (project / name).is_file() and not text_of(project / name).strip()]
+    said += [f"{name} is empty." for name in empty]
     proposal = text_of(project / "proposal.md")
     if proposal and proposal.count("…") > text_of(PROJECT / "proposal.md").count("…") // 2:
         said.append("proposal.md is the form, not filled in.")
     words = len(CODE.sub(" ", TABLE.sub(" ", text_of(project / "report.md"))).split())
     if words > MOST_WORDS:
         said.append(f"report.md has {words:,} words outside tables and code; {MOST_WORDS:,} are read.")
-    if (project / "notebook.ipynb").is_file():
+    if (project / "notebook.ipynb").is_file() and "notebook.ipynb" not in empty:
         try:
-            submission.read(project / "notebook.ipynb")
+            if not submission.read(project / "notebook.ipynb").cells:
+                said.append("notebook.ipynb has no code in any cell.")
         except submission.UnreadableError as error:
             said.append(f"notebook.ipynb: {error}")
     return said

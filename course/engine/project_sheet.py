@@ -37,8 +37,8 @@ def rubric() -> dict[str, Any]:
     return content
 
 
-def filled(outcome: Outcome, before: dict[str, Any] | None = None) -> dict[str, Any]:
-    """A rubric with the machine's part; what a person filled in ``before`` is kept."""
+def filled(outcome: Outcome, before: dict[str, Any] | None = None, folder: str = "") -> dict[str, Any]:
+    """A rubric with the machine's part, of a team's folder; what a person filled in ``before`` is kept."""
     before = before or {}
     given = {part.name: part for part in outcome.parts}
     criteria = {}
@@ -53,6 +53,7 @@ def filled(outcome: Outcome, before: dict[str, Any] | None = None) -> dict[str, 
         }
     return {
         "team": outcome.team,
+        "folder": folder,
         "machine": {part.name: {"points": part.points, "of": part.of, "said": part.said} for part in outcome.parts},
         "criteria": criteria,
         "viva": before.get("viva") or {"somebody": None},
@@ -82,6 +83,19 @@ def load(path: Path) -> dict[str, Any] | None:
     for person, passed in content["viva"].items():
         if passed is not None and not (isinstance(passed, str) and isinstance(rubric()["viva"].get(passed), dict)):
             raise SettingsError(f"{path}: the viva of {person} is free, help or cannot, and is {passed!r}.")
+    return content
+
+
+def of_folder(path: Path, folder: str) -> dict[str, Any] | None:
+    """A rubric as it was filled in for a team's folder; None where there is none.
+
+    Raises:
+        SettingsError: it cannot be used, or holds the marks of another folder.
+    """
+    content = load(path)
+    other = content.get("folder") if content else None
+    if other and other != folder:
+        raise SettingsError(f"{path} holds the marks of {other}: name another folder for those of {folder}, --out DIR.")
     return content
 
 

@@ -1,6 +1,7 @@
 """A project in the box: the exemplars get what their rubrics say, and nobody gets more than is honest."""
 
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -145,6 +146,27 @@ def test_typed_numbers_and_results_that_were_handed_in_give_nothing_more(team, c
     assert "look at   1 simulated sets; 20 are asked for." in said
     assert project_sheet.load(tmp_path / "out" / "rubric.yml")["machine"]["files"]["points"] == 0
     assert "{" not in (tmp_path / "out" / "sheet.html").read_text(encoding="utf-8").split("</style>")[1]
+
+
+@needs_box
+def test_marks_of_one_folder_are_not_given_to_another_of_its_name(team, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(commands, "OUT", tmp_path / "out")
+    first = team("raise SystemExit(1)", "import os")
+    second = shutil.copytree(first, tmp_path / "b" / "team")
+    path = tmp_path / "out" / "projects" / "team" / "rubric.yml"
+    assert commands.main(["project-check", "--", str(first)]) == 0
+    path.write_text(path.read_text(encoding="utf-8").replace("comment: ''", "comment: theirs"), encoding="utf-8")
+    assert commands.main(["project-check", "--", str(first)]) == 0  # its own sheet is filled in anew
+    kept = path.read_bytes()
+    assert b"theirs" in kept
+    capsys.readouterr()
+    assert commands.main(["project-check", "--", str(second)]) == 1
+    told = capsys.readouterr().err
+    assert f"holds the marks of {first}: name another folder for those of {second}, --out" in told
+    assert told.count("\n") == 1
+    assert path.read_bytes() == kept
+    assert commands.main(["project-check", "--out", str(tmp_path / "b" / "out"), "--", str(second)]) == 0
+    assert project_sheet.load(tmp_path / "b" / "out" / "rubric.yml")["criteria"]["writing"]["comment"] == ""
 
 
 @pytest.mark.parametrize(("bad", "points"), [(0, 4), (2, 2), (3, 0), (8, 0)])
