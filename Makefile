@@ -6,20 +6,9 @@ PYTHON ?= python3
 # It is said behind make. A variable of the same name that a system or a shell has for something else says nothing.
 said = $(if $(filter command,$(firstword $(origin $1))),$(value $1))
 override PYTHON := $(value PYTHON)
-override URL := $(call said,URL)
-override BRANCH := $(call said,BRANCH)
-override NOTEBOOK := $(call said,NOTEBOOK)
-override NAME := $(call said,NAME)
-override AUTHORS := $(call said,AUTHORS)
-override A := $(call said,A)
-override DIR := $(call said,DIR)
-override ROSTER := $(call said,ROSTER)
-override HAND := $(call said,HAND)
-override WORKERS := $(call said,WORKERS)
-override DEST := $(call said,DEST)
-override FILE := $(call said,FILE)
-override Q := $(call said,Q)
-export PYTHON URL BRANCH NOTEBOOK NAME AUTHORS A DIR ROSTER HAND WORKERS DEST FILE Q
+SAID := URL BRANCH NOTEBOOK NAME AUTHORS A DIR ROSTER HAND WORKERS DEST FILE Q
+$(foreach name,$(SAID),$(eval override $(name) := $$(call said,$(name))))
+export PYTHON $(SAID)
 
 TOOLS := "$$PYTHON" -m tools
 

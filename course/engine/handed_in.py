@@ -10,8 +10,8 @@ from course.engine import submission
 from course.engine.settings import STUDENT, Student
 
 SUFFIXES = (".ipynb", ".py")
-UNPACKED = "@unpacked-"  # and a number: a folder that unpacking made
-"""Begins the name of a folder that unpacking made, and that nobody handed in."""
+UNPACKED = "@unpacked-"
+"""Begins, before a number, the name of a folder that unpacking made, and that nobody handed in."""
 PLATFORM = re.compile(r"(?P<who>[^_]*)_(?P<late>LATE_)?(?P<id>\d+)_(?:\d+_|assignsubmission_)")
 """How Canvas (``name_41001_880000_a01.ipynb``) and Moodle (``Name_41001_assignsubmission_file_``) name files."""
 LIST = "name the class list, ROSTER=…."

@@ -212,8 +212,8 @@ def _agree(numbers: Sequence[Number], wrong: Sequence[str], runs: Sequence[Ran])
         return Part("numbers", 0, "There is nothing to compare."), Part("seed", 0, "There is nothing to compare.")
     off = {number.name: said for number in numbers if (said := _off(number, runs[0].results))}
     bad, every = len(off) + len(wrong), len(numbers) + len(wrong)
-    asked = [name for name in NAMES if name in off or name not in {number.name for number in numbers}]
-    few = bad <= every / 4 and len(asked) <= len(NAMES) / 4  # numbers of one's own make none of those asked for good
+    lacking = {*NAMES} - ({number.name for number in numbers} - {*off})
+    few = bad <= every / 4 and len(lacking) <= len(NAMES) / 4  # numbers of one's own make none of those asked for good
     share = 1.0 if not bad else 0.5 if few else 0.0
     said = f"{every - bad} of {every} agree: {'; '.join([*off.values(), *wrong][:3])}." if bad else ""
     first = Part("numbers", share * POINTS["numbers"], said)

@@ -17,3 +17,12 @@ def one_thread():
 def told():
     """The settings that come with the course."""
     return settings.load(COURSE / "course.yml")
+
+
+@pytest.fixture
+def team(tmp_path):
+    """A team's folder, with an empty run.py."""
+    folder = tmp_path / "team"
+    folder.mkdir()
+    (folder / "run.py").write_text("", encoding="utf-8")
+    return folder
